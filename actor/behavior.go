@@ -1,0 +1,183 @@
+package actor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Behavior is the erased form of a definition: all that a runtime needs to know
+// of one kind of aggregate. It is immutable and safe for concurrent use.
+type Behavior struct {
+	kind           Kind
+	state          reflect.Type
+	newState       func() any
+	view           func(state any) any
+	viewType       reflect.Type
+	commands       map[string]*handler
+	queries        map[string]*handler
+	replays        map[string]func(state any, data []byte) error
+	raises         map[reflect.Type]*event
+	rejections     []*Rejection
+	snapshotEvery  int
+	schema         string
+	passivateAfter time.Duration
+}
+
+type handler struct {
+	name     string
+	payload  reflect.Type
+	reply    reflect.Type
+	creation Creation
+	run      func(state any, ctx *Context, data []byte) (reply []byte, err error)
+}
+
+type event struct {
+	name  string
+	apply func(state, event any)
+}
+
+// Behavior returns b, so that a Behavior can itself be registered.
+func (b *Behavior) Behavior() *Behavior { return b }
+
+// Kind returns the kind that b defines.
+func (b *Behavior) Kind() Kind { return b.kind }
+
+// Schema identifies the form of the state. A snapshot under another schema must
+// be ignored.
+func (b *Behavior) Schema() string { return b.schema }
+
+// SnapshotEvery returns the number of events between snapshots; 0: none.
+func (b *Behavior) SnapshotEvery() int { return b.snapshotEvery }
+
+// PassivateAfter returns the kind's idle time; 0: the node's.
+func (b *Behavior) PassivateAfter() time.Duration { return b.passivateAfter }
+
+// StateType returns the type that a read of the state shows.
+func (b *Behavior) StateType() reflect.Type { return b.viewType }
+
+// HandlerInfo describes a command or query, for API descriptions.
+type HandlerInfo struct {
+	Name     string
+	Payload  reflect.Type
+	Reply    reflect.Type
+	Creation Creation
+}
+
+// Commands yields the commands in the order of their names.
+func (b *Behavior) Commands() iter.Seq[HandlerInfo] { return describe(b.commands) }
+
+// Queries yields the queries in the order of their names.
+func (b *Behavior) Queries() iter.Seq[HandlerInfo] { return describe(b.queries) }
+
+func describe(handlers map[string]*handler) iter.Seq[HandlerInfo] {
+	return func(yield func(HandlerInfo) bool) {
+		for _, name := range slices.Sorted(maps.Keys(handlers)) {
+			h := handlers[name]
+			if !yield(HandlerInfo{Name: h.name, Payload: h.payload, Reply: h.reply, Creation: h.creation}) {
+				return
+			}
+		}
+	}
+}
+
+// HasCommand reports whether a command is declared.
+func (b *Behavior) HasCommand(name string) bool { return b.commands[name] != nil }
+
+// HasQuery reports whether a query is declared.
+func (b *Behavior) HasQuery(name string) bool { return b.queries[name] != nil }
+
+// Rejections returns the declared rejections.
+func (b *Behavior) Rejections() []*Rejection { return slices.Clone(b.rejections) }
+
+// EventNames returns the names of all events that b can read, upcast ones
+// included, sorted.
+func (b *Behavior) EventNames() []string { return slices.Sorted(maps.Keys(b.replays)) }
+
+// CheckCommand reports as a [*Error] whether data can be a command or query
+// under the name. It runs nothing.
+func (b *Behavior) CheckCommand(t MessageType, name string, data []byte) error {
+	h := b.handlers(t)[name]
+	if h == nil {
+		return &Error{Code: CodeUnknownCommand, Detail: fmt.Sprintf("%s has no %s", b.kind, name)}
+	}
+	if err := decodeObject(data, reflect.New(h.payload).Interface()); err != nil {
+		return &Error{Code: CodeMalformed, Detail: err.Error()}
+	}
+	return nil
+}
+
+func (b *Behavior) handlers(t MessageType) map[string]*handler {
+	if t == TypeQuery {
+		return b.queries
+	}
+	return b.commands
+}
+
+func (b *Behavior) addHandler(to map[string]*handler, h *handler) {
+	if !validName(h.name) {
+		panic(fmt.Sprintf("actor: %s: invalid name %q", b.kind, h.name))
+	}
+	if to[h.name] != nil {
+		panic(fmt.Sprintf("actor: %s declares %s twice", b.kind, h.name))
+	}
+	to[h.name] = h
+}
+
+func (b *Behavior) addEvent(t reflect.Type, e *event) {
+	if b.raises[t] != nil {
+		panic(fmt.Sprintf("actor: %s applies %v twice", b.kind, t))
+	}
+	b.raises[t] = e
+}
+
+func (b *Behavior) addReplay(name string, replay func(any, []byte) error) {
+	if b.replays[name] != nil {
+		panic(fmt.Sprintf("actor: %s has two events stored as %q", b.kind, name))
+	}
+	b.replays[name] = replay
+}
+
+func wireName(t reflect.Type) string {
+	if named, ok := reflect.Zero(t).Interface().(Named); ok {
+		return named.WireName()
+	}
+	name, _, _ := strings.Cut(t.Name(), "[")
+	return name
+}
+
+func eventName(t reflect.Type) string {
+	if named, ok := reflect.Zero(t).Interface().(Named); ok {
+		return named.WireName()
+	}
+	name, _, _ := strings.Cut(t.Name(), "[")
+	r, n := utf8.DecodeRuneInString(name)
+	return string(unicode.ToLower(r)) + name[n:] + ".v1"
+}
+
+var errNotObject = errors.New("a JSON object is required")
+
+// decodeObject reads one JSON object into v. Unknown fields are tolerated, no
+// data is read as {}.
+func decodeObject(data []byte, v any) error {
+	data = bytes.TrimLeft(data, " \t\r\n")
+	if len(data) == 0 {
+		return nil
+	}
+	if data[0] != '{' {
+		if !json.Valid(data) {
+			return errors.New("invalid JSON")
+		}
+		return errNotObject
+	}
+	return json.Unmarshal(data, v)
+}

@@ -1,0 +1,71 @@
+package actor
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+)
+
+// Context is what a handler knows besides its state and its command. It is
+// valid until the handler returns and belongs to the handler's goroutine.
+type Context struct {
+	instance *Instance
+	message  *Message
+	raised   []Event
+	ids      int
+	readOnly bool
+	entered  bool // the handler itself was reached
+}
+
+// Event is a raised event in the form in which it is stored.
+type Event struct {
+	Name string
+	Data []byte // JSON
+}
+
+// Address returns the aggregate's own address.
+func (c *Context) Address() Address { return c.instance.address }
+
+// Version returns the number of events so far, those just raised included.
+func (c *Context) Version() Version { return c.instance.version }
+
+// CommandID returns the id of the command; empty in a query.
+func (c *Context) CommandID() CommandID { return c.message.ID }
+
+// Now returns the time at which the caller made the command, in UTC. It is the
+// same however often and wherever the command is decided.
+func (c *Context) Now() time.Time { return c.message.Time.UTC() }
+
+// NewID returns a new UUIDv7 that depends only on the aggregate, the command's
+// id and time, and how many ids the handler took before.
+func (c *Context) NewID() string {
+	c.ids++
+	return string(DeriveID(c.message.Time, c.instance.address.String(), string(c.message.ID), strconv.Itoa(c.ids)))
+}
+
+// Metadata returns what travels with the command.
+func (c *Context) Metadata() Metadata { return c.message.Metadata }
+
+// Raise applies an event to the state, now, and makes it part of the decision.
+// It becomes durable before the reply leaves. Raise panics, and the command is
+// then not executed, when the event's type was not declared with [Apply], when
+// it cannot be encoded as JSON, and in a query.
+func (c *Context) Raise(event any) {
+	if c.readOnly {
+		panic(fmt.Sprintf("actor: query %s of %s raised %T", c.message.Name, c.instance.address, event))
+	}
+	e := c.instance.behavior.raises[reflect.TypeOf(event)]
+	if e == nil {
+		panic(fmt.Sprintf("actor: %s raised %T, which it does not apply", c.instance.address.Kind, event))
+	}
+	data, err := json.Marshal(event)
+	if err != nil {
+		panic(fmt.Sprintf("actor: encode %T: %v", event, err))
+	}
+	c.raised = append(c.raised, Event{Name: e.name, Data: data})
+	c.instance.version++
+	c.instance.tainted = true
+	e.apply(c.instance.state, event)
+}

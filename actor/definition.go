@@ -1,0 +1,226 @@
+package actor
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// DefaultSnapshotEvery is the number of events between two snapshots of an
+// aggregate whose definition does not say otherwise.
+const DefaultSnapshotEvery = 256
+
+// None is the reply of a command that has nothing to say but that it was
+// carried out. It is null in JSON.
+type None struct{}
+
+// MarshalJSON returns null.
+func (None) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+
+// Replies is embedded in a command or query and names the type of its reply.
+type Replies[R any] struct{}
+
+func (Replies[R]) repliesWith(R) {}
+
+// Asking is satisfied by every struct that embeds Replies[R].
+type Asking[R any] interface{ repliesWith(R) }
+
+// Named is implemented by a command, query or event that wants another name on
+// the wire than its type's: 1 to 128 bytes of ASCII letters, digits, '-', '_'
+// and '.'. The method must have a value receiver and return a constant.
+type Named interface{ WireName() string }
+
+// Aggregate is the definition of one kind of aggregate with state S. It is
+// immutable and may be shared.
+type Aggregate[S any] struct{ behavior *Behavior }
+
+// ID returns the address of the aggregate with the given id.
+func (a *Aggregate[S]) ID(id string) Address { return Address{Kind: a.behavior.kind, ID: id} }
+
+// Behavior returns the erased definition.
+func (a *Aggregate[S]) Behavior() *Behavior { return a.behavior }
+
+// Registrable is what a node takes: every [*Aggregate] is one.
+type Registrable interface{ Behavior() *Behavior }
+
+// Definition collects the parts of an aggregate while [Define] runs.
+type Definition[S any] struct{ behavior *Behavior }
+
+// Define returns the definition of a kind of aggregate whose state is a plain
+// struct S. It panics when the definition contradicts itself; that is a mistake
+// of the program, found at its start.
+func Define[S any](kind Kind, build func(*Definition[S])) *Aggregate[S] {
+	if err := kind.Validate(); err != nil {
+		panic("actor: " + err.Error())
+	}
+	state := reflect.TypeFor[S]()
+	b := &Behavior{
+		kind:     kind,
+		newState: func() any { return new(S) },
+		state:    state,
+		commands: map[string]*handler{},
+		queries:  map[string]*handler{},
+		replays:  map[string]func(state any, data []byte) error{},
+		raises:   map[reflect.Type]*event{},
+		view:     func(state any) any { return state },
+		viewType: state,
+		schema:   fingerprint(state),
+	}
+	if !hidesState(state) {
+		b.snapshotEvery = DefaultSnapshotEvery
+	}
+	build(&Definition[S]{behavior: b})
+	return &Aggregate[S]{behavior: b}
+}
+
+// Rejections declares the rejections that commands of this aggregate can give,
+// for documentation and generated API descriptions. It panics on two different
+// ones with the same code.
+func (d *Definition[S]) Rejections(rs ...*Rejection) {
+	for _, r := range rs {
+		for _, known := range d.behavior.rejections {
+			if known.Code == r.Code && known != r {
+				panic(fmt.Sprintf("actor: %s declares rejection %q twice", d.behavior.kind, r.Code))
+			}
+		}
+		d.behavior.rejections = append(d.behavior.rejections, r)
+	}
+}
+
+// SnapshotEvery sets the number of events between two snapshots; 0 turns them
+// off. The default is [DefaultSnapshotEvery], or 0 for a state with unexported
+// fields and no MarshalJSON of its own: its JSON would lose them, and asking
+// for snapshots of it panics.
+func (d *Definition[S]) SnapshotEvery(events int) {
+	if events < 0 || events > 0 && hidesState(d.behavior.state) {
+		panic(fmt.Sprintf("actor: %s: SnapshotEvery(%d): state %v has unexported fields and no MarshalJSON and UnmarshalJSON",
+			d.behavior.kind, events, d.behavior.state))
+	}
+	d.behavior.snapshotEvery = events
+}
+
+// SnapshotSchema adds a revision to the fingerprint of the state's type, under
+// which snapshots are kept. Change it when the meaning of the state changes and
+// its type does not: older snapshots are then ignored.
+func (d *Definition[S]) SnapshotSchema(revision string) { d.behavior.schema += "." + revision }
+
+// PassivateAfter sets the idle time after which an activation of this kind is
+// given up; 0, the default, leaves it to the node.
+func (d *Definition[S]) PassivateAfter(idle time.Duration) { d.behavior.passivateAfter = max(idle, 0) }
+
+// View sets what a read of the aggregate's state shows. By default it is the
+// state itself. The function must not change the state, and what it returns
+// must not share memory that a later event changes.
+func View[S, V any](d *Definition[S], show func(*S) V) {
+	d.behavior.view = func(state any) any { return show(state.(*S)) }
+	d.behavior.viewType = reflect.TypeFor[V]()
+}
+
+// CommandOption tunes one command or query in a definition.
+type CommandOption func(*handler)
+
+// NewOnly refuses the command for an aggregate that has a history.
+func NewOnly() CommandOption { return func(h *handler) { h.creation = MustBeNew } }
+
+// ExistingOnly refuses the command for an aggregate without a history.
+func ExistingOnly() CommandOption { return func(h *handler) { h.creation = MustExist } }
+
+// On declares the handler of command C. The handler decides: it may read the
+// state, raise events, and reply or reject. It must depend on nothing but the
+// state, the command and the [Context].
+func On[S any, C Asking[R], R any](d *Definition[S], h func(*S, *Context, C) (R, error), opts ...CommandOption) {
+	d.behavior.addHandler(d.behavior.commands, newHandler(h, opts))
+}
+
+// Query declares the handler of query Q. It must not raise events.
+func Query[S any, Q Asking[R], R any](d *Definition[S], h func(*S, *Context, Q) (R, error), opts ...CommandOption) {
+	d.behavior.addHandler(d.behavior.queries, newHandler(h, opts))
+}
+
+func newHandler[S any, C Asking[R], R any](h func(*S, *Context, C) (R, error), opts []CommandOption) *handler {
+	erased := &handler{
+		name:    wireName(reflect.TypeFor[C]()),
+		payload: reflect.TypeFor[C](),
+		reply:   reflect.TypeFor[R](),
+		run: func(state any, ctx *Context, data []byte) ([]byte, error) {
+			var command C
+			if err := decodeObject(data, &command); err != nil {
+				return nil, &Error{Code: CodeMalformed, Detail: err.Error()}
+			}
+			ctx.entered = true
+			reply, err := h(state.(*S), ctx, command)
+			if err != nil {
+				return nil, rejectionOf(err)
+			}
+			return json.Marshal(reply)
+		},
+	}
+	for _, opt := range opts {
+		opt(erased)
+	}
+	return erased
+}
+
+// EventOption tunes one event in a definition.
+type EventOption func(*eventOptions)
+
+type eventOptions struct{ older []olderForm }
+
+type olderForm struct {
+	name   string
+	target reflect.Type
+	upcast func(data []byte) (any, error)
+}
+
+// From lets an event be read from an older form, stored under another name.
+// Every older form upcasts directly to the present one.
+func From[Old, E any](name string, upcast func(Old) E) EventOption {
+	return func(o *eventOptions) {
+		o.older = append(o.older, olderForm{name: name, target: reflect.TypeFor[E](), upcast: func(data []byte) (any, error) {
+			var old Old
+			if err := json.Unmarshal(data, &old); err != nil {
+				return nil, err
+			}
+			return upcast(old), nil
+		}})
+	}
+}
+
+// Apply declares how event E changes the state: when it is raised, and again on
+// every replay. It is the only place in which state changes, and must depend on
+// nothing but the state and the event. The event is stored under its WireName,
+// or else its type's name with a lower-case first letter and ".v1".
+func Apply[S, E any](d *Definition[S], apply func(*S, E), opts ...EventOption) {
+	var o eventOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	typ := reflect.TypeFor[E]()
+	name := eventName(typ)
+	if !validName(name) {
+		panic(fmt.Sprintf("actor: %s: invalid event name %q", d.behavior.kind, name))
+	}
+	d.behavior.addEvent(typ, &event{name: name, apply: func(state, e any) { apply(state.(*S), e.(E)) }})
+	d.behavior.addReplay(name, func(state any, data []byte) error {
+		var e E
+		if err := json.Unmarshal(data, &e); err != nil {
+			return err
+		}
+		apply(state.(*S), e)
+		return nil
+	})
+	for _, older := range o.older {
+		if older.target != typ {
+			panic(fmt.Sprintf("actor: %s: %s upcasts to %v, not to %v", d.behavior.kind, older.name, older.target, typ))
+		}
+		d.behavior.addReplay(older.name, func(state any, data []byte) error {
+			e, err := older.upcast(data)
+			if err != nil {
+				return err
+			}
+			apply(state.(*S), e.(E))
+			return nil
+		})
+	}
+}

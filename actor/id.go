@@ -1,0 +1,58 @@
+package actor
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// MaxCommandIDBytes is the longest command id, in bytes.
+const MaxCommandIDBytes = 256
+
+// CommandID identifies one intention of a caller across all its retries. A
+// client makes UUIDv7s (RFC 9562); a caller may choose any other text of 1 to
+// [MaxCommandIDBytes] bytes. An id is scoped to its aggregate.
+type CommandID string
+
+// UnixMilli returns the millisecond that a UUIDv7 carries. ok is false for any
+// other text: such an id tells no time.
+func (id CommandID) UnixMilli() (ms int64, ok bool) {
+	if len(id) != 36 || id[14] != '7' || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
+		return 0, false
+	}
+	var raw [6]byte
+	if _, err := hex.Decode(raw[:4], []byte(id[:8])); err != nil {
+		return 0, false
+	}
+	if _, err := hex.Decode(raw[4:], []byte(id[9:13])); err != nil {
+		return 0, false
+	}
+	return int64(raw[0])<<40 | int64(raw[1])<<32 | int64(binary.BigEndian.Uint32(raw[2:])), true
+}
+
+// DeriveID returns a UUIDv7 that is a pure function of its arguments: the
+// millisecond of at, and bits of SHA-256 over parts. Two different lists of
+// parts give two different ids, but for a chance of 2^-74.
+func DeriveID(at time.Time, parts ...string) CommandID {
+	h := sha256.New()
+	var n [8]byte
+	for _, part := range parts {
+		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
+		h.Write(n[:])
+		h.Write([]byte(part))
+	}
+	var u [16]byte
+	copy(u[6:], h.Sum(nil))
+	ms := uint64(at.UnixMilli())
+	binary.BigEndian.PutUint32(u[0:], uint32(ms>>16))
+	binary.BigEndian.PutUint16(u[4:], uint16(ms))
+	u[6] = u[6]&0x0f | 0x70
+	u[8] = u[8]&0x3f | 0x80
+	return CommandID(formatUUID(u))
+}
+
+func formatUUID(u [16]byte) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[0:4], u[4:6], u[6:8], u[8:10], u[10:16])
+}

@@ -1,0 +1,158 @@
+package actor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// ErrUndecodable reports a stored event that the definition cannot read.
+var ErrUndecodable = errors.New("stored event cannot be decoded")
+
+// Instance is one aggregate in memory. It belongs to one goroutine at a time.
+type Instance struct {
+	behavior *Behavior
+	address  Address
+	state    any
+	version  Version
+	tainted  bool // holds events that belong to no decision
+}
+
+// New returns a new aggregate without a history.
+func (b *Behavior) New(address Address) *Instance {
+	return &Instance{behavior: b, address: address, state: b.newState()}
+}
+
+// Restore returns an aggregate as a snapshot has it.
+func (b *Behavior) Restore(address Address, version Version, snapshot []byte) (*Instance, error) {
+	i := b.New(address)
+	if err := json.Unmarshal(snapshot, i.state); err != nil {
+		return nil, fmt.Errorf("snapshot of %s at version %d: %w", address, version, err)
+	}
+	i.version = version
+	return i, nil
+}
+
+// Address returns the aggregate's address.
+func (i *Instance) Address() Address { return i.address }
+
+// Version returns the number of events in the state.
+func (i *Instance) Version() Version { return i.version }
+
+// State returns the state, a pointer to the definition's struct, for fixtures.
+func (i *Instance) State() any { return i.state }
+
+// Snapshot returns the state as JSON, all of it.
+func (i *Instance) Snapshot() ([]byte, error) { return json.Marshal(i.state) }
+
+// Replay applies a stored event. The error wraps [ErrUndecodable] and leaves
+// the instance unusable.
+func (i *Instance) Replay(e Event) (err error) {
+	replay := i.behavior.replays[e.Name]
+	if replay == nil {
+		return fmt.Errorf("%s: event %d is %q, which %s does not know: %w", i.address, i.version+1, e.Name, i.address.Kind, ErrUndecodable)
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%s: event %d, %s: apply panicked: %v: %w", i.address, i.version+1, e.Name, v, ErrUndecodable)
+		}
+	}()
+	if err := replay(i.state, e.Data); err != nil {
+		return fmt.Errorf("%s: event %d, %s: %w: %w", i.address, i.version+1, e.Name, ErrUndecodable, err)
+	}
+	i.version++
+	return nil
+}
+
+// Decision is what came of one message.
+type Decision struct {
+	Outcome Outcome
+	Events  []Event // raised by a command that was carried out; else none
+	Panic   *Panic  // the handler panicked; Outcome is then CodeParked
+
+	// Tainted: the state has taken in events that are not part of the decision
+	// (the handler raised and then failed). The instance must be thrown away.
+	Tainted bool
+}
+
+// Panic is what was recovered from a handler.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+// Error returns the value.
+func (p *Panic) Error() string { return fmt.Sprint(p.Value) }
+
+// Decide runs one message against the state. Its outcome is a pure function of
+// state, version and message. Deadlines and repeated ids are the caller's concern.
+func (i *Instance) Decide(m *Message) (d Decision) {
+	if m.Type == TypeState {
+		return i.show()
+	}
+	h := i.behavior.handlers(m.Type)[m.Name]
+	if h == nil {
+		return Decision{Outcome: Failure(CodeUnknownCommand, fmt.Sprintf("%s has no %s", i.address.Kind, m.Name))}
+	}
+	if o, ok := i.meets(h.creation, m.Expect); !ok {
+		return Decision{Outcome: o}
+	}
+	ctx := &Context{instance: i, message: m, readOnly: m.Type == TypeQuery}
+	i.tainted = false
+	defer func() {
+		if v := recover(); v != nil {
+			d = Decision{
+				Outcome: Failure(CodeParked, fmt.Sprintf("%s panicked: %v", m.Name, v)),
+				Panic:   &Panic{Value: v, Stack: debug.Stack()},
+				Tainted: true,
+			}
+		}
+	}()
+	reply, err := h.run(i.state, ctx, m.Data)
+	if err == nil {
+		return Decision{Outcome: Outcome{Version: i.version, Reply: reply}, Events: ctx.raised}
+	}
+	return i.refuse(ctx, err)
+}
+
+func (i *Instance) refuse(ctx *Context, err error) Decision {
+	before := i.version - Version(len(ctx.raised))
+	d := Decision{Tainted: i.tainted}
+	if r, ok := errors.AsType[*Rejection](err); ok {
+		d.Outcome = Outcome{Code: CodeRejected, Version: before, Rejection: r}
+		return d
+	}
+	if e, ok := errors.AsType[*Error](err); ok && !ctx.entered {
+		d.Outcome = Outcome{Code: e.Code, Detail: e.Detail}
+		return d
+	}
+	panic(fmt.Sprintf("actor: reply of %s cannot be encoded: %v", ctx.message.Name, err))
+}
+
+// meets checks the creation policies of definition and caller, then the
+// expected version.
+func (i *Instance) meets(declared Creation, x Expectation) (Outcome, bool) {
+	isNew := i.version == 0
+	switch {
+	case isNew && (declared == MustExist || x.Creation == MustExist):
+		return Outcome{Code: CodeDoesNotExist, Detail: i.address.String() + " does not exist"}, false
+	case !isNew && (declared == MustBeNew || x.Creation == MustBeNew):
+		return Outcome{Code: CodeAlreadyExists, Version: i.version, Detail: i.address.String() + " already exists"}, false
+	case x.Exact && x.Version != i.version:
+		return Outcome{Code: CodeVersionMismatch, Version: i.version,
+			Detail: fmt.Sprintf("%s is at version %d, not %d", i.address, i.version, x.Version)}, false
+	}
+	return Outcome{}, true
+}
+
+func (i *Instance) show() Decision {
+	if i.version == 0 {
+		return Decision{Outcome: Outcome{Code: CodeDoesNotExist, Detail: i.address.String() + " does not exist"}}
+	}
+	data, err := json.Marshal(i.behavior.view(i.state))
+	if err != nil {
+		return Decision{Outcome: Failure(CodeUnloadable, err.Error())}
+	}
+	return Decision{Outcome: Outcome{Version: i.version, Reply: data}}
+}

@@ -1,0 +1,125 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Version counts the events in an aggregate's history; a new aggregate has 0.
+type Version uint64
+
+// MessageType says what a [Message] asks for.
+type MessageType uint8
+
+// The types of message.
+const (
+	TypeCommand MessageType = iota // may raise events
+	TypeQuery                      // a declared query: read only
+	TypeState                      // the aggregate's state as JSON: read only
+)
+
+// Lane is the way by which a command reaches its owner.
+type Lane uint8
+
+// The lanes. Queries always take the direct lane.
+const (
+	LaneDurable Lane = iota // through the command stream: survives its owner
+	LaneDirect              // a core request: no disk, the caller retries
+)
+
+// Creation says whether a command may meet a new or an existing aggregate.
+type Creation uint8
+
+// The creation policies.
+const (
+	CreateOrUse Creation = iota // either
+	MustExist                   // refused with [CodeDoesNotExist] at version 0
+	MustBeNew                   // refused with [CodeAlreadyExists] above version 0
+)
+
+// Expectation is what a caller requires of the aggregate before a command runs.
+// The zero value requires nothing.
+type Expectation struct {
+	Creation Creation
+	Exact    bool    // require that the version is Version
+	Version  Version // meaningful when Exact
+}
+
+// Metadata travels with a command into the commit that it causes. All fields
+// are optional, at most [MaxMetadataBytes] together.
+type Metadata struct {
+	Trace       string `json:"trace,omitempty"`       // W3C traceparent
+	Correlation string `json:"correlation,omitempty"` // id of the conversation
+	Causation   string `json:"causation,omitempty"`   // id of the message that caused this one
+	User        string `json:"user,omitempty"`        // on whose behalf
+}
+
+// MaxMetadataBytes bounds the sum of all fields of [Metadata].
+const MaxMetadataBytes = 4096
+
+// ErrMessage reports a message that no owner could accept.
+var ErrMessage = errors.New("invalid message")
+
+// Message is a command or query as it travels. It is a value; Data must not be
+// changed once the message has been handed over.
+type Message struct {
+	Type     MessageType
+	Lane     Lane
+	Target   Address
+	ID       CommandID // one intention; the same on every attempt; empty for reads
+	Name     string    // of the command or query; empty for TypeState
+	Data     []byte    // JSON object; empty means {}
+	Time     time.Time // when the caller made it: the handler's Now
+	Deadline time.Time // not executed after it; zero: none
+	Attempt  int       // 1 for the first; more when an earlier one may have been executed
+	Expect   Expectation
+	Metadata Metadata
+}
+
+// Validate checks the parts that do not need a definition. The error wraps
+// [ErrMessage] or [ErrAddress].
+func (m *Message) Validate() error {
+	if err := m.Target.Validate(); err != nil {
+		return err
+	}
+	md := len(m.Metadata.Trace) + len(m.Metadata.Correlation) + len(m.Metadata.Causation) + len(m.Metadata.User)
+	switch {
+	case m.Type > TypeState:
+		return fmt.Errorf("type %d: %w", m.Type, ErrMessage)
+	case m.Type != TypeState && !validName(m.Name):
+		return fmt.Errorf("name %q: %w", m.Name, ErrMessage)
+	case m.Type == TypeCommand && (m.ID == "" || len(m.ID) > MaxCommandIDBytes):
+		return fmt.Errorf("command id of %d bytes, 1 to %d are allowed: %w", len(m.ID), MaxCommandIDBytes, ErrMessage)
+	case md > MaxMetadataBytes:
+		return fmt.Errorf("metadata of %d bytes, the limit is %d: %w", md, MaxMetadataBytes, ErrMessage)
+	}
+	return nil
+}
+
+// validName accepts what can stand in a URL path and a NATS header unescaped.
+func validName(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		if !isTokenByte(s[i]) && s[i] != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// Responder takes the one outcome of a delivery back to its caller.
+type Responder interface {
+	// Respond sends the outcome. It does not block and reports no error: a
+	// caller that misses it asks again with the same id. Safe from any goroutine.
+	Respond(Outcome)
+}
+
+// Delivery is a message that has reached the owner of its partition.
+type Delivery struct {
+	Message   Message
+	Sequence  uint64    // position in the command stream; 0 on the direct lane
+	Responder Responder // nil when nobody waits
+}

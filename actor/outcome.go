@@ -1,0 +1,165 @@
+package actor
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// Code classifies an [Outcome]. The set is closed: these and an aggregate's own
+// rejection codes are all that crosses the wire.
+type Code string
+
+// The codes. "Executed" means that the aggregate has decided.
+const (
+	CodeOK              Code = ""                  // executed and durable
+	CodeRejected        Code = "rejected"          // executed; the aggregate said no
+	CodeAlreadyExists   Code = "already_exists"    // executed; creation policy
+	CodeDoesNotExist    Code = "does_not_exist"    // executed; creation policy
+	CodeVersionMismatch Code = "version_mismatch"  // executed; expected version
+	CodeMalformed       Code = "malformed"         // not executed; never will be
+	CodeUnknownKind     Code = "unknown_kind"      // not executed
+	CodeUnknownCommand  Code = "unknown_command"   // not executed
+	CodeTooLarge        Code = "too_large"         // not executed; a limit of size
+	CodeOverloaded      Code = "overloaded"        // not executed; try later
+	CodeNoOwner         Code = "no_owner"          // not executed; nobody served the partition in time
+	CodeExpired         Code = "deadline_exceeded" // not executed; met its owner after its deadline
+	CodeUnknownOutcome  Code = "outcome_unknown"   // may or may not have been executed; ask again with the same id
+	CodeParked          Code = "parked"            // not executed; its handler panicked, it waits for an operator
+	CodeUnloadable      Code = "unloadable"        // not executed; stored events cannot be decoded by this build
+)
+
+// Recorded reports whether a retry with the same id must get this outcome: the
+// aggregate has decided.
+func (c Code) Recorded() bool {
+	switch c {
+	case CodeOK, CodeRejected, CodeAlreadyExists, CodeDoesNotExist, CodeVersionMismatch:
+		return true
+	default:
+		return false
+	}
+}
+
+// Outcome is what a caller is told about a message. It is a value; Reply must
+// not be changed.
+type Outcome struct {
+	Code      Code
+	Version   Version    // of the aggregate after the decision; 0 when none was made
+	Reply     []byte     // JSON; set when Code is CodeOK
+	Rejection *Rejection // set when Code is CodeRejected
+	Detail    string     // for people; set on failures
+}
+
+// Err returns nil for [CodeOK], the [*Rejection] for [CodeRejected], and an
+// [*Error] otherwise.
+func (o Outcome) Err() error {
+	switch {
+	case o.Code == CodeOK:
+		return nil
+	case o.Code == CodeRejected && o.Rejection != nil:
+		return o.Rejection
+	default:
+		return &Error{Code: o.Code, Detail: o.Detail}
+	}
+}
+
+// Failure returns the outcome of a message that was not decided.
+func Failure(code Code, detail string) Outcome { return Outcome{Code: code, Detail: detail} }
+
+// Error is the runtime's answer to a message that it could not bring to a
+// decision, or whose expectation was not met. Match it with errors.Is against
+// the sentinels below, which compare by code.
+type Error struct {
+	Code   Code
+	Detail string
+}
+
+// Sentinels for errors.Is.
+var (
+	ErrAlreadyExists   = &Error{Code: CodeAlreadyExists}
+	ErrDoesNotExist    = &Error{Code: CodeDoesNotExist}
+	ErrVersionMismatch = &Error{Code: CodeVersionMismatch}
+	ErrMalformed       = &Error{Code: CodeMalformed}
+	ErrUnknownKind     = &Error{Code: CodeUnknownKind}
+	ErrUnknownCommand  = &Error{Code: CodeUnknownCommand}
+	ErrTooLarge        = &Error{Code: CodeTooLarge}
+	ErrOverloaded      = &Error{Code: CodeOverloaded}
+	ErrNoOwner         = &Error{Code: CodeNoOwner}
+	ErrExpired         = &Error{Code: CodeExpired}
+	ErrUnknownOutcome  = &Error{Code: CodeUnknownOutcome}
+	ErrParked          = &Error{Code: CodeParked}
+	ErrUnloadable      = &Error{Code: CodeUnloadable}
+)
+
+// Error returns the code and the detail.
+func (e *Error) Error() string {
+	if e.Detail == "" {
+		return string(e.Code)
+	}
+	return string(e.Code) + ": " + e.Detail
+}
+
+// Is reports whether target is an [*Error] with the same code.
+func (e *Error) Is(target error) bool {
+	t, ok := errors.AsType[*Error](target)
+	return ok && t.Code == e.Code
+}
+
+// Rejection is an aggregate's typed "no". Declare one per reason as a package
+// variable and return it, or a copy made by [Rejection.With], from a handler;
+// at the caller errors.Is matches it by code.
+type Rejection struct {
+	Code    string         `json:"code"`
+	Message string         `json:"message,omitempty"`
+	Details map[string]any `json:"details,omitempty"`
+}
+
+// Reject returns a rejection with a stable code for machines and a message for
+// people. It panics unless code is 1 to 64 bytes of a to z, 0 to 9, '-' and
+// '_', starting with a letter.
+func Reject(code, message string) *Rejection {
+	if Kind(code).Validate() != nil {
+		panic("actor: invalid rejection code " + code)
+	}
+	return &Rejection{Code: code, Message: message}
+}
+
+// Error returns the message, or the code where there is none.
+func (r *Rejection) Error() string {
+	if r.Message == "" {
+		return r.Code
+	}
+	return r.Message
+}
+
+// Is reports whether target is a [*Rejection] with the same code.
+func (r *Rejection) Is(target error) bool {
+	t, ok := errors.AsType[*Rejection](target)
+	return ok && t.Code == r.Code
+}
+
+// With returns a copy that carries a detail, which must be encodable as JSON.
+func (r *Rejection) With(key string, value any) *Rejection {
+	c := &Rejection{Code: r.Code, Message: r.Message, Details: map[string]any{key: value}}
+	for k, v := range r.Details {
+		if k != key {
+			c.Details[k] = v
+		}
+	}
+	return c
+}
+
+// rejectionOf turns a handler's error into a rejection. An error that is not a
+// [*Rejection] keeps its text under the code "rejected".
+func rejectionOf(err error) *Rejection {
+	r, ok := errors.AsType[*Rejection](err)
+	if !ok {
+		return &Rejection{Code: string(CodeRejected), Message: err.Error()}
+	}
+	if len(r.Details) == 0 {
+		return r
+	}
+	if _, jsonErr := json.Marshal(r.Details); jsonErr != nil {
+		return &Rejection{Code: r.Code, Message: r.Message}
+	}
+	return r
+}

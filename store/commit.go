@@ -1,0 +1,113 @@
+package store
+
+// Aggregate is an aggregate's address in the form "kind/id".
+type Aggregate string
+
+// Version counts the events in an aggregate's history. The first event is version 1.
+type Version uint64
+
+// Partition is a slice of the aggregate keyspace.
+type Partition uint32
+
+// Position is a place in a command stream. Sequences of two incarnations of the
+// stream cannot be compared.
+type Position struct {
+	Stream   string // incarnation of the stream; empty: no position
+	Sequence uint64
+}
+
+// Covers reports whether p, as the position up to which everything was decided,
+// includes the sequence of the given incarnation.
+func (p Position) Covers(q Position) bool {
+	return p.Stream != "" && p.Stream == q.Stream && q.Sequence > 0 && q.Sequence <= p.Sequence
+}
+
+// Event is one event of a commit.
+type Event struct {
+	Name string
+	Data []byte // JSON object
+}
+
+// Metadata is what a command carried.
+type Metadata struct {
+	Trace, Correlation, Causation, User string
+}
+
+// Outcome is what a command came to: exactly one of Reply and Rejection is set.
+type Outcome struct {
+	CommandID string
+	Keyed     bool   // the id was chosen by a caller and tells no time
+	Events    int    // how many of the commit's events it raised
+	Reply     []byte // JSON
+	Rejection []byte // JSON
+	Metadata  Metadata
+}
+
+// Outgoing is a command to be sent once the commit is durable.
+type Outgoing struct {
+	ID   string
+	To   Aggregate
+	Name string
+	At   int64 // microseconds since 1970 UTC; 0: at once
+	Data []byte
+}
+
+// Commit is a set of decisions of one aggregate that becomes durable as a whole.
+type Commit struct {
+	Aggregate Aggregate
+	First     Version // version of the first event: one more than the history had. Unique per aggregate
+	Partition Partition
+	Position  Position // highest position in the command stream that the aggregate has decided
+	Time      int64    // hybrid logical clock, microseconds since 1970 UTC; grows along an aggregate
+	Outcomes  []Outcome
+	Events    []Event // at least one
+	Out       []Outgoing
+}
+
+// Last returns the version of the commit's last event.
+func (c *Commit) Last() Version { return c.First + Version(len(c.Events)) - 1 }
+
+// Size returns about how many bytes the commit takes in a store.
+func (c *Commit) Size() int {
+	n := 128 + len(c.Aggregate) + len(c.Position.Stream)
+	for i := range c.Events {
+		n += 32 + len(c.Events[i].Name) + len(c.Events[i].Data)
+	}
+	for i := range c.Outcomes {
+		o := &c.Outcomes[i]
+		n += 48 + len(o.CommandID) + len(o.Reply) + len(o.Rejection) +
+			len(o.Metadata.Trace) + len(o.Metadata.Correlation) + len(o.Metadata.Causation) + len(o.Metadata.User)
+	}
+	for i := range c.Out {
+		n += 64 + len(c.Out[i].ID) + len(c.Out[i].To) + len(c.Out[i].Name) + len(c.Out[i].Data)
+	}
+	return n
+}
+
+// Recorded is an outcome that was found again.
+type Recorded struct {
+	Outcome Outcome
+	Version Version // of the aggregate after the command
+}
+
+// OutcomeVersions calls visit for each outcome of c with the version of the
+// aggregate after it.
+func (c *Commit) OutcomeVersions(visit func(*Outcome, Version)) {
+	v := c.First - 1
+	for i := range c.Outcomes {
+		v += Version(c.Outcomes[i].Events)
+		visit(&c.Outcomes[i], v)
+	}
+}
+
+// Snapshot is an aggregate's state at a version, with what is needed to judge
+// repeated commands from there on.
+type Snapshot struct {
+	Aggregate Aggregate
+	Version   Version
+	Schema    string // of the state; a reader with another one ignores the snapshot
+	Position  Position
+	Time      int64  // the clock of the last commit in it
+	State     []byte // JSON
+	Ring      []byte // recent outcomes, opaque
+}

@@ -1,0 +1,67 @@
+package store
+
+import "context"
+
+// Session is a node's sign of life. A node has one record under its name, and a
+// new incarnation each time it starts anew.
+type Session struct {
+	Name        string
+	Incarnation string // unique over all time
+	Beat        uint64 // grows with every renewal
+	Dead        bool   // declared dead: no renewal succeeds any more
+	Address     string // where its HTTP API is reached
+	Build       string
+	Kinds       []string // the aggregates it can serve
+}
+
+// Claim says who owns a partition.
+type Claim struct {
+	Partition Partition
+	Owner     string // name of the node; empty: free
+	Session   string // incarnation of the owner's session; empty: free
+	Epoch     uint64 // grows each time the claim is taken
+	Watermark Position
+}
+
+// Leases holds sessions and claims. All writes are compare-and-set: of two
+// concurrent callers with the same expectation one succeeds and the other gets
+// [ErrLost]. A write that fails otherwise is [ErrUnknown]; the caller reads the
+// record to find out. A read sees every write that was acknowledged before it
+// began (majority, primary).
+type Leases interface {
+	// OpenSession creates the session under s.Name with beat 1. replaces is the
+	// record that the caller has seen there and knows to be dead or ended; nil:
+	// none. ErrLost: the record is not as expected, or replaces is not Dead.
+	OpenSession(ctx context.Context, s Session, replaces *Session) error
+	// Renew moves the beat from s.Beat to s.Beat+1. ErrLost: the session was
+	// declared dead, ended or replaced, or has another beat.
+	Renew(ctx context.Context, s Session) error
+	// DeclareDead marks the session dead if it still has s's incarnation and
+	// beat. ErrLost: it has moved on, or is dead already.
+	DeclareDead(ctx context.Context, s Session) error
+	// EndSession removes the record if it has s's incarnation, dead or alive.
+	// It is idempotent.
+	EndSession(ctx context.Context, s Session) error
+	// Sessions returns all sessions, in the order of their names.
+	Sessions(ctx context.Context) ([]Session, error)
+
+	// Claims returns the claims that were ever taken, in the order of their
+	// partitions. A partition without one was never claimed: it is free, with
+	// epoch 0.
+	Claims(ctx context.Context) ([]Claim, error)
+	// TakeClaims gives each partition in want to the session, if its claim still
+	// has the session and epoch given there. The claim's epoch grows by one, its
+	// watermark stays. It returns the claims as they are now held, in want's
+	// order, without those that were lost. An error means that the outcome of
+	// those not returned is unknown. Reads for activation that begin after it
+	// returned see every commit that was durable before the take.
+	TakeClaims(ctx context.Context, by Session, want []Claim) ([]Claim, error)
+	// SaveWatermarks writes the watermarks of held claims, each only if session
+	// and epoch still match. ErrLost: at least one did not match; the others
+	// were written.
+	SaveWatermarks(ctx context.Context, held []Claim) error
+	// ReleaseClaims frees held claims, keeping epoch and saving the watermark,
+	// each only if session and epoch still match. ErrLost as above. It is
+	// idempotent in effect.
+	ReleaseClaims(ctx context.Context, held []Claim) error
+}

@@ -1,0 +1,89 @@
+package store
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Commits is the log of all aggregates.
+type Commits interface {
+	// Append writes each commit as a whole, independently of the others, and
+	// returns one error for each: nil once it is durable (on a majority, with
+	// journal), ErrConflict, ErrTooLarge or ErrUnknown. At most one commit per
+	// aggregate may be in a call, or in flight. Commits must not be changed
+	// until Append has returned. It returns soon after ctx ends.
+	Append(ctx context.Context, commits []Commit) []error
+	// Load yields an aggregate's commits with First > after, in order and
+	// without gaps, as durable. It streams: memory does not grow with the
+	// history. An error ends it and wraps ErrUnavailable or ErrCorrupt.
+	Load(ctx context.Context, aggregate Aggregate, after Version) iter.Seq2[Commit, error]
+	// FindOutcome looks a command up among the aggregate's commits. It is fast
+	// for keyed ids, and otherwise reads the aggregate's history.
+	FindOutcome(ctx context.Context, aggregate Aggregate, commandID string, keyed bool) (Recorded, bool, error)
+}
+
+// Snapshots keeps the newest snapshot of each aggregate.
+type Snapshots interface {
+	// SaveSnapshot replaces an older snapshot of the aggregate; one that is as
+	// new or newer under the same schema is kept. Errors may be ignored: a
+	// snapshot only saves time.
+	SaveSnapshot(ctx context.Context, s Snapshot) error
+	// LoadSnapshot returns the snapshot of an aggregate under the schema. found
+	// is false when there is none.
+	LoadSnapshot(ctx context.Context, aggregate Aggregate, schema string) (s Snapshot, found bool, err error)
+}
+
+// Token is a place in the feed, opaque and durable. Empty: the beginning.
+type Token string
+
+// FeedItem is a commit and the place just after it.
+type FeedItem struct {
+	Commit Commit
+	Token  Token
+}
+
+// Feed is the order of all commits.
+type Feed interface {
+	// Follow yields every commit after the token, each aggregate's in order, and
+	// waits for more until ctx ends; it then ends without an error.
+	// ErrTokenExpired: the store no longer knows the place.
+	Follow(ctx context.Context, after Token) iter.Seq2[FeedItem, error]
+	// Now returns the place after all commits that are durable at present.
+	Now(ctx context.Context) (Token, error)
+}
+
+// Parked is a command that was taken out of the way because its handler
+// panicked, with all that is needed to try it again.
+type Parked struct {
+	Aggregate Aggregate
+	CommandID string
+	Name      string
+	Reason    string
+	Stack     string
+	Attempts  int
+	Time      time.Time // when it was parked
+	Message   []byte    // the encoded message, opaque
+}
+
+// Parking keeps parked commands, one per aggregate and command id.
+type Parking interface {
+	// Park writes p, in the place of one with the same aggregate and command id.
+	Park(ctx context.Context, p Parked) error
+	// ListParked yields what is parked, oldest first; of one aggregate, or of
+	// all if it is empty.
+	ListParked(ctx context.Context, aggregate Aggregate) iter.Seq2[Parked, error]
+	// Unpark removes one. It is idempotent.
+	Unpark(ctx context.Context, aggregate Aggregate, commandID string) error
+}
+
+// Store is all of it.
+type Store interface {
+	Commits
+	Snapshots
+	Feed
+	Leases
+	Parking
+	// Ping reports whether the store can serve majority reads now.
+	Ping(ctx context.Context) error
+}
