@@ -1,0 +1,24 @@
+package actor
+
+import "context"
+
+// Handler takes the messages of one partition at its owner.
+type Handler interface {
+	// Durable takes the next command of the partition's part of the command
+	// stream, in stream order. It may block, and then holds up this partition's
+	// durable lane alone; it returns when ctx ends.
+	Durable(ctx context.Context, d Delivery)
+	// Direct takes a message of the direct lane. It does not block.
+	Direct(d Delivery)
+}
+
+// Subscription is the flow of one partition's messages to a [Handler].
+type Subscription interface {
+	// Stop ends the flow. After it has returned nil, no call of the handler is
+	// running or will be made. It returns early with an error when ctx ends.
+	Stop(ctx context.Context) error
+	// Done is closed when the flow has ended, by Stop or by a failure.
+	Done() <-chan struct{}
+	// Err returns why the flow ended; nil after Stop, and while it goes on.
+	Err() error
+}
