@@ -26,6 +26,7 @@ type Behavior struct {
 	commands       map[string]*handler
 	queries        map[string]*handler
 	replays        map[string]func(state any, data []byte) error
+	forms          map[string]form // of the same names as replays
 	raises         map[reflect.Type]*event
 	rejections     []*Rejection
 	snapshotEvery  int
@@ -44,6 +45,13 @@ type handler struct {
 type event struct {
 	name  string
 	apply func(state, event any)
+}
+
+// form is one stored form of an event: the present one or an older one.
+type form struct {
+	becomes string
+	stored  reflect.Type
+	decode  func(data []byte) (any, error)
 }
 
 // Behavior returns b, so that a Behavior can itself be registered.
@@ -103,6 +111,58 @@ func (b *Behavior) Rejections() []*Rejection { return slices.Clone(b.rejections)
 // included, sorted.
 func (b *Behavior) EventNames() []string { return slices.Sorted(maps.Keys(b.replays)) }
 
+// EventInfo describes a stored form of an event.
+type EventInfo struct {
+	Name    string       // under which it is stored
+	Stored  reflect.Type // what its data is decoded into
+	Becomes string       // the name of the present form: Name itself, unless it is upcast
+}
+
+// Events yields all forms of events that b can read in the order of their names.
+func (b *Behavior) Events() iter.Seq[EventInfo] {
+	return func(yield func(EventInfo) bool) {
+		for _, name := range b.EventNames() {
+			f := b.forms[name]
+			if !yield(EventInfo{Name: name, Stored: f.stored, Becomes: f.becomes}) {
+				return
+			}
+		}
+	}
+}
+
+// Encode returns an event in the form in which it is stored. It fails for an
+// event that was not declared with [Apply] or that cannot be encoded as JSON.
+func (b *Behavior) Encode(e any) (Event, error) {
+	declared := b.raises[reflect.TypeOf(e)]
+	if declared == nil {
+		return Event{}, fmt.Errorf("%s does not apply %T", b.kind, e)
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		return Event{}, fmt.Errorf("encode %T: %w", e, err)
+	}
+	return Event{Name: declared.name, Data: data}, nil
+}
+
+// Decode returns the value that a stored event is applied as, upcast to its
+// present form. The error wraps [ErrUndecodable].
+func (b *Behavior) Decode(e Event) (_ any, err error) {
+	f, ok := b.forms[e.Name]
+	if !ok {
+		return nil, fmt.Errorf("%s does not know event %q: %w", b.kind, e.Name, ErrUndecodable)
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%s: %s: decoding panicked: %v: %w", b.kind, e.Name, v, ErrUndecodable)
+		}
+	}()
+	value, err := f.decode(e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w: %w", b.kind, e.Name, ErrUndecodable, err)
+	}
+	return value, nil
+}
+
 // CheckCommand reports as a [*Error] whether data can be a command or query
 // under the name. It runs nothing.
 func (b *Behavior) CheckCommand(t MessageType, name string, data []byte) error {
@@ -140,11 +200,12 @@ func (b *Behavior) addEvent(t reflect.Type, e *event) {
 	b.raises[t] = e
 }
 
-func (b *Behavior) addReplay(name string, replay func(any, []byte) error) {
+func (b *Behavior) addReplay(name string, f form, replay func(any, []byte) error) {
 	if b.replays[name] != nil {
 		panic(fmt.Sprintf("actor: %s has two events stored as %q", b.kind, name))
 	}
 	b.replays[name] = replay
+	b.forms[name] = f
 }
 
 func wireName(t reflect.Type) string {

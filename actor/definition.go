@@ -62,6 +62,7 @@ func Define[S any](kind Kind, build func(*Definition[S])) *Aggregate[S] {
 		commands: map[string]*handler{},
 		queries:  map[string]*handler{},
 		replays:  map[string]func(state any, data []byte) error{},
+		forms:    map[string]form{},
 		raises:   map[reflect.Type]*event{},
 		view:     func(state any) any { return state },
 		viewType: state,
@@ -169,6 +170,7 @@ type eventOptions struct{ older []olderForm }
 
 type olderForm struct {
 	name   string
+	stored reflect.Type
 	target reflect.Type
 	upcast func(data []byte) (any, error)
 }
@@ -177,13 +179,18 @@ type olderForm struct {
 // Every older form upcasts directly to the present one.
 func From[Old, E any](name string, upcast func(Old) E) EventOption {
 	return func(o *eventOptions) {
-		o.older = append(o.older, olderForm{name: name, target: reflect.TypeFor[E](), upcast: func(data []byte) (any, error) {
-			var old Old
-			if err := json.Unmarshal(data, &old); err != nil {
-				return nil, err
-			}
-			return upcast(old), nil
-		}})
+		o.older = append(o.older, olderForm{
+			name:   name,
+			stored: reflect.TypeFor[Old](),
+			target: reflect.TypeFor[E](),
+			upcast: func(data []byte) (any, error) {
+				var old Old
+				if err := json.Unmarshal(data, &old); err != nil {
+					return nil, err
+				}
+				return upcast(old), nil
+			},
+		})
 	}
 }
 
@@ -202,25 +209,33 @@ func Apply[S, E any](d *Definition[S], apply func(*S, E), opts ...EventOption) {
 		panic(fmt.Sprintf("actor: %s: invalid event name %q", d.behavior.kind, name))
 	}
 	d.behavior.addEvent(typ, &event{name: name, apply: func(state, e any) { apply(state.(*S), e.(E)) }})
-	d.behavior.addReplay(name, func(state any, data []byte) error {
-		var e E
-		if err := json.Unmarshal(data, &e); err != nil {
-			return err
-		}
-		apply(state.(*S), e)
-		return nil
+	addForm(d.behavior, name, form{becomes: name, stored: typ}, apply, func(data []byte) (e E, err error) {
+		err = json.Unmarshal(data, &e)
+		return e, err
 	})
 	for _, older := range o.older {
 		if older.target != typ {
 			panic(fmt.Sprintf("actor: %s: %s upcasts to %v, not to %v", d.behavior.kind, older.name, older.target, typ))
 		}
-		d.behavior.addReplay(older.name, func(state any, data []byte) error {
+		addForm(d.behavior, older.name, form{becomes: name, stored: older.stored}, apply, func(data []byte) (E, error) {
 			e, err := older.upcast(data)
 			if err != nil {
-				return err
+				var none E
+				return none, err
 			}
-			apply(state.(*S), e.(E))
-			return nil
+			return e.(E), nil
 		})
 	}
+}
+
+func addForm[S, E any](b *Behavior, name string, f form, apply func(*S, E), decode func([]byte) (E, error)) {
+	f.decode = func(data []byte) (any, error) { return decode(data) }
+	b.addReplay(name, f, func(state any, data []byte) error {
+		e, err := decode(data)
+		if err != nil {
+			return err
+		}
+		apply(state.(*S), e)
+		return nil
+	})
 }
