@@ -1,0 +1,186 @@
+package testharness
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ganglion-go/ganglion/testharness/internal/loopback"
+)
+
+const (
+	clusterName = "ganglion-test"
+	// clusterReadyTimeout leaves room for a few elections of 4 to 9 s, whose
+	// time-outs nats-server does not let anybody shorten.
+	clusterReadyTimeout = 45 * time.Second
+)
+
+// clusterMember is one server of a [Cluster]. Embedded servers implement it;
+// child processes that can be killed are to be the other implementation.
+type clusterMember interface {
+	memberName() string
+	URL() string
+	start() error
+	Stop()
+	// jetStream reports whether this member leads JetStream's meta group, and
+	// whether it accepts clients and has caught up with the leader. A stopped
+	// member says no twice.
+	jetStream() (leads, current bool)
+}
+
+// Cluster is a NATS cluster with JetStream. Members are addressed by their
+// index, from 0. Methods that start or stop the same member must not run at the
+// same time as each other; all others may.
+type Cluster struct {
+	members []clusterMember
+	stopped []bool
+}
+
+// NATSCluster starts that many embedded servers as one cluster, listening on
+// 127.0.0.1, and stops them when the test ends. It returns once JetStream has a
+// leader and every member follows it, about half a second for three, and ends
+// the test when that does not happen within 45 s. Three servers are the least
+// that allow replicated streams. A cluster needs sockets, so it cannot run in a
+// synctest bubble.
+func NATSCluster(t testing.TB, members int, opts ...NATSOption) *Cluster {
+	t.Helper()
+	forbidBubble(t, "NATSCluster")
+	c := &Cluster{stopped: make([]bool, members)}
+	for _, s := range newClusterServers(t, members, newNATSConfig(opts)) {
+		c.members = append(c.members, s)
+		t.Cleanup(s.Stop)
+	}
+	for i := range c.members {
+		c.launch(t, i)
+	}
+	c.WaitReady(t)
+	return c
+}
+
+// newClusterServers prepares servers that know each other's route ports.
+func newClusterServers(t testing.TB, n int, cfg natsConfig) []*NATSServer {
+	t.Helper()
+	routePorts := make([]*loopback.Port, n)
+	routes := make([]string, n)
+	for i := range n {
+		routePorts[i] = reservePort(t)
+		routes[i] = "nats-route://" + routePorts[i].Addr()
+	}
+	servers := make([]*NATSServer, n)
+	for i := range n {
+		servers[i] = &NATSServer{
+			cfg: cfg, name: fmt.Sprintf("%s-%d", clusterName, i), storeDir: t.TempDir(), port: reservePort(t),
+			cluster: server.ClusterOpts{Name: clusterName, Host: loopback.Host, Port: routePorts[i].Number()},
+			routes:  routes,
+		}
+	}
+	return servers
+}
+
+// Stop shuts a member down gracefully and waits until it is gone; its store
+// stays. It is idempotent.
+func (c *Cluster) Stop(member int) {
+	c.members[member].Stop()
+	c.stopped[member] = true
+}
+
+// Start starts a stopped member on its store and its ports, and waits like
+// [Cluster.WaitReady].
+func (c *Cluster) Start(t testing.TB, member int) {
+	t.Helper()
+	c.launch(t, member)
+	c.WaitReady(t)
+}
+
+func (c *Cluster) launch(t testing.TB, member int) {
+	t.Helper()
+	if err := c.members[member].start(); err != nil {
+		t.Fatalf("testharness: %v", err)
+	}
+	c.stopped[member] = false
+}
+
+// WaitReady waits until JetStream has a leader and all members that are not
+// stopped follow it, and ends the test when they do not within 45 s. Without a
+// majority that never happens.
+func (c *Cluster) WaitReady(t testing.TB) {
+	t.Helper()
+	Eventually(t, clusterReadyTimeout, c.ready)
+}
+
+func (c *Cluster) ready() bool {
+	led := false
+	for i, m := range c.members {
+		if c.stopped[i] {
+			continue
+		}
+		leads, current := m.jetStream()
+		if !current {
+			return false
+		}
+		led = led || leads
+	}
+	return led
+}
+
+// Leader is the member that leads JetStream's meta group, or -1 at a moment
+// without one.
+func (c *Cluster) Leader() int {
+	for i, m := range c.members {
+		if leads, _ := m.jetStream(); leads {
+			return i
+		}
+	}
+	return -1
+}
+
+// StreamLeader is the member that leads a stream, or -1 at a moment without one.
+// It fails with the errors of [jetstream.JetStream.Stream].
+func (c *Cluster) StreamLeader(ctx context.Context, js jetstream.JetStream, stream string) (int, error) {
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return -1, fmt.Errorf("look up stream %s: %w", stream, err)
+	}
+	info := s.CachedInfo().Cluster
+	for i, m := range c.members {
+		if info != nil && m.memberName() == info.Leader {
+			return i, nil
+		}
+	}
+	return -1, nil
+}
+
+// URLs are the client URLs of all members, by index, also of stopped ones.
+func (c *Cluster) URLs() []string {
+	urls := make([]string, len(c.members))
+	for i, m := range c.members {
+		urls[i] = m.URL()
+	}
+	return urls
+}
+
+// URL is all of [Cluster.URLs], separated by commas, as nats.Connect takes it.
+func (c *Cluster) URL() string { return strings.Join(c.URLs(), ",") }
+
+// Connect opens a connection to any member and closes it when t ends. It moves
+// to another member when its own goes away. Like [NATSServer.Connect] otherwise.
+func (c *Cluster) Connect(t testing.TB, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	return connect(t, c.URL(), opts)
+}
+
+func (s *NATSServer) memberName() string { return s.name }
+
+func (s *NATSServer) jetStream() (leads, current bool) {
+	ns := s.Server()
+	if ns == nil || !ns.Running() {
+		return false, false
+	}
+	return ns.JetStreamIsLeader(), ns.JetStreamIsCurrent() && ns.ReadyForConnections(pollInterval)
+}
