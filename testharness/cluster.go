@@ -28,10 +28,15 @@ type clusterMember interface {
 	URL() string
 	start() error
 	Stop()
-	// jetStream reports whether this member leads JetStream's meta group, and
-	// whether it accepts clients and has caught up with the leader. A stopped
-	// member says no twice.
-	jetStream() (leads, current bool)
+	// meta is this member's view of JetStream's meta group, zero while it is stopped.
+	meta() metaState
+}
+
+// metaState is what one member knows of JetStream's meta group.
+type metaState struct {
+	leads   bool // it is the leader
+	current bool // it accepts clients and has caught up with the leader
+	size    int  // how many members it counts
 }
 
 // Cluster is a NATS cluster with JetStream. Members are addressed by their
@@ -44,8 +49,8 @@ type Cluster struct {
 
 // NATSCluster starts that many embedded servers as one cluster, listening on
 // 127.0.0.1, and stops them when the test ends. It returns once JetStream has a
-// leader and every member follows it, about half a second for three, and ends
-// the test when that does not happen within 45 s. Three servers are the least
+// leader that every member knows and follows, about half a second for three, and
+// ends the test when that does not happen within 45 s. Three servers are the least
 // that allow replicated streams. A cluster needs sockets, so it cannot run in a
 // synctest bubble.
 func NATSCluster(t testing.TB, members int, opts ...NATSOption) *Cluster {
@@ -114,17 +119,20 @@ func (c *Cluster) WaitReady(t testing.TB) {
 	Eventually(t, clusterReadyTimeout, c.ready)
 }
 
+// ready also wants every member to count all the others: a leader can be elected
+// by the first two servers to meet, and while the third is unknown to it, the
+// group is one of two, which does not survive the loss of either.
 func (c *Cluster) ready() bool {
 	led := false
 	for i, m := range c.members {
 		if c.stopped[i] {
 			continue
 		}
-		leads, current := m.jetStream()
-		if !current {
+		state := m.meta()
+		if !state.current || state.size != len(c.members) {
 			return false
 		}
-		led = led || leads
+		led = led || state.leads
 	}
 	return led
 }
@@ -133,7 +141,7 @@ func (c *Cluster) ready() bool {
 // without one.
 func (c *Cluster) Leader() int {
 	for i, m := range c.members {
-		if leads, _ := m.jetStream(); leads {
+		if m.meta().leads {
 			return i
 		}
 	}
@@ -177,10 +185,14 @@ func (c *Cluster) Connect(t testing.TB, opts ...nats.Option) *nats.Conn {
 
 func (s *NATSServer) memberName() string { return s.name }
 
-func (s *NATSServer) jetStream() (leads, current bool) {
+func (s *NATSServer) meta() metaState {
 	ns := s.Server()
-	if ns == nil || !ns.Running() {
-		return false, false
+	if ns == nil || !ns.ReadyForConnections(pollInterval) {
+		return metaState{}
 	}
-	return ns.JetStreamIsLeader(), ns.JetStreamIsCurrent() && ns.ReadyForConnections(pollInterval)
+	info, err := ns.Jsz(nil)
+	if err != nil || info.Meta == nil {
+		return metaState{} // JetStream is not up yet
+	}
+	return metaState{leads: ns.JetStreamIsLeader(), current: ns.JetStreamIsCurrent(), size: info.Meta.Size}
 }
