@@ -41,18 +41,34 @@ func MongoWith(t testing.TB, cfg mongod.Config) *mongod.ReplicaSet {
 	}
 	rs, err := startMongo(cfg)
 	if err != nil {
-		mongoMissing(t, err)
+		endWithoutMongo(t, err)
 	}
 	t.Cleanup(func() { closeMongo(t, rs) })
 	return rs
 }
 
-// startMongo has contexts of its own: a shared set outlives the test that starts it.
+// Mongod is the path of the binary that [Mongo] runs, for tests that start
+// replica sets themselves. Without one it skips or fails the test like [Mongo].
+func Mongod(t testing.TB) string {
+	t.Helper()
+	binary, err := findMongod()
+	if err != nil {
+		endWithoutMongo(t, err)
+	}
+	return binary
+}
+
+// findMongod has a context of its own, as the one that downloads does it for all.
+func findMongod() (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), findTimeout)
+	defer cancel()
+	return mongod.Find(ctx, os.Stderr)
+}
+
+// startMongo has a context of its own: a shared set outlives the test that starts it.
 func startMongo(cfg mongod.Config) (*mongod.ReplicaSet, error) {
 	if cfg.Binary == "" {
-		ctx, cancel := context.WithTimeout(context.Background(), findTimeout)
-		defer cancel()
-		binary, err := mongod.Find(ctx, os.Stderr)
+		binary, err := findMongod()
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +79,7 @@ func startMongo(cfg mongod.Config) (*mongod.ReplicaSet, error) {
 	return mongod.StartReplicaSet(ctx, cfg)
 }
 
-func mongoMissing(t testing.TB, err error) {
+func endWithoutMongo(t testing.TB, err error) {
 	t.Helper()
 	if errors.Is(err, mongod.ErrNotFound) && os.Getenv(envCI) == "" {
 		t.Skipf("testharness: SKIPPED, NOTHING WAS TESTED, there is no MongoDB here: %v", err)
@@ -101,7 +117,7 @@ func SharedMongo(t testing.TB, members int) *mongod.ReplicaSet {
 	}
 	rs, err := start()
 	if err != nil {
-		mongoMissing(t, err)
+		endWithoutMongo(t, err)
 	}
 	return rs
 }

@@ -139,6 +139,9 @@ func (f finder) download(ctx context.Context, dir string) (string, []Attempt) {
 	if path, ok := f.cached(dir); ok {
 		return path, nil // another process fetched it while this one waited
 	}
+	if err := removeStale(dir); err != nil {
+		return "", []Attempt{{dir, err}}
+	}
 	var tried []Attempt
 	for _, src := range f.sources {
 		path, err := f.install(ctx, src, dir)
@@ -148,6 +151,19 @@ func (f finder) download(ctx context.Context, dir string) (string, []Attempt) {
 		tried = append(tried, Attempt{"download of " + src.version(), err})
 	}
 	return "", tried
+}
+
+// removeStale drops what downloads left that were killed. Under the lock none is
+// under way.
+func removeStale(dir string) error {
+	stale, err := filepath.Glob(filepath.Join(dir, scratchMatch))
+	if err != nil {
+		return err
+	}
+	for _, scratch := range stale {
+		err = errors.Join(err, os.RemoveAll(scratch))
+	}
+	return err
 }
 
 // install fetches into a scratch directory beside the target and renames the
