@@ -1,0 +1,26 @@
+package actortest_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/actor/actortest"
+)
+
+func TestDeposit(t *testing.T) {
+	t.Parallel()
+	actortest.New(t, Accounts).
+		Given(Accounts.ID("a-1"), Deposited{Amount: 10}).
+		When(Accounts.ID("a-1"), Deposit{Amount: 5}, actor.WithCommandID("c-1")).
+		ThenReply(Receipt{Balance: 15}).
+		ThenRaised(Deposited{Amount: 5, ID: "c-1"}).
+		ThenNothingElse()
+}
+
+func Example() {
+	// go test calls TestDeposit; here the example does.
+	all := func(_, _ string) (bool, error) { return true, nil }
+	fmt.Println(testing.RunTests(all, []testing.InternalTest{{Name: "TestDeposit", F: TestDeposit}}))
+	// Output: true
+}
