@@ -1,0 +1,310 @@
+package jsonbson_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
+
+	"github.com/ganglion-go/ganglion/store/mongo/internal/jsonbson"
+)
+
+// document wraps the element into a document; ok is AppendElement's.
+func document(text string) (doc bson.Raw, ok bool) {
+	_, dst := bsoncore.AppendDocumentStart(nil)
+	dst, ok = jsonbson.AppendElement(dst, "d", []byte(text))
+	dst, _ = bsoncore.AppendDocumentEnd(dst, 0)
+	return dst, ok
+}
+
+func roundTrip(t testing.TB, text string) (back string, ok bool) {
+	t.Helper()
+	doc, ok := document(text)
+	if !ok {
+		if len(doc) != bsoncore.EmptyDocumentLength {
+			t.Fatalf("%q was declined, but left %d bytes", text, len(doc))
+		}
+		return "", false
+	}
+	if err := doc.Validate(); err != nil {
+		t.Fatalf("%q became invalid BSON: %v", text, err)
+	}
+	value := doc.Lookup("d")
+	out, err := jsonbson.AppendJSON(nil, byte(value.Type), value.Value)
+	if err != nil {
+		t.Fatalf("%q cannot be read back: %v", text, err)
+	}
+	return string(out), true
+}
+
+func TestAppendElement_KeepsTheText(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{}`, `[]`, `""`, `null`, `true`, `false`, `0`, `-1`, `{"":""}`,
+		`{"b":1,"a":{"d":[1,"x",null,true,{}],"c":false}}`,
+		`9223372036854775807`, `-9223372036854775808`, `9223372036854775808`,
+		`18446744073709551615`, `9999999999999999999999999999999999`,
+		`1000000000000000000000000000000000`, `-0`, `0.0`, `-0.0`,
+		`1.5`, `0.1`, `1e+21`, `1e-7`, `3.141592653589793`, `5e-324`, `1.7976931348623157e+308`,
+		`3.14159265358979323846`, `0.00001234567890123456789`, `-123456789012345678.25`,
+		`"äöü \u0000 \n\r\t\b\f \u001f \\ \" / 🙂"`, `{"a.b":1,"_id":2}`,
+	} {
+		back, ok := roundTrip(t, text)
+		if !ok || back != text {
+			t.Errorf("%s came back as %s (ok %v)", text, back, ok)
+		}
+	}
+}
+
+func TestAppendElement_Normalizes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		" { \"a\" : [ 1 , 2 ]\n}\t":         `{"a":[1,2]}`,
+		`"\u00e4\ud83d\ude42\/\u0041"`:      `"ä🙂/A"`,
+		`1.50`:                              `1.5`,
+		`1e2`:                               `100.0`,
+		`100E-1`:                            `10.0`,
+		`1e400`:                             `1e400`,
+		`1e-400`:                            `1e-400`,
+		`0.000000000000000000000000000e500`: `0.0`,
+		`12345678901234567890.5e-3`:         `12345678901234567.8905`,
+	} {
+		back, ok := roundTrip(t, text)
+		if !ok || back != want {
+			t.Errorf("%s came back as %s (ok %v), want %s", text, back, ok, want)
+		}
+	}
+}
+
+func TestAppendElement_Types(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bson.Type{
+		`1`: bson.TypeInt64, `1.0`: bson.TypeDouble, `9223372036854775808`: bson.TypeDecimal128,
+		`0.1`: bson.TypeDouble, `0.1000000000000000055511151231257827`: bson.TypeDecimal128,
+		`"x"`: bson.TypeString, `{"a":1}`: bson.TypeEmbeddedDocument, `[1]`: bson.TypeArray,
+		`true`: bson.TypeBoolean, `null`: bson.TypeNull,
+	} {
+		doc, ok := document(text)
+		if got := doc.Lookup("d").Type; !ok || got != want {
+			t.Errorf("%s is a %v (ok %v), want %v", text, got, ok, want)
+		}
+	}
+}
+
+func TestAppendElement_Declines(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat(`[`, jsonbson.MaxDepth+1) + strings.Repeat(`]`, jsonbson.MaxDepth+1)
+	var many strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&many, `"k%d":1,`, i)
+	}
+	for _, text := range []string{
+		``, ` `, `{`, `{"a"}`, `{"a":}`, `{"a":1,}`, `[1,]`, `[,1]`, `[1 2]`, `{a:1}`, `1 2`, `{}x`, `tru`, `nul`, `falsy`,
+		`01`, `1.`, `.5`, `-`, `+1`, `1e`, `1e+`, `0x1`, `NaN`, `Infinity`, "\"\n\"", `"\x"`, `"\u12"`, `"\u12g4"`, `"`, `"\`,
+		`"\ud800"`, `"\udc00"`, `"\ud800\u0041"`, "\"\xff\"", "{\"\xc3\":1}",
+		`{"a":1,"b":2,"a":3}`, `{"a":1,"\u0061":2}`, `{"x":{"a":1,"a":1}}`,
+		`{` + many.String() + `"k99":2}`, `{` + many.String() + `"k0":2}`,
+		`{"$set":1}`, `{"a\u0000b":1}`, deep,
+		`12345678901234567890123456789012345`, `0.12345678901234567890123456789012345`, `1e7000`, `1e-7000`, `1e99999999999999999999`,
+	} {
+		if back, ok := roundTrip(t, text); ok {
+			t.Errorf("%q was taken, and came back as %s", text, back)
+		}
+	}
+}
+
+func TestAppendElement_Depth(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat(`{"a":[`, jsonbson.MaxDepth/2) + strings.Repeat(`]}`, jsonbson.MaxDepth/2)
+	if back, ok := roundTrip(t, text); !ok || back != text {
+		t.Errorf("depth %d was not kept (ok %v)", jsonbson.MaxDepth, ok)
+	}
+}
+
+func TestAppendElement_DeclinesWhatGrowsTooLarge(t *testing.T) {
+	t.Parallel()
+	text := `[` + strings.Repeat(`1,`, 2<<20) + `1]`
+	if _, ok := document(text); ok {
+		t.Errorf("%d bytes of JSON that take more than 16 MiB were taken", len(text))
+	}
+}
+
+func TestAppendElement_ManyKeys(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&b, `,"key%d":{"x":%d}`, i, i)
+	}
+	text := `{` + b.String()[1:] + `}`
+	if back, ok := roundTrip(t, text); !ok || back != text {
+		t.Errorf("an object of 1000 keys was not kept (ok %v)", ok)
+	}
+}
+
+// goValue has what Go programs encode most.
+type goValue struct {
+	I   int64
+	U   uint64
+	F   float64
+	S   string
+	Raw json.RawMessage
+	M   map[string]any
+	P   *int
+	B   []byte
+}
+
+func TestRoundTrip_DecodesAsBefore(t *testing.T) {
+	t.Parallel()
+	for _, f := range []float64{0, math.Copysign(0, -1), 1, -1, 100, 1e15, 1 << 53, 1e20, 1e21, 1e-6, 1e-7, 0.1, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Pi * 1e-300} {
+		in := goValue{I: math.MinInt64, U: math.MaxUint64, F: f, S: "<a&b>\u2028", Raw: json.RawMessage(`[1]`), M: map[string]any{"x": f}, B: []byte{0, 255}}
+		text, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, ok := roundTrip(t, string(text))
+		if !ok {
+			t.Fatalf("%s was declined", text)
+		}
+		var out goValue
+		if err := json.Unmarshal([]byte(back), &out); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(in, out); diff != "" || math.Signbit(in.F) != math.Signbit(out.F) {
+			t.Errorf("%s came back as %s: %s", text, back, diff)
+		}
+	}
+}
+
+func TestAppendJSON_Foreign(t *testing.T) {
+	t.Parallel()
+	doc, err := bson.Marshal(bson.D{
+		{Key: "i", Value: int32(-7)}, {Key: "bad", Value: "a\xffb"},
+		{Key: "dec", Value: bson.NewDecimal128(0x3040000000000000|1<<63, 42)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := jsonbson.AppendJSON(nil, byte(bson.TypeEmbeddedDocument), doc)
+	if want := `{"i":-7,"bad":"a` + "\uFFFD" + `b","dec":-42}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v; want %s", got, err, want)
+	}
+	for name, value := range map[string]any{
+		"NaN": math.NaN(), "infinity": math.Inf(1), "object id": bson.NewObjectID(), "date": bson.DateTime(1),
+		"decimal infinity": bson.NewDecimal128(0x7800000000000000, 0), "regexp": bson.Regex{Pattern: "x"},
+	} {
+		doc, err := bson.Marshal(bson.D{{Key: "x", Value: bson.A{value}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := jsonbson.AppendJSON(nil, byte(bson.TypeEmbeddedDocument), doc); !errors.Is(err, jsonbson.ErrType) {
+			t.Errorf("%s: %v, want ErrType", name, err)
+		}
+	}
+}
+
+func FuzzAppendElement(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":[1,2.5,-3e10,"x\u00e4\n",null,true,{"b":{}}]}`, `18446744073709551616`, `1e-400`, `{"a":1,"a":2}`,
+		`"\ud83d\ude42"`, `0.1000000000000000055511151231257827`, ` [ ] `, `-0.0`, `123456789012345678901234567890.12`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		back, ok := roundTrip(t, text)
+		if !ok {
+			return
+		}
+		if !json.Valid([]byte(text)) {
+			t.Fatalf("%q is not JSON but was taken", text)
+		}
+		if diff := cmp.Diff(tokens(t, text), tokens(t, back)); diff != "" {
+			t.Fatalf("%q came back as %q: %s", text, back, diff)
+		}
+	})
+}
+
+func FuzzAppendJSON(f *testing.F) {
+	doc, _ := document(`{"a":[1,2.5,"x",null,true,18446744073709551616]}`)
+	f.Add(byte(bson.TypeEmbeddedDocument), []byte(doc))
+	f.Fuzz(func(t *testing.T, kind byte, value []byte) {
+		out, err := jsonbson.AppendJSON(nil, kind, value)
+		if err == nil && !json.Valid(out) {
+			t.Fatalf("%q is not JSON", out)
+		}
+	})
+}
+
+// tokens returns what a careful reader sees in the text: the delimiters, keys
+// and strings, and each number as sign, digits and exponent.
+func tokens(t *testing.T, text string) (all []string) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	d.UseNumber()
+	for {
+		tok, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if n, ok := tok.(json.Number); ok {
+			tok = canonical(string(n))
+		}
+		all = append(all, fmt.Sprintf("%T %v", tok, tok))
+	}
+}
+
+func canonical(n string) string {
+	n = strings.ToLower(n)
+	sign := ""
+	if strings.HasPrefix(n, "-") {
+		sign, n = "-", n[1:]
+	}
+	mantissa, exp, _ := strings.Cut(n, "e")
+	exponent := new(big.Int)
+	if exp != "" {
+		exponent.SetString(strings.TrimPrefix(exp, "+"), 10)
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits := strings.TrimLeft(whole+fraction, "0")
+	exponent.Sub(exponent, big.NewInt(int64(len(fraction))))
+	short := strings.TrimRight(digits, "0")
+	if short == "" {
+		return sign + "0"
+	}
+	exponent.Add(exponent, big.NewInt(int64(len(digits)-len(short))))
+	return sign + short + "e" + exponent.String()
+}
+
+const sample = `{"account":"a-1029","amount":125000,"currency":"EUR","price":101.25,"tags":["spot","limit"],"open":true,"note":null,"nested":{"venue":"XETR","seq":88231}}`
+
+func BenchmarkAppendElement(b *testing.B) {
+	text := []byte(sample)
+	var dst []byte
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		dst, _ = jsonbson.AppendElement(dst[:0], "d", text)
+	}
+}
+
+func BenchmarkAppendJSON(b *testing.B) {
+	doc, _ := document(sample)
+	value := doc.Lookup("d")
+	var dst []byte
+	b.SetBytes(int64(len(sample)))
+	b.ReportAllocs()
+	for b.Loop() {
+		dst, _ = jsonbson.AppendJSON(dst[:0], byte(value.Type), value.Value)
+	}
+}
