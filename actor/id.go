@@ -19,22 +19,21 @@ type CommandID string
 // UnixMilli returns the millisecond that a UUIDv7 carries. ok is false for any
 // other text: such an id tells no time.
 func (id CommandID) UnixMilli() (ms int64, ok bool) {
-	if len(id) != 36 || id[14] != '7' || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
+	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
 		return 0, false
 	}
-	var raw [6]byte
-	if _, err := hex.Decode(raw[:4], []byte(id[:8])); err != nil {
+	var u [16]byte
+	digits := id[:8] + id[9:13] + id[14:18] + id[19:23] + id[24:]
+	if _, err := hex.Decode(u[:], []byte(digits)); err != nil || u[6]>>4 != 7 || u[8]>>6 != 2 {
 		return 0, false
 	}
-	if _, err := hex.Decode(raw[4:], []byte(id[9:13])); err != nil {
-		return 0, false
-	}
-	return int64(raw[0])<<40 | int64(raw[1])<<32 | int64(binary.BigEndian.Uint32(raw[2:])), true
+	return int64(binary.BigEndian.Uint64(u[:8]) >> 16), true
 }
 
 // DeriveID returns a UUIDv7 that is a pure function of its arguments: the
 // millisecond of at, and bits of SHA-256 over parts. Two different lists of
-// parts give two different ids, but for a chance of 2^-74.
+// parts give two different ids, but for a chance of 2^-74. The id of a time
+// before 1970 carries millisecond 0.
 func DeriveID(at time.Time, parts ...string) CommandID {
 	h := sha256.New()
 	var n [8]byte
@@ -45,7 +44,7 @@ func DeriveID(at time.Time, parts ...string) CommandID {
 	}
 	var u [16]byte
 	copy(u[6:], h.Sum(nil))
-	ms := uint64(at.UnixMilli())
+	ms := uint64(max(at.UnixMilli(), 0))
 	binary.BigEndian.PutUint32(u[0:], uint32(ms>>16))
 	binary.BigEndian.PutUint16(u[4:], uint16(ms))
 	u[6] = u[6]&0x0f | 0x70
