@@ -1,0 +1,268 @@
+package runtime
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// activation is one aggregate in memory: its mailbox, its state, and the
+// decisions that are on their way to the store.
+//
+// At most one goroutine runs it. It is started by post or settled when there is
+// work, and ends when there is none.
+type activation struct {
+	partition *partition
+	behavior  *actor.Behavior
+	address   actor.Address
+
+	// Guarded by partition.mu: the place among the least recently used.
+	newer, older *activation
+	used         int64 // Clock.Elapsed
+
+	mu         sync.Mutex // never held while calling out, or while taking partition.mu
+	mailbox    mailbox
+	settlement *settlement // of inFlight, to be taken in
+	running    bool
+	resting    bool // has given back what only a busy one needs
+
+	// Of the running goroutine, or under mu while none runs.
+	instance   *actor.Instance // nil: to be loaded before the next decision
+	ring       *outcomeRing
+	position   store.Position // highest durable command decided
+	time       int64          // of the last commit
+	gathering  *batch         // decided, to be written next
+	inFlight   *batch         // being written
+	unrecorded []store.Outcome
+	snapshotAt actor.Version // version of the newest snapshot
+	stateBytes int           // estimate
+	weight     int64         // as counted in the node's total
+	failures   int           // writes in a row that did not succeed
+}
+
+// unrecordedMax bounds the outcomes without events that wait for the next
+// commit to be recorded with it. The oldest are given up first: a repetition of
+// such a command is decided anew.
+const unrecordedMax = 256
+
+type settlement struct {
+	batch *batch
+	err   error
+}
+
+// step is what the running goroutine does next.
+type step uint8
+
+const (
+	stepIdle step = iota
+	stepSettle
+	stepDecide
+	stepSubmit
+)
+
+// post puts a message into the mailbox. It returns false when that is full.
+// The caller holds partition.mu.
+func (a *activation) post(d *delivery) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if d.Sequence == 0 && a.mailbox.direct >= a.partition.cfg.MailboxMax {
+		return false
+	}
+	a.resting = false
+	a.mailbox.push(d)
+	a.wakeLocked()
+	return true
+}
+
+// settled is called by the committer with the result of a batch.
+func (a *activation) settled(b *batch, err error) {
+	a.mu.Lock()
+	a.settlement = &settlement{batch: b, err: err}
+	a.wakeLocked()
+	a.mu.Unlock()
+	a.partition.running.Done() // of submit
+}
+
+// wakeLocked starts the goroutine unless one runs. The partition counts at
+// least one running part at this moment, or holds its lock, so that Add cannot
+// race with the Wait of its stop.
+func (a *activation) wakeLocked() {
+	if a.running || a.partition.ctx.Err() != nil {
+		return
+	}
+	a.running = true
+	a.partition.running.Go(a.run)
+}
+
+func (a *activation) run() {
+	for {
+		next, d, s := a.next()
+		switch next {
+		case stepSettle:
+			a.settle(s)
+		case stepDecide:
+			a.handle(d)
+		case stepSubmit:
+			a.submit()
+		default:
+			return
+		}
+	}
+}
+
+// next chooses: results first, then messages as long as there is room to
+// gather, then writing what was gathered.
+func (a *activation) next() (step, *delivery, *settlement) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.partition.ctx.Err() != nil:
+	case a.settlement != nil:
+		s := a.settlement
+		a.settlement = nil
+		return stepSettle, nil, s
+	case a.mailbox.len() > 0 && a.mayDecide():
+		return stepDecide, a.mailbox.pop(), nil
+	case a.gathering != nil && a.inFlight == nil:
+		return stepSubmit, nil, nil
+	}
+	a.running = false
+	return stepIdle, nil, nil
+}
+
+// mayDecide: a state that was thrown away is loaded again only when nothing is
+// on its way that would change it.
+func (a *activation) mayDecide() bool {
+	if a.instance == nil {
+		return a.gathering == nil && a.inFlight == nil
+	}
+	return a.gathering == nil || !a.gathering.full(a.partition.cfg)
+}
+
+// idleLocked reports whether the activation can be given up. The caller holds
+// both partition.mu and a.mu.
+func (a *activation) idleLocked() bool {
+	return !a.running && a.mailbox.len() == 0 && a.inFlight == nil && a.settlement == nil && a.gathering == nil
+}
+
+// submit hands what was gathered to the committer.
+func (a *activation) submit() {
+	b := a.gathering
+	a.gathering, a.inFlight = nil, b
+	a.time = a.partition.hybrid.after(a.time)
+	b.commit.Position, b.commit.Time = a.position, a.time
+	b.bytes = b.commit.Size()
+	if every := a.behavior.SnapshotEvery(); every > 0 && a.instance != nil && a.instance.Version()-a.snapshotAt >= actor.Version(every) {
+		b.snapshot = a.takeSnapshot()
+	}
+	a.partition.running.Add(1)
+	a.partition.committer.submit(b)
+}
+
+// settle takes in the result of the batch in flight.
+func (a *activation) settle(s *settlement) {
+	a.inFlight = nil
+	switch {
+	case s.err == nil:
+		a.failures = 0
+		a.succeeded(s.batch)
+	case errors.Is(s.err, store.ErrConflict):
+		a.rewind(s.batch, DiscardConflict)
+	case errors.Is(s.err, store.ErrTooLarge):
+		a.tooLarge(s.batch)
+	default:
+		a.failures++
+		a.rewind(s.batch, DiscardUnknown)
+	}
+}
+
+func (a *activation) succeeded(b *batch) {
+	for _, ans := range b.answers {
+		a.partition.conclude(ans)
+	}
+	if b.snapshot != nil {
+		a.snapshotAt = actor.Version(b.snapshot.Version)
+		a.partition.snapshots.offer(a.behavior.Kind(), *b.snapshot)
+	}
+	a.reweigh()
+}
+
+// rewind throws the state away and puts all commands that are not durable back
+// into the mailbox, first, in the order in which they were decided.
+//
+// The write may have succeeded (or may yet succeed) although its result says
+// otherwise. The commands are looked up after the load: those that the store
+// holds get their recorded outcome, the others are decided again on the same
+// version. If the lost write arrives after all, it and the new one are for the
+// same version, so that one of the two is a conflict, and this comes round again.
+func (a *activation) rewind(b *batch, reason DiscardReason) {
+	b.markAttempted()
+	answers := b.answers
+	carried := b.commit.Outcomes[:b.carried]
+	if g := a.gathering; g != nil {
+		answers = append(answers, g.answers...)
+		carried = append(carried[:len(carried):len(carried)], g.commit.Outcomes[:g.carried]...)
+	}
+	a.gathering = nil
+	a.discard(reason)
+	undecided := make([]*delivery, len(answers))
+	ids := make(map[string]bool, len(answers))
+	for i, ans := range answers {
+		undecided[i] = ans.delivery
+		ids[string(ans.delivery.Message.ID)] = true
+	}
+	a.unrecorded = outcomesWithout(append(carried[:len(carried):len(carried)], a.unrecorded...), ids)
+	a.mu.Lock()
+	a.mailbox.pushFront(undecided)
+	a.mu.Unlock()
+}
+
+// outcomesWithout returns the outcomes whose command is not in ids: those in ids
+// are decided again and were never told.
+func outcomesWithout(outcomes []store.Outcome, ids map[string]bool) []store.Outcome {
+	var kept []store.Outcome
+	for _, o := range outcomes {
+		if !ids[o.CommandID] {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// tooLarge: nothing was written. A commit of one command is refused, the
+// commands of a larger one are tried each alone.
+func (a *activation) tooLarge(b *batch) {
+	own := b.commit.Outcomes[b.carried:]
+	var refused *delivery
+	for i, ans := range b.answers {
+		if len(own) == 1 && string(ans.delivery.Message.ID) == own[0].CommandID {
+			refused = ans.delivery
+			b.answers = append(b.answers[:i:i], b.answers[i+1:]...)
+			break
+		}
+		ans.delivery.alone = true
+	}
+	if refused != nil {
+		b.commit.Outcomes = b.commit.Outcomes[:b.carried]
+		a.partition.conclude(answer{refused, actor.Failure(actor.CodeTooLarge, "the events do not fit into one commit of the store")})
+	}
+	a.rewind(b, DiscardTooLarge)
+}
+
+// discard throws the state away. What was gathered stays and is written first.
+func (a *activation) discard(reason DiscardReason) {
+	a.instance = nil
+	if f := a.partition.cfg.Listener.Discarded; f != nil {
+		f(a.behavior.Kind(), reason)
+	}
+}
+
+// reweigh updates the estimate of memory that the node's budget counts.
+func (a *activation) reweigh() {
+	const fixed = 1024
+	weight := int64(fixed + len(a.address.ID) + a.ring.bytes + a.stateBytes)
+	a.partition.memory.bytes.Add(weight - a.weight)
+	a.weight = weight
+}

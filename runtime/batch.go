@@ -1,0 +1,106 @@
+package runtime
+
+import (
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// delivery is a message in the node.
+type delivery struct {
+	actor.Delivery
+	arrived  int64 // Clock.Elapsed
+	panics   int   // of its handler
+	replayed bool  // was in the stream before the node took the partition
+	alone    bool  // goes into a commit of its own: one with others was too large
+
+	// attempted: it was in a commit whose outcome was not success. That commit
+	// may yet become durable, so it can no longer be told that it was not executed.
+	attempted bool
+}
+
+// batch is a commit being gathered or written, with all answers that stand on it.
+type batch struct {
+	owner    *activation
+	commit   store.Commit
+	carried  int      // leading outcomes of the commit that were answered before
+	answers  []answer // in the order of decision: of its own commands, and of what was decided after them
+	bytes    int
+	snapshot *store.Snapshot // of the state just after the commit; nil: none is due
+}
+
+func (b *batch) add(a answer, events []actor.Event) {
+	for _, e := range events {
+		b.commit.Events = append(b.commit.Events, store.Event(e))
+		b.bytes += len(e.Data)
+	}
+	b.bytes += len(a.outcome.Reply)
+	b.commit.Outcomes = append(b.commit.Outcomes, storedOutcome(&a.delivery.Message, a.outcome, len(events)))
+	b.answers = append(b.answers, a)
+}
+
+// markAttempted marks the commands whose outcomes are in the commit.
+func (b *batch) markAttempted() {
+	own := b.commit.Outcomes[b.carried:]
+	ids := make(map[string]bool, len(own))
+	for i := range own {
+		ids[own[i].CommandID] = true
+	}
+	for _, a := range b.answers {
+		if a.delivery.Message.Type == actor.TypeCommand && ids[string(a.delivery.Message.ID)] {
+			a.delivery.attempted = true
+		}
+	}
+}
+
+// full reports whether nothing more should be gathered.
+func (b *batch) full(cfg *Config) bool {
+	return len(b.commit.Events) >= cfg.BatchEvents || b.bytes >= cfg.BatchBytes ||
+		len(b.commit.Outcomes) >= 2*cfg.BatchEvents || b.answers[0].delivery.alone
+}
+
+// mailbox is a first-in-first-out queue of deliveries.
+type mailbox struct {
+	items  []*delivery
+	head   int
+	direct int // direct deliveries among them
+}
+
+func (q *mailbox) len() int { return len(q.items) - q.head }
+
+func (q *mailbox) push(d *delivery) {
+	q.items = append(q.items, d)
+	q.direct += directCount(d)
+}
+
+func (q *mailbox) pop() *delivery {
+	d := q.items[q.head]
+	q.items[q.head] = nil
+	q.head++
+	q.direct -= directCount(d)
+	switch {
+	case q.head == len(q.items) && cap(q.items) > 64:
+		q.items, q.head = nil, 0
+	case q.head == len(q.items):
+		q.items, q.head = q.items[:0], 0
+	case q.head >= 1024:
+		q.items = append(make([]*delivery, 0, q.len()*2), q.items[q.head:]...)
+		q.head = 0
+	}
+	return d
+}
+
+// pushFront puts deliveries before all others, in their order.
+func (q *mailbox) pushFront(ds []*delivery) {
+	q.items = append(append(make([]*delivery, 0, len(ds)+q.len()), ds...), q.items[q.head:]...)
+	q.head = 0
+	for _, d := range ds {
+		q.direct += directCount(d)
+	}
+}
+
+func directCount(d *delivery) int {
+	if d.Sequence == 0 {
+		return 1
+	}
+	return 0
+}

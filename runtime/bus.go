@@ -1,0 +1,24 @@
+package runtime
+
+import (
+	"context"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// Bus is what the node needs of the messaging system. Package natsbus
+// implements it. All methods are safe for concurrent use.
+type Bus interface {
+	// Partitions returns the number of partitions of the cluster.
+	Partitions() actor.Partitions
+	// Stream returns the incarnation of the command stream. It is another one
+	// after the stream was deleted and made anew.
+	Stream() string
+	// LastSequence returns the last sequence of the command stream.
+	LastSequence(ctx context.Context) (uint64, error)
+	// Serve brings the partition's commands above the sequence after, in order,
+	// and its direct messages, to the handler.
+	Serve(ctx context.Context, p actor.Partition, after uint64, h actor.Handler) (actor.Subscription, error)
+	// Trim removes the partition's commands up to and including the sequence.
+	Trim(ctx context.Context, p actor.Partition, upTo uint64) error
+}

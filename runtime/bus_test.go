@@ -1,0 +1,126 @@
+package runtime_test
+
+import (
+	"context"
+	"sync"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// logBus is a runtime.Bus in memory: a log of commands in one total order, and
+// direct delivery. What natsbus does with a server is tested there and in the
+// node's tests; here the bus only has to be exact.
+type logBus struct {
+	partitions actor.Partitions
+	stream     string
+
+	mu      sync.Mutex
+	log     []entry
+	serving map[actor.Partition]*flow
+	grown   *sync.Cond
+	trimmed map[actor.Partition]uint64
+}
+
+type entry struct {
+	partition actor.Partition
+	delivery  actor.Delivery
+}
+
+func newLogBus(partitions actor.Partitions) *logBus {
+	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition]*flow{}, trimmed: map[actor.Partition]uint64{}}
+	b.grown = sync.NewCond(&b.mu)
+	return b
+}
+
+func (b *logBus) Partitions() actor.Partitions { return b.partitions }
+func (b *logBus) Stream() string               { return b.stream }
+
+func (b *logBus) LastSequence(context.Context) (uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return uint64(len(b.log)), nil
+}
+
+func (b *logBus) Trim(_ context.Context, p actor.Partition, upTo uint64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trimmed[p] = upTo
+	return nil
+}
+
+// publish appends a durable command.
+func (b *logBus) publish(m actor.Message, r actor.Responder) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := actor.Delivery{Message: m, Sequence: uint64(len(b.log) + 1), Responder: r}
+	b.log = append(b.log, entry{b.partitions.Of(m.Target), d})
+	b.grown.Broadcast()
+}
+
+// direct delivers at once; false: nobody serves the partition.
+func (b *logBus) direct(m actor.Message, r actor.Responder) bool {
+	b.mu.Lock()
+	f := b.serving[b.partitions.Of(m.Target)]
+	b.mu.Unlock()
+	if f == nil {
+		return false
+	}
+	f.handler.Direct(actor.Delivery{Message: m, Responder: r})
+	return true
+}
+
+type flow struct {
+	bus     *logBus
+	handler actor.Handler
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+func (b *logBus) Serve(_ context.Context, p actor.Partition, after uint64, h actor.Handler) (actor.Subscription, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &flow{bus: b, handler: h, cancel: cancel, done: make(chan struct{})}
+	b.mu.Lock()
+	b.serving[p] = f
+	b.mu.Unlock()
+	context.AfterFunc(ctx, b.grown.Broadcast)
+	go f.run(ctx, p, after)
+	return f, nil
+}
+
+func (f *flow) run(ctx context.Context, p actor.Partition, after uint64) {
+	defer close(f.done)
+	next := int(after)
+	for {
+		f.bus.mu.Lock()
+		for next >= len(f.bus.log) && ctx.Err() == nil {
+			f.bus.grown.Wait()
+		}
+		if ctx.Err() != nil {
+			if f.bus.serving[p] == f {
+				delete(f.bus.serving, p)
+			}
+			f.bus.mu.Unlock()
+			return
+		}
+		e := f.bus.log[next]
+		next++
+		f.bus.mu.Unlock()
+		if e.partition == p {
+			f.handler.Durable(ctx, e.delivery)
+		}
+	}
+}
+
+func (f *flow) Stop(ctx context.Context) error {
+	f.cancel()
+	f.bus.grown.Broadcast()
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (f *flow) Done() <-chan struct{} { return f.done }
+func (f *flow) Err() error            { return nil }

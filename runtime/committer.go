@@ -1,0 +1,133 @@
+package runtime
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// committer writes the batches of all activations. A flush takes whatever is
+// there when a flight is free, up to its limits: no artificial wait, so one
+// batch alone leaves at once, and the more are waiting, the larger the flushes.
+type committer struct {
+	store    store.Commits
+	cfg      *Config
+	mu       sync.Mutex
+	queue    []*batch
+	closed   bool
+	wake     chan struct{} // capacity 1
+	flights  chan struct{} // one token per append in flight
+	inFlight sync.WaitGroup
+}
+
+func newCommitter(s store.Commits, cfg *Config) *committer {
+	return &committer{store: s, cfg: cfg, wake: make(chan struct{}, 1), flights: make(chan struct{}, cfg.Flights)}
+}
+
+// submit queues a batch. Its activation is told by settle. The queue is bounded
+// by the number of activations: each has at most one batch in it.
+func (c *committer) submit(b *batch) {
+	c.mu.Lock()
+	closed := c.closed
+	if !closed {
+		c.queue = append(c.queue, b)
+	}
+	c.mu.Unlock()
+	if closed {
+		b.owner.settled(b, store.ErrUnknown)
+		return
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run flushes until ctx ends, and then waits for the appends in flight, which
+// end soon after ctx. Batches that are still queued are not written.
+func (c *committer) run(ctx context.Context) {
+	defer c.abandon()
+	defer c.inFlight.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case c.flights <- struct{}{}:
+		}
+		flush := c.next(ctx)
+		if flush == nil {
+			return
+		}
+		c.inFlight.Go(func() {
+			c.write(ctx, flush)
+			<-c.flights
+		})
+	}
+}
+
+// abandon settles what will not be written, now and later.
+func (c *committer) abandon() {
+	c.mu.Lock()
+	queue := c.queue
+	c.queue, c.closed = nil, true
+	c.mu.Unlock()
+	for _, b := range queue {
+		b.owner.settled(b, store.ErrUnknown)
+	}
+}
+
+// next waits for batches and takes them off the queue; nil: ctx has ended.
+func (c *committer) next(ctx context.Context) []*batch {
+	for {
+		if flush := c.take(); flush != nil {
+			return flush
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.wake:
+		}
+	}
+}
+
+func (c *committer) take() []*batch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, bytes := 0, 0
+	for n < len(c.queue) && n < c.cfg.FlushCommits && bytes < c.cfg.FlushBytes {
+		bytes += c.queue[n].bytes
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	flush := c.queue[:n:n]
+	c.queue = c.queue[n:]
+	if len(c.queue) == 0 {
+		c.queue = nil
+	}
+	return flush
+}
+
+func (c *committer) write(ctx context.Context, flush []*batch) {
+	commits := make([]store.Commit, len(flush))
+	for i, b := range flush {
+		commits[i] = b.commit
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.WriteTimeout)
+	defer cancel()
+	start := c.cfg.Clock.Elapsed()
+	results := c.store.Append(ctx, commits)
+	failed := 0
+	for i, b := range flush {
+		if results[i] != nil {
+			failed++
+		}
+		b.owner.settled(b, results[i])
+	}
+	if c.cfg.Listener.Flushed != nil {
+		c.cfg.Listener.Flushed(len(flush), failed, time.Duration(c.cfg.Clock.Elapsed()-start))
+	}
+}

@@ -1,0 +1,116 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Config tunes a node. The zero value of each field means the default that its
+// comment names; Name is required.
+type Config struct {
+	Name    string // unique among the nodes of the cluster; required
+	Address string // where the node's HTTP API is reached; told to others
+	Build   string // version of the binary; told to others
+
+	// Lease is the time for which a renewal lets the node answer: 3 s.
+	Lease time.Duration
+	// SoleHolderOfName says that no other process can run under this name (the
+	// caller holds a lock that proves it), so that a predecessor's session is
+	// dead without a wait.
+	SoleHolderOfName bool
+
+	MailboxMax  int // direct messages that may wait for one aggregate: 4096
+	WindowMax   int // durable commands in progress per partition: 2048
+	RingMax     int // outcomes remembered per activation: 4096
+	BatchEvents int // events of one commit: 1000
+	BatchBytes  int // bytes of one commit, reached or just passed: 1 MiB
+	EventBytes  int // bytes of all events and the reply of one command: 512 KiB
+
+	Flights      int           // appends in flight: 4
+	FlushCommits int           // commits in one append: 1000
+	FlushBytes   int           // bytes in one append, reached or just passed: 8 MiB
+	WriteTimeout time.Duration // bound of one append: 10 s
+
+	MaxActivations int           // aggregates in memory: 100,000
+	MaxBytes       int64         // estimated bytes of those: 1 GiB
+	PassivateAfter time.Duration // idle time after which an activation is given up: 10 min
+
+	ParkAfter      int           // panics of one command before it is parked: 3
+	WatermarkEvery time.Duration // between two savings of watermarks: 1 s
+	TrimEvery      time.Duration // between two trimmings of a partition: 5 s
+	DrainTimeout   time.Duration // bound of a partition's drain: 10 s
+
+	Clock    Clock        // the system's
+	Logger   *slog.Logger // discards
+	Listener EventListener
+}
+
+func (c Config) withDefaults() Config {
+	orInt := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	orTime := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	orTime(&c.Lease, 3*time.Second)
+	orInt(&c.MailboxMax, 4096)
+	orInt(&c.WindowMax, 2048)
+	orInt(&c.RingMax, 4096)
+	orInt(&c.BatchEvents, 1000)
+	orInt(&c.BatchBytes, 1<<20)
+	orInt(&c.EventBytes, 512<<10)
+	orInt(&c.Flights, 4)
+	orInt(&c.FlushCommits, 1000)
+	orInt(&c.FlushBytes, 8<<20)
+	orTime(&c.WriteTimeout, 10*time.Second)
+	orInt(&c.MaxActivations, 100_000)
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 1 << 30
+	}
+	orTime(&c.PassivateAfter, 10*time.Minute)
+	orInt(&c.ParkAfter, 3)
+	orTime(&c.WatermarkEvery, time.Second)
+	orTime(&c.TrimEvery, 5*time.Second)
+	orTime(&c.DrainTimeout, 10*time.Second)
+	if c.Clock == nil {
+		c.Clock = systemClock{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// validate reports all faults at once. Each wraps [ErrConfig].
+func (c Config) validate() error {
+	var faults []error
+	if c.Name == "" || len(c.Name) > 128 {
+		faults = append(faults, fmt.Errorf("name of %d bytes, 1 to 128 are allowed: %w", len(c.Name), ErrConfig))
+	}
+	for _, f := range []struct {
+		name string
+		v    int64
+	}{
+		{"lease", int64(c.Lease)}, {"mailbox max", int64(c.MailboxMax)}, {"window max", int64(c.WindowMax)},
+		{"ring max", int64(c.RingMax)}, {"batch events", int64(c.BatchEvents)}, {"batch bytes", int64(c.BatchBytes)},
+		{"event bytes", int64(c.EventBytes)}, {"flights", int64(c.Flights)}, {"flush commits", int64(c.FlushCommits)},
+		{"flush bytes", int64(c.FlushBytes)}, {"write timeout", int64(c.WriteTimeout)},
+		{"max activations", int64(c.MaxActivations)}, {"max bytes", c.MaxBytes},
+		{"passivate after", int64(c.PassivateAfter)}, {"park after", int64(c.ParkAfter)},
+		{"watermark every", int64(c.WatermarkEvery)}, {"trim every", int64(c.TrimEvery)}, {"drain timeout", int64(c.DrainTimeout)},
+	} {
+		if f.v < 0 {
+			faults = append(faults, fmt.Errorf("%s is negative: %w", f.name, ErrConfig))
+		}
+	}
+	if c.Lease > 0 && c.Lease < 200*time.Millisecond {
+		faults = append(faults, fmt.Errorf("lease of %v, at least 200ms is required: %w", c.Lease, ErrConfig))
+	}
+	return errors.Join(faults...)
+}

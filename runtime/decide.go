@@ -1,0 +1,237 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// handle brings one message to its outcome, or to the end of what can be done
+// for it at present.
+func (a *activation) handle(d *delivery) {
+	if a.instance == nil {
+		if err := a.load(); err != nil {
+			a.cannotLoad(d, err)
+			return
+		}
+	}
+	if d.Message.Type == actor.TypeCommand {
+		o, known, err := a.recall(d)
+		if err != nil {
+			a.cannotLoad(d, err)
+			return
+		}
+		if known {
+			a.passed(d)
+			a.stand(answer{d, o})
+			return
+		}
+	}
+	if a.expired(d) {
+		a.passed(d)
+		a.refuseExpired(d)
+		return
+	}
+	a.accept(d, a.instance.Decide(&d.Message))
+}
+
+// recall finds the outcome of a command that was decided before.
+func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
+	id := d.Message.ID
+	if o, ok := a.ring.find(id); ok {
+		return o, true, nil
+	}
+	decided := a.position.Covers(a.partition.position(d.Sequence))
+	if !decided && a.ring.isNew(id) {
+		return actor.Outcome{}, false, nil
+	}
+	_, timed := id.UnixMilli()
+	rec, found, err := a.findOutcome(string(id), !timed)
+	switch {
+	case err != nil:
+		return actor.Outcome{}, false, err
+	case found:
+		o, err := decodeOutcome(rec.Outcome.Reply, rec.Outcome.Rejection, actor.Version(rec.Version))
+		return o, err == nil, err
+	case decided:
+		// It raised nothing, and what it came to was not kept. It must not be
+		// decided again: its caller may have been told.
+		return actor.Failure(actor.CodeUnknownOutcome, "decided before, without effect; the answer was not kept"), true, nil
+	default:
+		return actor.Outcome{}, false, nil
+	}
+}
+
+// accept makes a decision part of what is to be written, or answers it.
+func (a *activation) accept(d *delivery, dec actor.Decision) {
+	switch {
+	case dec.Panic != nil:
+		a.panicked(d, dec)
+		return
+	case d.Message.Type != actor.TypeCommand:
+		a.stand(answer{d, dec.Outcome})
+		return
+	}
+	if size := decisionSize(&dec); size > a.partition.cfg.EventBytes {
+		dec = actor.Decision{
+			Outcome: actor.Failure(actor.CodeTooLarge, fmt.Sprintf("events and reply of %d bytes, the limit is %d", size, a.partition.cfg.EventBytes)),
+			Tainted: len(dec.Events) > 0,
+		}
+	}
+	a.passed(d)
+	ans := answer{d, dec.Outcome}
+	switch {
+	case len(dec.Events) > 0:
+		a.gather(ans, dec.Events)
+		a.ring.add(d.Message.ID, dec.Outcome, a.partition.cfg.RingMax)
+	case dec.Outcome.Code.Recorded():
+		a.record(ans)
+		a.stand(ans)
+	default:
+		a.stand(ans)
+	}
+	if dec.Tainted {
+		a.discard(DiscardTainted)
+	}
+}
+
+func decisionSize(dec *actor.Decision) int {
+	n := len(dec.Outcome.Reply)
+	for i := range dec.Events {
+		n += len(dec.Events[i].Data)
+	}
+	return n
+}
+
+// passed notes that a durable command has been decided.
+func (a *activation) passed(d *delivery) {
+	if p := a.partition.position(d.Sequence); d.Sequence > 0 && !a.position.Covers(p) {
+		a.position = p
+	}
+}
+
+// gather adds a command that raised events to the next commit.
+func (a *activation) gather(ans answer, events []actor.Event) {
+	b := a.gathering
+	if b == nil {
+		first := a.instance.Version() - actor.Version(len(events)) + 1
+		b = &batch{owner: a, carried: len(a.unrecorded), commit: store.Commit{
+			Aggregate: store.Aggregate(a.address.String()),
+			First:     store.Version(first),
+			Partition: store.Partition(a.partition.id),
+			Outcomes:  a.unrecorded,
+		}}
+		a.gathering, a.unrecorded = b, nil
+	}
+	b.add(ans, events)
+	a.stateBytes += eventBytes(events)
+}
+
+func eventBytes(events []actor.Event) int {
+	n := 0
+	for i := range events {
+		n += len(events[i].Data)
+	}
+	return n
+}
+
+// record keeps the outcome of a command that raised nothing, so that it goes
+// with the next commit.
+func (a *activation) record(ans answer) {
+	m := &ans.delivery.Message
+	a.ring.add(m.ID, ans.outcome, a.partition.cfg.RingMax)
+	o := storedOutcome(m, ans.outcome, 0)
+	if a.gathering != nil {
+		a.gathering.commit.Outcomes = append(a.gathering.commit.Outcomes, o)
+		return
+	}
+	if len(a.unrecorded) == unrecordedMax {
+		a.unrecorded = append(a.unrecorded[:0], a.unrecorded[1:]...)
+	}
+	a.unrecorded = append(a.unrecorded, o)
+}
+
+// stand is the output gate: the answer waits for the newest batch that its
+// decision stood on, and leaves at once if everything is durable.
+func (a *activation) stand(ans answer) {
+	switch {
+	case a.gathering != nil:
+		a.gathering.answers = append(a.gathering.answers, ans)
+	case a.inFlight != nil:
+		a.inFlight.answers = append(a.inFlight.answers, ans)
+	default:
+		a.partition.conclude(ans)
+	}
+}
+
+// expired: a command that was part of a lost write is past that question.
+func (a *activation) expired(d *delivery) bool {
+	m := &d.Message
+	return !m.Deadline.IsZero() && !d.attempted && a.partition.cfg.Clock.Now().After(m.Deadline)
+}
+
+// refuseExpired answers a message that is too late. That it was not executed
+// can be said only if no other copy of it was, or will be:
+//   - an earlier attempt, or a caller's own id, may have met another owner, whose
+//     write may still be under way: unknown;
+//   - so may a durable command that was in the stream before this node took the
+//     partition: unknown;
+//   - a durable command could be read again by the next owner, whose clock may be
+//     behind: the answer waits until the watermark has been saved above it.
+func (a *activation) refuseExpired(d *delivery) {
+	m := &d.Message
+	_, timed := m.ID.UnixMilli()
+	ans := answer{d, actor.Failure(actor.CodeExpired, "met its owner after its deadline")}
+	switch {
+	case m.Type != actor.TypeCommand:
+		a.stand(ans)
+	case m.Attempt > 1 || !timed || d.replayed:
+		ans.outcome = actor.Failure(actor.CodeUnknownOutcome, "met its owner after its deadline, and not for the first time")
+		a.stand(ans)
+	case d.Sequence == 0:
+		a.stand(ans)
+	default:
+		a.partition.concludeWhenSaved(ans)
+	}
+}
+
+// panicked tries the command again on a fresh state, a bounded number of times,
+// and then parks it.
+func (a *activation) panicked(d *delivery, dec actor.Decision) {
+	a.discard(DiscardPanic)
+	d.panics++
+	a.partition.cfg.Logger.Error("handler panicked",
+		"aggregate", a.address.String(), "name", d.Message.Name, "command_id", string(d.Message.ID),
+		"attempt", d.panics, "panic", fmt.Sprint(dec.Panic.Value), "stack", string(dec.Panic.Stack))
+	switch {
+	case d.Message.Type != actor.TypeCommand:
+		a.stand(answer{d, actor.Failure(actor.CodeUnloadable, dec.Outcome.Detail)})
+	case d.panics < a.partition.cfg.ParkAfter:
+		a.mu.Lock()
+		a.mailbox.pushFront([]*delivery{d})
+		a.mu.Unlock()
+	default:
+		a.park(d, dec.Outcome.Detail, string(dec.Panic.Stack))
+		a.passed(d)
+		a.stand(answer{d, dec.Outcome})
+	}
+}
+
+// cannotLoad answers a message whose aggregate cannot be brought into memory.
+// A durable command is parked: it was promised to its sender.
+func (a *activation) cannotLoad(d *delivery, err error) {
+	if a.partition.ctx.Err() != nil {
+		return
+	}
+	a.partition.cfg.Logger.Error("aggregate cannot be loaded", "aggregate", a.address.String(), "error", err)
+	code := actor.CodeUnloadable
+	if !errors.Is(err, actor.ErrUndecodable) && !errors.Is(err, store.ErrCorrupt) {
+		code = actor.CodeUnknownOutcome
+	}
+	if d.Sequence > 0 && d.Message.Type == actor.TypeCommand {
+		a.park(d, err.Error(), "")
+	}
+	a.stand(answer{d, actor.Failure(code, err.Error())})
+}

@@ -1,0 +1,33 @@
+// Package runtime is the node: it turns claims of partitions into activations
+// of aggregates, decides their commands one after another in memory, and makes
+// the decisions durable before anybody hears of them.
+//
+// The way of a command:
+//
+//	Bus -> partition -> activation (mailbox, decide, gather) -> committer -> store
+//	                        ^                                      |
+//	                        +------------- settle, answer <--------+
+//
+// A [Node] opens a session in the store, renews it, claims partitions, and
+// serves each from the watermark that its claim carries. An activation decides
+// on a state that includes decisions still on their way to the store
+// (speculation), and holds every answer back until all that it stood on is
+// durable and the node's lease is valid (the output gate).
+//
+// # Concurrency
+//
+// Each activation is run by at most one goroutine at a time, which is started
+// when there is work and ends when there is none: an idle aggregate costs
+// memory, but no stack. One committer per node writes for all activations.
+// Node's methods are safe for concurrent use. Shutdown drains, Close cuts;
+// neither returns while a goroutine of the node lives.
+//
+// # Failures
+//
+// A version conflict or an unknown outcome of a write discards the state: it is
+// loaded again, and commands that the store does not already hold are decided
+// again. A lapsed lease holds answers back. A lost session stops every
+// activation and starts a new incarnation. A handler that panics is tried again
+// on a fresh state and then parked, alone. Callers see an actor.Outcome; an
+// unknown one is never told as success or failure.
+package runtime

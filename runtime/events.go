@@ -1,0 +1,55 @@
+package runtime
+
+import (
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// EventListener is told what happens in a node. Every function is optional,
+// must be fast and safe for concurrent use, and must not call the node.
+type EventListener struct {
+	// Decided: a message got its outcome. Latency is from its arrival at the
+	// node to the release of the answer.
+	Decided func(kind actor.Kind, code actor.Code, latency time.Duration)
+	// Flushed: an append of so many commits took so long; failed of them did not succeed.
+	Flushed func(commits, failed int, took time.Duration)
+	// Loaded: an aggregate was brought into memory by replaying so many events.
+	Loaded func(kind actor.Kind, events int, took time.Duration)
+	// Discarded: an activation's state was thrown away.
+	Discarded func(kind actor.Kind, reason DiscardReason)
+	// Passivated: an idle activation was given up.
+	Passivated func(kind actor.Kind, reason PassivationReason)
+	// Overloaded: a message was refused because of a limit.
+	Overloaded func(kind actor.Kind, limit string)
+	// Parked: a command was parked.
+	Parked func(kind actor.Kind)
+	// SnapshotSaved: a snapshot was written or, with an error, was not.
+	SnapshotSaved func(kind actor.Kind, bytes int, err error)
+	// PartitionServed and PartitionLeft: a partition came to this node, or left it.
+	PartitionServed func(p actor.Partition)
+	PartitionLeft   func(p actor.Partition, cause error)
+	// Renewed: a renewal of the session ended.
+	Renewed func(took time.Duration, err error)
+}
+
+// DiscardReason says why a state was thrown away.
+type DiscardReason string
+
+// The reasons.
+const (
+	DiscardConflict DiscardReason = "conflict"
+	DiscardUnknown  DiscardReason = "outcome_unknown"
+	DiscardTooLarge DiscardReason = "too_large"
+	DiscardPanic    DiscardReason = "panic"
+	DiscardTainted  DiscardReason = "rejected_after_raise"
+)
+
+// PassivationReason says why an activation was given up.
+type PassivationReason string
+
+// The reasons.
+const (
+	PassivatedIdle   PassivationReason = "idle"
+	PassivatedBudget PassivationReason = "budget"
+)

@@ -1,0 +1,73 @@
+package runtime
+
+import (
+	"sync"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// gate lets answers out while the lease is valid and keeps them otherwise,
+// until a renewal has succeeded. An answer that was kept is still true then:
+// had another node taken the partition in between, it would first have declared
+// this session dead, the renewal would have failed, and close would have
+// dropped what was kept.
+type gate struct {
+	lease    *lease
+	clock    Clock
+	listener *EventListener
+
+	mu     sync.Mutex
+	closed bool
+	kept   []answer
+}
+
+// keptMax bounds the answers that wait for the lease. Callers of those beyond
+// it get no answer, and ask again.
+const keptMax = 1 << 16
+
+// answer is an outcome on its way to the caller.
+type answer struct {
+	delivery *delivery
+	outcome  actor.Outcome
+}
+
+func (g *gate) release(a answer) {
+	if g.lease.valid() {
+		g.send(a)
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed && len(g.kept) < keptMax {
+		g.kept = append(g.kept, a)
+	}
+}
+
+func (g *gate) send(a answer) {
+	m := &a.delivery.Message
+	if a.delivery.Responder != nil {
+		a.delivery.Responder.Respond(a.outcome)
+	}
+	if g.listener.Decided != nil {
+		g.listener.Decided(m.Target.Kind, a.outcome.Code, time.Duration(int64(g.clock.Elapsed())-a.delivery.arrived))
+	}
+}
+
+// reopened sends what was kept, after a renewal.
+func (g *gate) reopened() {
+	g.mu.Lock()
+	kept := g.kept
+	g.kept = nil
+	g.mu.Unlock()
+	for _, a := range kept {
+		g.release(a)
+	}
+}
+
+// close drops what is kept and keeps nothing more.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed, g.kept = true, nil
+}

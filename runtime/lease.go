@@ -1,0 +1,29 @@
+package runtime
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// lease says whether the node may answer. It is valid for a fixed time from
+// when the last renewal that succeeded was sent, on the node's own clock.
+type lease struct {
+	clock Clock
+	ttl   time.Duration
+	until atomic.Int64 // Elapsed at which it lapses
+}
+
+func newLease(clock Clock, ttl time.Duration) *lease {
+	l := &lease{clock: clock, ttl: ttl}
+	l.revoke()
+	return l
+}
+
+// renewed records a renewal that succeeded and was sent at the given Elapsed.
+func (l *lease) renewed(sent time.Duration) { l.until.Store(int64(sent + l.ttl)) }
+
+// revoke ends the lease until it is renewed.
+func (l *lease) revoke() { l.until.Store(math.MinInt64) }
+
+func (l *lease) valid() bool { return int64(l.clock.Elapsed()) < l.until.Load() }

@@ -1,0 +1,182 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// loaded is an aggregate as the store has it.
+type loaded struct {
+	instance   *actor.Instance
+	ring       *outcomeRing
+	position   store.Position
+	time       int64
+	snapshotAt actor.Version
+	replayed   int // events
+	bytes      int // of snapshot and events
+}
+
+// load brings the aggregate into memory. It waits for the store as long as the
+// partition is served. The error wraps actor.ErrUndecodable or
+// store.ErrCorrupt, or is the end of the partition.
+func (a *activation) load() error {
+	clock := a.partition.cfg.Clock
+	start := clock.Elapsed()
+	var l *loaded
+	err := a.partition.retry(a.failures, func(ctx context.Context) (err error) {
+		l, err = a.read(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	a.instance, a.ring, a.position, a.time = l.instance, l.ring, l.position, l.time
+	a.snapshotAt, a.stateBytes = l.snapshotAt, l.bytes
+	a.restoreUnrecorded()
+	a.reweigh()
+	if every := a.behavior.SnapshotEvery(); every > 0 && l.replayed >= every {
+		if s := a.takeSnapshot(); s != nil {
+			a.snapshotAt = a.instance.Version()
+			a.partition.snapshots.offer(a.behavior.Kind(), *s)
+		}
+	}
+	if f := a.partition.cfg.Listener.Loaded; f != nil {
+		f(a.behavior.Kind(), l.replayed, clock.Elapsed()-start)
+	}
+	return nil
+}
+
+// restoreUnrecorded remembers outcomes again that were told and that no commit
+// holds yet.
+func (a *activation) restoreUnrecorded() {
+	var kept []store.Outcome
+	for _, o := range a.unrecorded {
+		if _, ok := a.ring.find(actor.CommandID(o.CommandID)); ok {
+			continue
+		}
+		if out, err := decodeOutcome(o.Reply, o.Rejection, a.instance.Version()); err == nil {
+			a.ring.add(actor.CommandID(o.CommandID), out, a.partition.cfg.RingMax)
+			kept = append(kept, o)
+		}
+	}
+	a.unrecorded = kept
+}
+
+// read replays the aggregate. Most aggregates are short, so it begins with the
+// commits, in one read, and looks for a snapshot only when there are more events
+// than lie between two snapshots.
+func (a *activation) read(ctx context.Context) (*loaded, error) {
+	l := &loaded{instance: a.behavior.New(a.address), ring: newOutcomeRing()}
+	every := a.behavior.SnapshotEvery()
+	more, err := a.replay(ctx, l, every)
+	if err != nil || !more {
+		return l, err
+	}
+	if s, ok := a.readSnapshot(ctx); ok && s.instance.Version() > l.instance.Version() {
+		l = s
+	}
+	_, err = a.replay(ctx, l, 0)
+	return l, err
+}
+
+// replay applies the commits above l's version. It stops, and reports that there
+// may be more, once it has applied limit events; 0: no limit.
+func (a *activation) replay(ctx context.Context, l *loaded, limit int) (more bool, err error) {
+	after := store.Version(l.instance.Version())
+	for c, err := range a.partition.store.Load(ctx, store.Aggregate(a.address.String()), after) {
+		if err != nil {
+			return false, err
+		}
+		if err := l.apply(&c, a.partition.cfg.RingMax); err != nil {
+			return false, err
+		}
+		if limit > 0 && l.replayed >= limit {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (l *loaded) apply(c *store.Commit, ringMax int) error {
+	for _, e := range c.Events {
+		if err := l.instance.Replay(actor.Event(e)); err != nil {
+			return err
+		}
+		l.bytes += len(e.Data)
+	}
+	l.replayed += len(c.Events)
+	l.position, l.time = c.Position, c.Time
+	var failed error
+	c.OutcomeVersions(func(o *store.Outcome, v store.Version) {
+		out, err := decodeOutcome(o.Reply, o.Rejection, actor.Version(v))
+		if err != nil {
+			failed = err
+			return
+		}
+		l.ring.add(actor.CommandID(o.CommandID), out, ringMax)
+	})
+	return failed
+}
+
+// readSnapshot returns what the newest usable snapshot holds. Any failure only
+// costs time.
+func (a *activation) readSnapshot(ctx context.Context) (*loaded, bool) {
+	s, found, err := a.partition.store.LoadSnapshot(ctx, store.Aggregate(a.address.String()), a.behavior.Schema())
+	if err != nil || !found {
+		return nil, false
+	}
+	instance, err := a.behavior.Restore(a.address, actor.Version(s.Version), s.State)
+	if err != nil {
+		a.partition.cfg.Logger.Warn("snapshot ignored", "aggregate", a.address.String(), "error", err)
+		return nil, false
+	}
+	ring, err := decodeRing(s.Ring, a.partition.cfg.RingMax)
+	if err != nil {
+		a.partition.cfg.Logger.Warn("snapshot ignored", "aggregate", a.address.String(), "error", err)
+		return nil, false
+	}
+	return &loaded{
+		instance: instance, ring: ring, position: s.Position, time: s.Time,
+		snapshotAt: instance.Version(), bytes: len(s.State),
+	}, true
+}
+
+func (a *activation) findOutcome(id string, keyed bool) (rec store.Recorded, found bool, err error) {
+	err = a.partition.retry(0, func(ctx context.Context) (err error) {
+		rec, found, err = a.partition.store.FindOutcome(ctx, store.Aggregate(a.address.String()), id, keyed)
+		return err
+	})
+	return rec, found, err
+}
+
+// retry calls f until it succeeds, fails for good, or the partition is left.
+// Attempts are apart by a growing time with jitter, at most a second; failures
+// is the number of those that went before.
+func (p *partition) retry(failures int, f func(context.Context) error) error {
+	for {
+		if failures > 0 {
+			pause := min(time.Second, 10*time.Millisecond<<min(failures, 7))
+			select {
+			case <-p.ctx.Done():
+				return context.Cause(p.ctx)
+			case <-time.After(pause/2 + rand.N(pause/2)):
+			}
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, p.cfg.WriteTimeout)
+		err := f(ctx)
+		cancel()
+		if p.ctx.Err() != nil {
+			return context.Cause(p.ctx)
+		}
+		if err == nil || errors.Is(err, store.ErrCorrupt) || errors.Is(err, actor.ErrUndecodable) {
+			return err
+		}
+		failures++
+		p.cfg.Logger.Debug("store asked again", "partition", uint32(p.id), "failures", failures, "error", err)
+	}
+}

@@ -1,0 +1,178 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// Node serves aggregates. Make it with [New], run it with [Node.Run].
+type Node struct {
+	cfg       Config
+	store     store.Store
+	bus       Bus
+	behaviors map[actor.Kind]*actor.Behavior
+	hybrid    *hybridClock
+
+	stop    context.CancelCauseFunc
+	ctx     context.Context //nolint:containedctx // the life of the node, which outlives every call
+	stopped chan struct{}   // closed when Run has returned
+
+	mu      sync.Mutex
+	running bool
+	current *incarnation
+}
+
+// New returns a node that serves the given definitions from a store and a bus,
+// which stay the caller's to close, after the node. The error wraps [ErrConfig]
+// and lists every fault.
+func New(cfg Config, s store.Store, bus Bus, definitions ...actor.Registrable) (*Node, error) {
+	faults := []error{cfg.validate()}
+	n := &Node{cfg: cfg.withDefaults(), store: s, bus: bus, behaviors: map[actor.Kind]*actor.Behavior{}, stopped: make(chan struct{})}
+	for _, d := range definitions {
+		b := d.Behavior()
+		if n.behaviors[b.Kind()] != nil {
+			faults = append(faults, fmt.Errorf("two definitions of %s: %w", b.Kind(), ErrConfig))
+		}
+		n.behaviors[b.Kind()] = b
+	}
+	if len(definitions) == 0 {
+		faults = append(faults, fmt.Errorf("no definition: %w", ErrConfig))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	n.hybrid = &hybridClock{wall: n.cfg.Clock}
+	n.ctx, n.stop = context.WithCancelCause(context.Background()) //nolint:forbidigo // ends with Close
+	return n, nil
+}
+
+func (n *Node) kinds() []string {
+	kinds := make([]string, 0, len(n.behaviors))
+	for k := range n.behaviors {
+		kinds = append(kinds, string(k))
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// Run serves until Shutdown, Close or the end of ctx, which cuts as Close does.
+// It returns nil after those, and otherwise why the node cannot go on:
+// [ErrNameInUse]. It may be called once.
+func (n *Node) Run(ctx context.Context) error {
+	n.mu.Lock()
+	if n.running {
+		n.mu.Unlock()
+		return ErrClosed
+	}
+	n.running = true
+	n.mu.Unlock()
+	defer close(n.stopped)
+	defer context.AfterFunc(ctx, func() { n.stop(ErrClosed) })()
+	for n.ctx.Err() == nil {
+		in := newIncarnation(n.ctx, n)
+		n.mu.Lock()
+		n.current = in
+		n.mu.Unlock()
+		err := in.live()
+		switch {
+		case n.ctx.Err() != nil:
+			return nil
+		case !errors.Is(err, errSessionLost):
+			return err
+		}
+		n.cfg.Logger.Warn("session lost, starting as a new incarnation", "node", n.cfg.Name)
+	}
+	return nil
+}
+
+// Shutdown drains the node and returns when it has stopped: nothing new is taken
+// in, what was taken in is finished, partitions and session are given back.
+// When ctx ends first, the rest is cut as by Close, and the error says so.
+func (n *Node) Shutdown(ctx context.Context) error {
+	in := n.incarnation()
+	if in == nil {
+		return n.Close()
+	}
+	err := in.drain(ctx)
+	return errors.Join(err, n.Close())
+}
+
+// Close stops the node at once and returns when it has stopped. Whatever was not
+// answered is left to callers' retries. It is idempotent.
+func (n *Node) Close() error {
+	n.stop(ErrClosed)
+	n.mu.Lock()
+	running := n.running
+	n.mu.Unlock()
+	if running {
+		<-n.stopped
+	}
+	return nil
+}
+
+func (n *Node) incarnation() *incarnation {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.current
+}
+
+// Status is what a node knows of itself.
+type Status struct {
+	Name        string
+	Incarnation string
+	LeaseValid  bool
+	Partitions  []PartitionStatus
+	Activations int64
+	MemoryBytes int64 // estimate
+}
+
+// PartitionStatus is one partition that the node serves.
+type PartitionStatus struct {
+	Partition  actor.Partition
+	Epoch      uint64
+	Watermark  uint64 // sequence up to which all durable commands are finished
+	Unfinished int    // messages of both lanes in the node
+}
+
+// Status returns the node's state at this moment.
+func (n *Node) Status() Status {
+	s := Status{Name: n.cfg.Name}
+	in := n.incarnation()
+	if in == nil {
+		return s
+	}
+	s.Incarnation, s.LeaseValid = in.session.Incarnation, in.lease.valid()
+	s.Activations, s.MemoryBytes = in.memory.count.Load(), in.memory.bytes.Load()
+	for _, p := range in.served() {
+		p.mu.Lock()
+		s.Partitions = append(s.Partitions, PartitionStatus{
+			Partition: p.id, Epoch: p.claim.Epoch, Watermark: p.tracker.watermark, Unfinished: p.unfinished,
+		})
+		p.mu.Unlock()
+	}
+	return s
+}
+
+// AwaitServing waits until the node holds a valid lease and serves at least the
+// given number of partitions, or ctx ends.
+func (n *Node) AwaitServing(ctx context.Context, partitions int) error {
+	for {
+		if s := n.Status(); s.LeaseValid && len(s.Partitions) >= partitions {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("await %d partitions: %w", partitions, context.Cause(ctx))
+		case <-n.ctx.Done():
+			return ErrClosed
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// park takes a command out of the way, durably. It waits for the store as long
+// as the partition is served.
+func (a *activation) park(d *delivery, reason, stack string) {
+	message, err := json.Marshal(d.Message)
+	if err != nil { // a Message has no part that cannot be encoded
+		panic("runtime: encode message: " + err.Error())
+	}
+	parked := store.Parked{
+		Aggregate: store.Aggregate(a.address.String()),
+		CommandID: string(d.Message.ID),
+		Name:      d.Message.Name,
+		Reason:    reason,
+		Stack:     stack,
+		Attempts:  d.panics,
+		Time:      a.partition.cfg.Clock.Now(),
+		Message:   message,
+	}
+	err = a.partition.retry(0, func(ctx context.Context) error {
+		return a.partition.store.Park(ctx, parked)
+	})
+	if err != nil {
+		return // the partition is left: its next owner reads the command again
+	}
+	if f := a.partition.cfg.Listener.Parked; f != nil {
+		f(a.behavior.Kind())
+	}
+}

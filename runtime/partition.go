@@ -1,0 +1,299 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// partition is one partition that this node has claimed: its activations, and
+// how far its durable commands are finished. It is the actor.Handler of its
+// subscription.
+type partition struct {
+	*incarnation
+	id        actor.Partition
+	stream    string // incarnation of the command stream
+	seenUpTo  uint64 // last sequence of the stream when the partition was taken
+	trimmed   uint64 // of the watermarks loop
+	trimmedAt time.Duration
+
+	ctx    context.Context //nolint:containedctx // the life of the partition, which outlives every call
+	cancel context.CancelCauseFunc
+
+	// running counts goroutines of activations and batches at the committer. It
+	// grows only while mu is held and stopped is false, or while it is above zero.
+	running sync.WaitGroup
+
+	mu          sync.Mutex
+	claim       store.Claim // as taken; the watermark in it is the one saved last
+	stopped     bool
+	activations map[actor.Address]*activation
+	recency     recency
+	tracker     *tracker
+	unfinished  int           // messages of both lanes
+	whenSaved   []answer      // durable ones, told once the watermark is saved above them
+	changed     chan struct{} // capacity 1: unfinished went down
+	sub         actor.Subscription
+}
+
+func newPartition(in *incarnation, claim store.Claim, seenUpTo uint64) *partition {
+	p := &partition{
+		incarnation: in,
+		id:          actor.Partition(claim.Partition),
+		claim:       claim,
+		stream:      in.bus.Stream(),
+		seenUpTo:    seenUpTo,
+		activations: map[actor.Address]*activation{},
+		changed:     make(chan struct{}, 1),
+	}
+	var watermark uint64
+	if claim.Watermark.Stream == p.stream {
+		watermark = claim.Watermark.Sequence
+	}
+	p.tracker = newTracker(watermark)
+	p.trimmed = watermark
+	p.ctx, p.cancel = context.WithCancelCause(in.ctx)
+	return p
+}
+
+// serve starts the flow of messages.
+func (p *partition) serve(ctx context.Context) error {
+	sub, err := p.bus.Serve(ctx, p.id, p.tracker.watermark, p)
+	if err != nil {
+		return fmt.Errorf("serve partition %d: %w", p.id, err)
+	}
+	p.mu.Lock()
+	p.sub = sub
+	p.mu.Unlock()
+	if f := p.cfg.Listener.PartitionServed; f != nil {
+		f(p.id)
+	}
+	return nil
+}
+
+// position returns the place of a durable command.
+func (p *partition) position(sequence uint64) store.Position {
+	return store.Position{Stream: p.stream, Sequence: sequence}
+}
+
+// Durable takes the next command of the stream. It blocks while the window is
+// full, or the node has no room for another aggregate.
+func (p *partition) Durable(ctx context.Context, d actor.Delivery) {
+	dl := &delivery{Delivery: d, arrived: int64(p.cfg.Clock.Elapsed()), replayed: d.Sequence <= p.seenUpTo}
+	if !p.awaitWindow(ctx) {
+		return
+	}
+	behavior := p.behaviors[d.Message.Target.Kind]
+	p.mu.Lock()
+	if p.stopped || !p.tracker.begin(d.Sequence) {
+		p.mu.Unlock()
+		return
+	}
+	p.unfinished++
+	p.mu.Unlock()
+	if behavior == nil {
+		p.conclude(answer{dl, unknownKind(&d.Message)})
+		return
+	}
+	for !p.post(behavior, dl) {
+		if !p.memory.awaitRoom(ctx, p.ctx) {
+			return
+		}
+	}
+}
+
+// Direct takes a message of the direct lane, or refuses it.
+func (p *partition) Direct(d actor.Delivery) {
+	dl := &delivery{Delivery: d, arrived: int64(p.cfg.Clock.Elapsed())}
+	behavior := p.behaviors[d.Message.Target.Kind]
+	p.mu.Lock()
+	if p.stopped {
+		p.mu.Unlock()
+		return
+	}
+	p.unfinished++
+	p.mu.Unlock()
+	switch {
+	case behavior == nil:
+		p.conclude(answer{dl, unknownKind(&d.Message)})
+	case !p.post(behavior, dl):
+		if f := p.cfg.Listener.Overloaded; f != nil {
+			f(d.Message.Target.Kind, "mailbox or activations")
+		}
+		p.conclude(answer{dl, actor.Failure(actor.CodeOverloaded, "too many messages wait for "+d.Message.Target.String())})
+	}
+}
+
+func unknownKind(m *actor.Message) actor.Outcome {
+	return actor.Failure(actor.CodeUnknownKind, "this node has no aggregate "+string(m.Target.Kind))
+}
+
+// awaitWindow waits for room in the window of durable commands.
+func (p *partition) awaitWindow(ctx context.Context) bool {
+	for {
+		p.mu.Lock()
+		room := p.tracker.open() < p.cfg.WindowMax
+		p.mu.Unlock()
+		if room {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-p.ctx.Done():
+			return false
+		case <-p.changed:
+		}
+	}
+}
+
+// post brings a message to its activation, which it makes if necessary. It
+// returns false when a limit does not let it.
+func (p *partition) post(behavior *actor.Behavior, d *delivery) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return true // nobody is served here any more
+	}
+	a := p.activations[d.Message.Target]
+	if a == nil {
+		if !p.memory.admit() {
+			p.mu.Unlock()
+			p.memory.makeRoom(p.incarnation)
+			p.mu.Lock()
+			if a = p.activations[d.Message.Target]; a == nil && !p.memory.admit() {
+				return false
+			}
+		}
+		if a == nil {
+			a = &activation{partition: p, behavior: behavior, address: d.Message.Target, ring: newOutcomeRing()}
+			p.activations[a.address] = a
+		}
+	}
+	p.recency.touch(a, d.arrived)
+	return a.post(d)
+}
+
+// conclude lets an answer out and marks its message as finished.
+func (p *partition) conclude(ans answer) {
+	p.gate.release(ans)
+	p.finish(ans.delivery)
+}
+
+// concludeWhenSaved marks a durable message as finished, and lets its answer out
+// once that is saved.
+func (p *partition) concludeWhenSaved(ans answer) {
+	p.mu.Lock()
+	p.whenSaved = append(p.whenSaved, ans)
+	p.mu.Unlock()
+	p.finish(ans.delivery)
+}
+
+func (p *partition) finish(d *delivery) {
+	p.mu.Lock()
+	p.unfinished--
+	if d.Sequence > 0 {
+		p.tracker.finish(d.Sequence)
+	}
+	p.mu.Unlock()
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// progress returns the claim as it was saved last, and as it is now.
+func (p *partition) progress() (saved, current store.Claim) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	current = p.claim
+	current.Watermark = p.position(p.tracker.watermark)
+	return p.claim, current
+}
+
+// saved is called when the watermark was saved.
+func (p *partition) saved(w store.Position) {
+	p.mu.Lock()
+	p.claim.Watermark = w
+	var due, later []answer
+	for _, ans := range p.whenSaved {
+		if ans.delivery.Sequence <= w.Sequence {
+			due = append(due, ans)
+		} else {
+			later = append(later, ans)
+		}
+	}
+	p.whenSaved = later
+	p.mu.Unlock()
+	for _, ans := range due {
+		p.gate.release(ans)
+	}
+}
+
+// drain stops the flow, lets everything that has arrived come to its end, and
+// stops. It gives up, and stops all the same, when ctx ends.
+func (p *partition) drain(ctx context.Context) {
+	defer p.stop(errDrained)
+	if p.sub == nil || p.sub.Stop(ctx) != nil {
+		return
+	}
+	for {
+		p.mu.Lock()
+		done := p.unfinished == 0
+		p.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.ctx.Done():
+			return
+		case <-p.changed:
+		}
+	}
+}
+
+// stop ends the partition at once. When it returns, nothing of it runs and no
+// write of it is under way.
+func (p *partition) stop(cause error) {
+	p.mu.Lock()
+	already := p.stopped
+	p.stopped = true
+	sub := p.sub
+	p.mu.Unlock()
+	p.cancel(cause)
+	if sub != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), p.cfg.DrainTimeout)
+		defer cancel()
+		_ = sub.Stop(ctx) // its handler refuses everything from here on
+	}
+	p.awaitRunning()
+	if already {
+		return
+	}
+	p.memory.forget(p)
+	if f := p.cfg.Listener.PartitionLeft; f != nil {
+		f(p.id, cause)
+	}
+}
+
+// awaitRunning waits for the goroutines of the partition. A handler that does
+// not return is all that can outlast the bound; what it decides is not written.
+func (p *partition) awaitRunning() {
+	done := make(chan struct{})
+	go func() {
+		p.running.Wait()
+		close(done)
+	}()
+	bound := p.cfg.WriteTimeout + p.cfg.DrainTimeout
+	select {
+	case <-done:
+	case <-time.After(bound):
+		p.cfg.Logger.Error("a handler does not return", "partition", uint32(p.id), "waited", bound)
+	}
+}

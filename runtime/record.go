@@ -1,0 +1,64 @@
+package runtime
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// refusal is the stored form of a recorded outcome that is not a reply.
+type refusal struct {
+	Code    actor.Code     `json:"code"`
+	Reason  string         `json:"reason,omitempty"` // the aggregate's own code
+	Message string         `json:"message,omitempty"`
+	Details map[string]any `json:"details,omitempty"`
+}
+
+// encodeOutcome returns the two columns of a recorded outcome, of which one is set.
+func encodeOutcome(o actor.Outcome) (reply, rejection []byte) {
+	if o.Code == actor.CodeOK {
+		return o.Reply, nil
+	}
+	f := refusal{Code: o.Code, Message: o.Detail}
+	if r := o.Rejection; r != nil {
+		f.Reason, f.Message, f.Details = r.Code, r.Message, r.Details
+	}
+	data, err := json.Marshal(f)
+	if err != nil { // details are checked when the decision is made
+		panic(fmt.Sprintf("runtime: encode refusal: %v", err))
+	}
+	return nil, data
+}
+
+func decodeOutcome(reply, rejection []byte, v actor.Version) (actor.Outcome, error) {
+	if len(rejection) == 0 {
+		return actor.Outcome{Version: v, Reply: reply}, nil
+	}
+	var f refusal
+	if err := json.Unmarshal(rejection, &f); err != nil {
+		return actor.Outcome{}, fmt.Errorf("recorded refusal: %w: %w", store.ErrCorrupt, err)
+	}
+	o := actor.Outcome{Code: f.Code, Version: v}
+	if f.Code == actor.CodeRejected {
+		o.Rejection = &actor.Rejection{Code: f.Reason, Message: f.Message, Details: f.Details}
+	} else {
+		o.Detail = f.Message
+	}
+	return o, nil
+}
+
+// storedOutcome returns what a commit keeps of a decision.
+func storedOutcome(m *actor.Message, o actor.Outcome, events int) store.Outcome {
+	_, timed := m.ID.UnixMilli()
+	reply, rejection := encodeOutcome(o)
+	return store.Outcome{
+		CommandID: string(m.ID),
+		Keyed:     !timed,
+		Events:    events,
+		Reply:     reply,
+		Rejection: rejection,
+		Metadata:  store.Metadata(m.Metadata),
+	}
+}

@@ -1,0 +1,85 @@
+package runtime
+
+import (
+	"context"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// snapshotRing is the number of outcomes that a snapshot keeps.
+const snapshotRing = 256
+
+// takeSnapshot encodes the live state, which must hold no event that is neither
+// durable nor in the batch being submitted. It returns nil if that fails.
+func (a *activation) takeSnapshot() *store.Snapshot {
+	state, err := a.instance.Snapshot()
+	if err != nil {
+		a.partition.cfg.Logger.Warn("snapshot not taken", "aggregate", a.address.String(), "error", err)
+		return nil
+	}
+	ring, err := a.ring.encode(snapshotRing)
+	if err != nil {
+		a.partition.cfg.Logger.Warn("snapshot not taken", "aggregate", a.address.String(), "error", err)
+		return nil
+	}
+	a.stateBytes = 2 * len(state)
+	return &store.Snapshot{
+		Aggregate: store.Aggregate(a.address.String()),
+		Version:   store.Version(a.instance.Version()),
+		Schema:    a.behavior.Schema(),
+		Position:  a.position,
+		Time:      a.time,
+		State:     state,
+		Ring:      ring,
+	}
+}
+
+// snapshotter writes snapshots in the background. What it has no room for is
+// dropped: the next one comes soon.
+type snapshotter struct {
+	store store.Snapshots
+	cfg   *Config
+	queue chan offered
+}
+
+type offered struct {
+	kind     actor.Kind
+	snapshot store.Snapshot
+}
+
+func newSnapshotter(s store.Snapshots, cfg *Config) *snapshotter {
+	return &snapshotter{store: s, cfg: cfg, queue: make(chan offered, 64)}
+}
+
+func (s *snapshotter) offer(kind actor.Kind, snapshot store.Snapshot) {
+	select {
+	case s.queue <- offered{kind, snapshot}:
+	default:
+	}
+}
+
+// run writes one snapshot after the other until ctx ends.
+func (s *snapshotter) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case o := <-s.queue:
+			s.save(ctx, o)
+		}
+	}
+}
+
+func (s *snapshotter) save(ctx context.Context, o offered) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err := s.store.SaveSnapshot(ctx, o.snapshot)
+	if err != nil {
+		s.cfg.Logger.Debug("snapshot not saved", "aggregate", string(o.snapshot.Aggregate), "error", err)
+	}
+	if f := s.cfg.Listener.SnapshotSaved; f != nil {
+		f(o.kind, len(o.snapshot.State), err)
+	}
+}
