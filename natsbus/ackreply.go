@@ -1,0 +1,57 @@
+package natsbus
+
+import "strings"
+
+// position is where a message of a consumer stands.
+type position struct {
+	stream   uint64 // sequence in the stream
+	consumer uint64 // count of the consumer's deliveries: no gaps
+}
+
+// parsePosition reads the reply subject of a delivered message, which is either
+//
+//	$JS.ACK.STREAM.CONSUMER.DELIVERED.STREAMSEQ.CONSUMERSEQ.TIME.PENDING
+//	$JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.DELIVERED.STREAMSEQ.CONSUMERSEQ.TIME.PENDING[.RANDOM]
+//
+// It does what nats.Msg.Metadata does, without allocating.
+func parsePosition(reply string) (position, bool) {
+	rest, ok := strings.CutPrefix(reply, "$JS.ACK.")
+	if !ok {
+		return position{}, false
+	}
+	skip := 3
+	switch n := strings.Count(rest, ".") + 1; {
+	case n == 7:
+	case n >= 9:
+		skip = 5
+	default:
+		return position{}, false
+	}
+	for range skip {
+		_, rest, _ = strings.Cut(rest, ".")
+	}
+	inStream, rest, _ := strings.Cut(rest, ".")
+	ofConsumer, _, _ := strings.Cut(rest, ".")
+	var at position
+	var okStream, okConsumer bool
+	at.stream, okStream = parseSequence(inStream)
+	at.consumer, okConsumer = parseSequence(ofConsumer)
+	return at, okStream && okConsumer
+}
+
+// parseSequence reads a positive decimal number. Sequences of 2^63 and more are
+// out of JetStream's reach.
+func parseSequence(s string) (uint64, bool) {
+	if s == "" || len(s) > 18 {
+		return 0, false
+	}
+	var n uint64
+	for i := range len(s) {
+		c := s[i] - '0'
+		if c > 9 {
+			return 0, false
+		}
+		n = n*10 + uint64(c)
+	}
+	return n, n > 0
+}

@@ -1,0 +1,162 @@
+package natsbus
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// maxUnread bounds the messages that may wait in one call. More come only from
+// somebody who answers again and again.
+const maxUnread = 32
+
+// call is one Deliver or Enqueue that waits for messages to its inbox. It is
+// used again for later calls, with other ids.
+type call struct {
+	wake  chan struct{} // capacity 1
+	timer *time.Timer   // of the goroutine that makes the call
+	read  []*nats.Msg   // likewise
+
+	mu     sync.Mutex
+	id     uint64 // 0 between calls
+	nextID uint64
+	unread []*nats.Msg
+}
+
+// put leaves a message for the call with that id, unless that one is over.
+func (c *call) put(id uint64, msg *nats.Msg) {
+	c.mu.Lock()
+	current := c.id == id && len(c.unread) < maxUnread
+	if current {
+		c.unread = append(c.unread, msg)
+	}
+	c.mu.Unlock()
+	if current {
+		c.notify()
+	}
+}
+
+func (c *call) notify() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the unread messages. They are valid until the next take.
+func (c *call) take() []*nats.Msg {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read, c.unread = c.unread, c.read[:0]
+	return c.read
+}
+
+// calls holds the calls in flight, a bounded number of them. The id of a call is
+// its slot plus a multiple of the number of slots, so a message finds its call
+// without a map, and one that comes late finds another id.
+type calls struct {
+	slots []atomic.Pointer[call]
+
+	mu   sync.Mutex
+	free []*call // used before, ready for use
+	made int
+}
+
+func newCalls(limit int) *calls { return &calls{slots: make([]atomic.Pointer[call], limit)} }
+
+// begin returns a call with a new id, or nil when the limit is reached.
+func (cs *calls) begin() *call {
+	c := cs.idle()
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.id = c.nextID
+	c.nextID += uint64(len(cs.slots))
+	return c
+}
+
+func (cs *calls) idle() *call {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if n := len(cs.free); n > 0 {
+		c := cs.free[n-1]
+		cs.free = cs.free[:n-1]
+		return c
+	}
+	if cs.made == len(cs.slots) {
+		return nil
+	}
+	c := &call{
+		wake:   make(chan struct{}, 1),
+		timer:  time.NewTimer(time.Hour),
+		nextID: uint64(cs.made + len(cs.slots)),
+	}
+	cs.slots[cs.made].Store(c)
+	cs.made++
+	return c
+}
+
+// end makes the call ready for the next one. Messages that come late for this
+// one are dropped from now on.
+func (cs *calls) end(c *call) {
+	c.timer.Stop()
+	c.mu.Lock()
+	c.id = 0
+	clear(c.unread)
+	c.unread = c.unread[:0]
+	c.mu.Unlock()
+	clear(c.read)
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.free = append(cs.free, c)
+}
+
+// find returns the call that had the id last, perhaps a later one by now.
+func (cs *calls) find(id uint64) *call { return cs.slots[id%uint64(len(cs.slots))].Load() }
+
+// notifyAll wakes every call in flight, and some that are not.
+func (cs *calls) notifyAll() {
+	for i := range cs.slots {
+		c := cs.slots[i].Load()
+		if c == nil {
+			return
+		}
+		c.notify()
+	}
+}
+
+// The inbox of a call's n-th try is PREFIX.CALL.oN for outcomes and PREFIX.CALL.aN
+// for acknowledgements of the stream, CALL and N in base 36.
+const (
+	inboxOutcome = 'o'
+	inboxAck     = 'a'
+)
+
+func formatInbox(prefix string, id uint64, kind byte, try uint32) string {
+	b := make([]byte, 0, len(prefix)+24)
+	b = append(b, prefix...)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, id, 36)
+	b = append(b, '.', kind)
+	return string(strconv.AppendUint(b, uint64(try), 36))
+}
+
+func parseInbox(prefix, subject string) (id uint64, kind byte, try uint32, ok bool) {
+	rest, ok := strings.CutPrefix(subject, prefix)
+	if !ok || len(rest) < 2 {
+		return 0, 0, 0, false
+	}
+	call, last, _ := strings.Cut(rest[1:], ".")
+	if len(last) < 2 {
+		return 0, 0, 0, false
+	}
+	id, errID := strconv.ParseUint(call, 36, 64)
+	n, errTry := strconv.ParseUint(last[1:], 36, 32)
+	return id, last[0], uint32(n), errID == nil && errTry == nil
+}

@@ -1,0 +1,172 @@
+package natsbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+const (
+	maxMaxInFlight = 1 << 20
+
+	// inboxPending bounds what waits for a client's goroutine. Beyond it, messages
+	// are dropped and asked for again.
+	inboxPendingMessages = 1 << 19
+	inboxPendingBytes    = 256 << 20
+)
+
+// ClientConfig tunes a [Client]. The zero value is the documented default of
+// every field.
+type ClientConfig struct {
+	// Namespace of the cluster. Default [DefaultNamespace].
+	Namespace string
+
+	// DefaultTimeout is how long a call without a deadline waits. Default 10 s.
+	DefaultTimeout time.Duration
+
+	// MaxInFlight is the number of calls that may wait at once, up to 1048576;
+	// those beyond are refused with [actor.CodeOverloaded]. Default 16384.
+	MaxInFlight int
+
+	// Logger takes what an operator should see. Default: nothing is logged.
+	Logger *slog.Logger
+
+	// Events are called as things happen.
+	Events EventListener
+}
+
+func (c ClientConfig) withDefaults() ClientConfig {
+	c.Namespace = defaultTo(c.Namespace, DefaultNamespace)
+	c.DefaultTimeout = defaultTo(c.DefaultTimeout, 10*time.Second)
+	c.MaxInFlight = defaultTo(c.MaxInFlight, 16384)
+	c.Logger = defaultLogger(c.Logger)
+	return c
+}
+
+func (c ClientConfig) validate() error {
+	faults := []error{validateNamespace(c.Namespace)}
+	if c.DefaultTimeout < 0 {
+		faults = append(faults, fmt.Errorf("negative default timeout %v: %w", c.DefaultTimeout, ErrConfig))
+	}
+	if c.MaxInFlight < 0 || c.MaxInFlight > maxMaxInFlight {
+		faults = append(faults, fmt.Errorf("maximum of calls in flight %d is not 1 to %d: %w", c.MaxInFlight, maxMaxInFlight, ErrConfig))
+	}
+	return errors.Join(faults...)
+}
+
+// Client brings messages to the owners of their aggregates. It implements
+// [actor.Client], in a process that serves partitions and in one that does not.
+type Client struct {
+	nc         *nats.Conn
+	ns         namespace
+	partitions actor.Partitions
+	cfg        ClientConfig
+	patience   patience
+
+	prefix string // of all its inboxes
+	sub    *nats.Subscription
+	calls  *calls
+	ids    idSource
+
+	reconnects atomic.Uint64
+	closing    sync.Once
+	closed     chan struct{}
+	watching   sync.WaitGroup
+}
+
+// NewClient returns a client of a namespace that a node has provisioned. It waits
+// for a JetStream that does not answer yet until ctx ends, at most 30 s. Errors
+// wrap [ErrConfig], [ErrNotProvisioned], [ErrForeignStream], or are JetStream's.
+// The caller closes the client, and the connection after it.
+func NewClient(ctx context.Context, nc *nats.Conn, cfg ClientConfig) (*Client, error) {
+	if err := cfg.withDefaults().validate(); err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	found, err := persist(ctx, func() (commandStream, error) {
+		return lookUp(ctx, js, namespace(cfg.withDefaults().Namespace))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newClient(nc, found.partitions, cfg)
+}
+
+func newClient(nc *nats.Conn, p actor.Partitions, cfg ClientConfig) (*Client, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		nc: nc, ns: namespace(cfg.Namespace), partitions: p, cfg: cfg, patience: defaultPatience(),
+		prefix: nc.NewInbox(), calls: newCalls(cfg.MaxInFlight), closed: make(chan struct{}),
+	}
+	var err error
+	if c.sub, err = nc.Subscribe(c.prefix+".*.*", c.route); err != nil {
+		return nil, fmt.Errorf("subscribe to the inbox: %w", err)
+	}
+	if err := c.sub.SetPendingLimits(inboxPendingMessages, inboxPendingBytes); err != nil {
+		return nil, fmt.Errorf("limit the inbox: %w", err)
+	}
+	status := nc.StatusChanged(nats.CONNECTED)
+	c.watching.Go(func() { c.watch(status) })
+	return c, nil
+}
+
+// route hands a message to the call that it is for.
+func (c *Client) route(msg *nats.Msg) {
+	id, _, _, ok := parseInbox(c.prefix, msg.Subject)
+	if !ok {
+		return
+	}
+	if call := c.calls.find(id); call != nil {
+		call.put(id, msg)
+	}
+}
+
+// watch tells the calls when the connection has been lost and made again.
+func (c *Client) watch(status chan nats.Status) {
+	defer c.nc.RemoveStatusListener(status)
+	for {
+		select {
+		case <-status:
+			c.reconnects.Add(1)
+			c.calls.notifyAll()
+		case <-c.closed:
+			return
+		}
+	}
+}
+
+// Close ends the calls in flight with what is known of them, and gives the inbox
+// up. Later calls fail with [actor.CodeNoOwner]. It is idempotent.
+func (c *Client) Close() {
+	c.closing.Do(func() {
+		close(c.closed)
+		_ = c.sub.Unsubscribe()
+	})
+	c.watching.Wait()
+}
+
+func (c *Client) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}

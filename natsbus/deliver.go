@@ -1,0 +1,252 @@
+package natsbus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// maxMargin is the most by which a message's deadline is earlier than its
+// caller's, so that the caller can still be told of it.
+const maxMargin = time.Second
+
+const statusNoResponders = "503"
+
+// Deliver implements [actor.Client]. Past the earlier of the context's deadline,
+// the message's deadline, and without either the default timeout, the caller is
+// not kept waiting; the message itself expires a fifth of that time earlier, one
+// second at most.
+func (c *Client) Deliver(ctx context.Context, m actor.Message) actor.Outcome {
+	g := goalOutcome
+	switch {
+	case m.Type != actor.TypeCommand:
+		g, m.Lane, m.ID = goalRead, actor.LaneDirect, ""
+	case m.Lane == actor.LaneDirect:
+		g = goalDirect
+	}
+	now := time.Now()
+	deadline := c.deadline(ctx, &m, now)
+	m.Deadline = deadline.Add(-min(deadline.Sub(now)/5, maxMargin))
+	return c.pursue(ctx, g, &m, now, deadline)
+}
+
+// Enqueue implements [actor.Client]. It waits as long as Deliver does, and leaves
+// the command's own deadline as it is.
+func (c *Client) Enqueue(ctx context.Context, m actor.Message) error {
+	if m.Type != actor.TypeCommand {
+		return actor.Failure(actor.CodeMalformed, "only commands can be enqueued").Err()
+	}
+	m.Lane = actor.LaneDurable
+	now := time.Now()
+	return c.pursue(ctx, goalStored, &m, now, c.deadline(ctx, &m, now)).Err()
+}
+
+func (c *Client) deadline(ctx context.Context, m *actor.Message, now time.Time) time.Time {
+	deadline, ok := ctx.Deadline()
+	if !m.Deadline.IsZero() && (!ok || m.Deadline.Before(deadline)) {
+		deadline, ok = m.Deadline, true
+	}
+	if !ok {
+		deadline = now.Add(c.cfg.DefaultTimeout)
+	}
+	return deadline
+}
+
+// prepare completes a message and puts it into its envelope.
+func (c *Client) prepare(m *actor.Message, now time.Time) (*nats.Msg, error) {
+	if m.Type == actor.TypeCommand && m.ID == "" {
+		m.ID = c.ids.next(now)
+	}
+	if m.Time.IsZero() {
+		m.Time = now
+	}
+	m.Time, m.Deadline = truncateTime(m.Time), truncateTime(m.Deadline)
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	envelope := &nats.Msg{Header: encodeMessage(m), Data: m.Data}
+	if m.Lane == actor.LaneDurable {
+		envelope.Subject = c.ns.command(m.Target)
+	} else {
+		envelope.Subject = c.ns.ask(c.partitions.Of(m.Target), m.Target)
+	}
+	return envelope, nil
+}
+
+// pursuit is a message on its way.
+type pursuit struct {
+	client   *Client
+	call     *call
+	effort   *effort
+	envelope *nats.Msg
+	lane     actor.Lane
+}
+
+func (c *Client) pursue(ctx context.Context, g goal, m *actor.Message, now, deadline time.Time) actor.Outcome {
+	switch {
+	case !now.Before(deadline):
+		return actor.Failure(actor.CodeExpired, "the deadline had passed before the message was sent")
+	case ctx.Err() != nil:
+		return actor.Failure(actor.CodeNoOwner, "the caller's context had ended before the message was sent")
+	case c.isClosed():
+		return actor.Failure(actor.CodeNoOwner, "the client is closed")
+	}
+	envelope, err := c.prepare(m, now)
+	if err != nil {
+		return actor.Failure(actor.CodeMalformed, err.Error())
+	}
+	call := c.calls.begin()
+	if call == nil {
+		return actor.Failure(actor.CodeOverloaded, fmt.Sprintf("%d calls are in flight", c.cfg.MaxInFlight))
+	}
+	defer c.calls.end(call)
+	p := &pursuit{client: c, call: call, effort: newEffort(g, m.Attempt, c.patience, jitter), envelope: envelope, lane: m.Lane}
+	return p.run(ctx, now, deadline)
+}
+
+// run tries until there is a final outcome or no more time.
+func (p *pursuit) run(ctx context.Context, now, deadline time.Time) actor.Outcome {
+	c := p.client
+	reconnects := c.reconnects.Load()
+	for ended := ""; ; now = time.Now() {
+		if n := c.reconnects.Load(); n != reconnects {
+			reconnects = n
+			p.effort.reconnected(now)
+		}
+		for _, msg := range p.call.take() {
+			if o, final := p.receive(msg, now); final {
+				return o
+			}
+		}
+		switch {
+		case ended != "":
+			return p.effort.giveUp(ended)
+		case !now.Before(deadline):
+			return p.effort.giveUp("no answer in time")
+		case p.effort.due(now):
+			if o, final := p.try(now); final {
+				return o
+			}
+		}
+		p.call.timer.Reset(p.effort.wakeAt(deadline).Sub(now))
+		select {
+		case <-p.call.wake:
+		case <-p.call.timer.C:
+		case <-ctx.Done():
+			ended = "no answer until the caller's context ended: " + context.Cause(ctx).Error()
+		case <-c.closed:
+			ended = "the client was closed"
+		}
+	}
+}
+
+// try publishes the message once more.
+func (p *pursuit) try(now time.Time) (o actor.Outcome, final bool) {
+	try, attempt := p.effort.begin(now)
+	c, msg := p.client, p.envelope
+	msg.Reply = formatInbox(c.prefix, p.call.id, inboxOutcome, try)
+	if p.lane == actor.LaneDurable {
+		if p.effort.goal == goalOutcome {
+			msg.Header[headerReply] = []string{msg.Reply}
+		}
+		msg.Reply = formatInbox(c.prefix, p.call.id, inboxAck, try)
+	}
+	if attempt > 1 {
+		msg.Header[headerAttempt] = []string{strconv.Itoa(attempt)}
+	}
+	err := c.nc.PublishMsg(msg)
+	if c.cfg.Events.Published != nil {
+		c.cfg.Events.Published(p.lane, attempt)
+	}
+	switch {
+	case err == nil:
+		return o, false
+	case errors.Is(err, nats.ErrMaxPayload):
+		return p.effort.refused(try, now, actor.Failure(actor.CodeTooLarge,
+			fmt.Sprintf("%d bytes and headers, NATS carries %d", len(msg.Data), c.nc.MaxPayload())))
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
+		p.effort.unreached(try, now, actor.Failure(actor.CodeNoOwner, err.Error()))
+		return p.effort.giveUp(err.Error()), true
+	default:
+		p.effort.unreached(try, now, actor.Failure(actor.CodeNoOwner, err.Error()))
+		return o, false
+	}
+}
+
+// receive takes a message to one of the call's inboxes.
+func (p *pursuit) receive(msg *nats.Msg, now time.Time) (o actor.Outcome, final bool) {
+	_, kind, try, ok := parseInbox(p.client.prefix, msg.Subject)
+	switch {
+	case !ok:
+		return o, false
+	case len(msg.Data) == 0 && first(msg.Header, headerStatus) == statusNoResponders:
+		why := "no owner serves the partition"
+		if p.lane == actor.LaneDurable {
+			why = "the command stream is not available"
+		}
+		p.effort.unreached(try, now, actor.Failure(actor.CodeNoOwner, why))
+		return o, false
+	case kind == inboxAck:
+		return p.receiveAck(msg.Data, try, now)
+	}
+	o, err := decodeOutcome(msg)
+	if err != nil {
+		return o, false
+	}
+	return o, p.effort.answered(try, now, o)
+}
+
+// The errors with which a stream refuses a message for good. On any other it may
+// or may not have been stored.
+const (
+	apiAccountResources   = 10002
+	apiNoResources        = 10023
+	apiMessageTooLarge    = 10054
+	apiStoreFailed        = 10077 // full
+	apiHeadersTooLarge    = 10097
+	maxAckBytes           = 4096
+	detailStreamUnsettled = "the command stream answered with an error"
+)
+
+// pubAck is the stream's answer to a published message.
+type pubAck struct {
+	Sequence uint64 `json:"seq"`
+	Error    *struct {
+		Code        int    `json:"err_code"`
+		Description string `json:"description"`
+	} `json:"error"`
+}
+
+func (p *pursuit) receiveAck(data []byte, try uint32, now time.Time) (o actor.Outcome, final bool) {
+	var ack pubAck
+	if len(data) > maxAckBytes || json.Unmarshal(data, &ack) != nil {
+		return o, false
+	}
+	if ack.Error == nil {
+		if ack.Sequence == 0 {
+			return o, false
+		}
+		return p.effort.acknowledged(now)
+	}
+	switch ack.Error.Code {
+	case apiStoreFailed, apiNoResources, apiAccountResources:
+		return p.effort.refused(try, now, actor.Failure(actor.CodeOverloaded, "command stream: "+ack.Error.Description))
+	case apiMessageTooLarge, apiHeadersTooLarge:
+		return p.effort.refused(try, now, actor.Failure(actor.CodeTooLarge, "command stream: "+ack.Error.Description))
+	default:
+		p.effort.refusals = actor.Failure(actor.CodeNoOwner, detailStreamUnsettled+": "+ack.Error.Description)
+		return o, false
+	}
+}
+
+// jitter spreads waits of equal length over a quarter of it, so that calls which
+// began together do not go on together.
+func jitter(d time.Duration) time.Duration { return d - d/8 + rand.N(d/4+1) }

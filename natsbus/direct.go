@@ -1,0 +1,95 @@
+package natsbus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// leaveTimeout bounds the wait for the server's word that it routes no more
+// messages to a lane that is being left.
+const leaveTimeout = 500 * time.Millisecond
+
+// directLane hands the core requests for a partition to its handler.
+type directLane struct {
+	bus       *Bus
+	partition actor.Partition
+	handler   actor.Handler
+	sub       *nats.Subscription
+	msgs      chan *nats.Msg
+	dropped   int // by a full queue, as far as told to the event listener
+}
+
+func newDirectLane(b *Bus, p actor.Partition, h actor.Handler) (*directLane, error) {
+	d := &directLane{bus: b, partition: p, handler: h, msgs: make(chan *nats.Msg, b.cfg.DirectWindow)}
+	var err error
+	if d.sub, err = b.nc.ChanSubscribe(b.ns.askedOf(p), d.msgs); err != nil {
+		return nil, fmt.Errorf("subscribe to the direct lane: %w", err)
+	}
+	return d, nil
+}
+
+func (d *directLane) close() { _ = d.sub.Unsubscribe() }
+
+// run hands messages over until ctx ends. The client drops what finds the queue
+// full. Since the queue is full then, looking once in half a queue misses none.
+func (d *directLane) run(ctx context.Context) {
+	defer d.leave()
+	interval := max(cap(d.msgs)/2, 1)
+	for n := 0; ; n++ {
+		select {
+		case msg := <-d.msgs:
+			if ctx.Err() != nil {
+				d.refuse(msg)
+				return
+			}
+			if delivery, ok := d.bus.delivery(d.partition, actor.LaneDirect, msg.Reply, msg); ok {
+				d.handler.Direct(delivery)
+			}
+		case <-ctx.Done():
+			return
+		}
+		if n%interval == 0 {
+			d.countDropped()
+		}
+	}
+}
+
+func (d *directLane) countDropped() {
+	total, err := d.sub.Dropped()
+	if err != nil || total == d.dropped {
+		return
+	}
+	if d.bus.cfg.Events.DirectDropped != nil {
+		d.bus.cfg.Events.DirectDropped(d.partition, total-d.dropped)
+	}
+	d.dropped = total
+}
+
+// leave has the server route no more messages here, and answers those that are
+// already on the way, so that their callers need not wait to try elsewhere.
+func (d *directLane) leave() {
+	defer d.close()
+	if d.sub.Drain() != nil || !d.bus.nc.IsConnected() {
+		return
+	}
+	_ = d.bus.nc.FlushTimeout(leaveTimeout)
+	for {
+		select {
+		case msg := <-d.msgs:
+			d.refuse(msg)
+		default:
+			return
+		}
+	}
+}
+
+func (d *directLane) refuse(msg *nats.Msg) {
+	if to := d.bus.responderTo(msg.Reply, actor.TypeCommand); to != nil {
+		to.Respond(actor.Failure(actor.CodeNoOwner, "the partition is being handed over"))
+	}
+}

@@ -1,0 +1,43 @@
+// Package natsbus carries messages to the owners of partitions over NATS. It is
+// both sides of the wire: a [Bus] serves partitions at a node, a [Client]
+// implements [actor.Client].
+//
+// The durable lane is one JetStream stream, NAMESPACE_COMMANDS. A command is
+// published to NAMESPACE.cmd.KIND.ID and the stream itself maps it to
+// NAMESPACE.cmd.PARTITION.KIND.ID; [actor.Partitions.Of] computes the same. The
+// owner reads its partition from a sequence on, in stream order, through an
+// ephemeral consumer without acknowledgements. Whatever goes wrong with that
+// consumer, a new one is made that starts after the last message handed over.
+//
+// The direct lane is a core request to NAMESPACE.ask.PARTITION.KIND.ID, to which
+// only the owner subscribes. Queries and reads of state always take it.
+//
+// The payload is the command's JSON as it is; everything else travels in headers
+// (see wire.go). An aggregate's id is one subject token, see
+// [actor.Address.Token].
+//
+// # Concurrency
+//
+// [Bus] and [Client] are safe for concurrent use. [Bus.Serve] starts two
+// goroutines a partition, one for each lane: a handler that blocks on the
+// durable lane holds up nothing but that lane of that partition. They end before
+// [actor.Subscription.Stop] returns nil. A [Client] has one goroutine and one
+// subscription for all its calls, until [Client.Close]; a call otherwise runs on
+// the goroutine of its caller.
+//
+// # Failures
+//
+// A [Client] answers everything with an [actor.Outcome] or an [*actor.Error]. It
+// tries again with the same command id for as long as it may and never claims
+// more than it knows: once an attempt may have reached an owner, only a recorded
+// outcome, or the word of an owner on every single attempt, is final; all else
+// ends as [actor.CodeUnknownOutcome] at the deadline.
+//
+// [Open] refuses a stream that is not this namespace's command stream with
+// [ErrForeignStream], one with another number of partitions with
+// [ErrPartitionsMismatch], and bad configuration with [ErrConfig]. A
+// subscription ends with [ErrStreamLost] when the stream is gone or another one
+// has taken its place, since sequences then mean nothing any more, and with
+// [nats.ErrConnectionClosed] when the connection has been closed. Anything less
+// is repaired behind the scenes and told to [EventListener].
+package natsbus

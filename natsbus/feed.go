@@ -1,0 +1,168 @@
+package natsbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+const (
+	// pullExpiry is how long a request for messages stands. It also bounds the
+	// heartbeats that gather while a handler blocks.
+	pullExpiry = 30 * time.Second
+
+	// pullBytes bounds what one request brings, unless single messages are larger.
+	pullBytes = 8 << 20
+
+	// inactiveThreshold is the time after which the server removes a consumer that
+	// nobody pulls from: its client is gone, or its handler blocks for long.
+	inactiveThreshold = time.Minute
+
+	apiPull   = "$JS.API.CONSUMER.MSG.NEXT."
+	apiDelete = "$JS.API.CONSUMER.DELETE."
+)
+
+// The headers of what the server says about a consumer.
+const (
+	headerStatus          = "Status"
+	headerDescription     = "Description"
+	headerPendingMessages = "Nats-Pending-Messages"
+	headerLastConsumer    = "Nats-Last-Consumer"
+)
+
+var (
+	errGap     = errors.New("messages were lost on the way")
+	errStatus  = errors.New("server gave up the consumer")
+	errSilence = errors.New("no heartbeat")
+)
+
+// feed is one consumer of the command stream: ephemeral, in memory, without
+// acknowledgements. It delivers each message of its partition once, in order, or
+// is found to be broken; then another one takes over. It belongs to one goroutine.
+type feed struct {
+	bus   *Bus
+	name  string
+	inbox string
+	sub   *nats.Subscription
+	msgs  chan *nats.Msg
+
+	credit credit
+	last   uint64 // the consumer's count of the last message
+}
+
+// openFeed makes a consumer that starts at a sequence and grants it its window.
+// The error wraps [ErrStreamLost] when the stream is not the bus's any more.
+func (b *Bus) openFeed(ctx context.Context, p actor.Partition, start uint64) (*feed, error) {
+	select {
+	case b.opening <- struct{}{}:
+		defer func() { <-b.opening }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	f := &feed{
+		bus:    b,
+		name:   "p" + formatPartition(p) + "-" + nuid.Next(),
+		inbox:  b.nc.NewInbox(),
+		msgs:   make(chan *nats.Msg, b.cfg.Window+statusSlack(b.cfg.Heartbeat)),
+		credit: credit{window: b.cfg.Window},
+	}
+	_, err := b.js.CreateConsumer(ctx, b.ns.stream(), jetstream.ConsumerConfig{
+		Name:              f.name,
+		FilterSubject:     b.ns.storedIn(p),
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       start,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: inactiveThreshold,
+	})
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("%w: %w: %w", ErrStreamLost, ErrNotProvisioned, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create consumer: %w", err)
+	}
+	// A consumer dies with its stream. If the stream is still ours now, then it was
+	// when the consumer was made, and whatever the consumer delivers is ours.
+	if _, err := b.verified(ctx); err != nil {
+		f.close()
+		return nil, err
+	}
+	if f.sub, err = b.nc.ChanSubscribe(f.inbox, f.msgs); err != nil {
+		f.close()
+		return nil, fmt.Errorf("subscribe: %w", err)
+	}
+	if err := f.pull(); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// statusSlack is the room for what is not a message while a handler blocks: the
+// heartbeats of one request and its end.
+func statusSlack(heartbeat time.Duration) int { return int(pullExpiry/heartbeat) + 16 }
+
+// pull asks for more messages if it is time to.
+func (f *feed) pull() error {
+	n := f.credit.grant()
+	if n == 0 {
+		return nil
+	}
+	heartbeat := f.bus.cfg.Heartbeat
+	request := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`,
+		n, max(pullBytes, 2*f.bus.nc.MaxPayload()), max(pullExpiry, 3*heartbeat), heartbeat)
+	if err := f.bus.nc.PublishRequest(apiPull+f.bus.ns.stream()+"."+f.name, f.inbox, request); err != nil {
+		return fmt.Errorf("pull: %w", err)
+	}
+	return nil
+}
+
+// accept takes what has arrived. It returns the sequence of a message, 0 for
+// anything else, and an error when the feed is broken.
+func (f *feed) accept(msg *nats.Msg) (uint64, error) {
+	if at, ok := parsePosition(msg.Reply); ok {
+		if at.consumer != f.last+1 {
+			return 0, fmt.Errorf("delivery %d after %d: %w", at.consumer, f.last, errGap)
+		}
+		f.last = at.consumer
+		f.credit.used()
+		return at.stream, nil
+	}
+	return 0, f.acceptStatus(first(msg.Header, headerStatus), msg.Header)
+}
+
+func (f *feed) acceptStatus(status string, h nats.Header) error {
+	switch status {
+	case "100": // a heartbeat tells of losses that no later message would
+		last, ok := parseSequence(first(h, headerLastConsumer))
+		if ok && last > f.last {
+			return fmt.Errorf("delivery %d of %d: %w", f.last, last, errGap)
+		}
+		return nil
+	case "408", "409": // the request has ended, or the consumer has
+		back, err := strconv.Atoi(first(h, headerPendingMessages))
+		if err == nil {
+			f.credit.returned(back)
+			return nil
+		}
+	}
+	return fmt.Errorf("status %q %s: %w", status, first(h, headerDescription), errStatus)
+}
+
+// close gives the consumer up. That the server hears of it is not essential:
+// the consumer's inactivity ends it as well.
+func (f *feed) close() {
+	if f.sub != nil {
+		_ = f.sub.Unsubscribe()
+	}
+	_ = f.bus.nc.Publish(apiDelete+f.bus.ns.stream()+"."+f.name, nil)
+}

@@ -1,0 +1,65 @@
+package natsbus
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// The headers of an outcome. Its payload is the reply, or the rejection as JSON.
+const (
+	headerVersion = "Gn-Version" // of the aggregate; always there
+	headerCode    = "Gn-Code"    // absent: ok
+	headerDetail  = "Gn-Detail"
+)
+
+const maxDetailBytes = 1024
+
+func encodeOutcome(inbox string, o actor.Outcome) *nats.Msg {
+	h := newHeaders(3)
+	h.set(headerVersion, strconv.FormatUint(uint64(o.Version), 10))
+	if o.Code != actor.CodeOK {
+		h.set(headerCode, string(o.Code))
+	}
+	h.setText(headerDetail, strings.ToValidUTF8(o.Detail[:min(len(o.Detail), maxDetailBytes)], ""))
+	msg := &nats.Msg{Subject: inbox, Header: h.to}
+	switch {
+	case o.Code == actor.CodeOK:
+		msg.Data = o.Reply
+	case o.Rejection != nil:
+		data, err := json.Marshal(o.Rejection)
+		if err != nil { // details of a type that JSON does not have
+			data, _ = json.Marshal(actor.Rejection{Code: o.Rejection.Code, Message: o.Rejection.Message})
+		}
+		msg.Data = data
+	}
+	return msg
+}
+
+func decodeOutcome(msg *nats.Msg) (actor.Outcome, error) {
+	o := actor.Outcome{Code: actor.Code(first(msg.Header, headerCode))}
+	version, err := strconv.ParseUint(first(msg.Header, headerVersion), 10, 64)
+	if err != nil {
+		return o, fmt.Errorf("version of an outcome: %w", errWire)
+	}
+	o.Version = actor.Version(version)
+	if o.Detail, err = unescape(first(msg.Header, headerDetail)); err != nil {
+		return o, err
+	}
+	switch o.Code {
+	case actor.CodeOK:
+		o.Reply = msg.Data
+	case actor.CodeRejected:
+		o.Rejection = new(actor.Rejection)
+		if err := json.Unmarshal(msg.Data, o.Rejection); err != nil {
+			return o, fmt.Errorf("rejection: %w: %w", errWire, err)
+		}
+	default:
+	}
+	return o, nil
+}

@@ -1,0 +1,176 @@
+package natsbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// The metadata of a command stream.
+const (
+	metaFormat      = "ganglion.format"      // of subjects, headers and metadata
+	metaPartitions  = "ganglion.partitions"  // P, for ever
+	metaIncarnation = "ganglion.incarnation" // drawn at creation
+)
+
+// provisionRetry is the pause before the next look at a JetStream that does not
+// answer yet, as right after the start of its servers.
+const provisionRetry = 250 * time.Millisecond
+
+// commandStream is what was found out about a namespace's command stream.
+type commandStream struct {
+	incarnation string
+	partitions  actor.Partitions
+}
+
+// provision finds the command stream or creates it. Two nodes may do so at once:
+// one of them creates it, the other finds it.
+func provision(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStream, error) {
+	found, err := persist(ctx, func() (commandStream, error) {
+		found, err := lookUp(ctx, js, namespace(cfg.Namespace))
+		if errors.Is(err, ErrNotProvisioned) {
+			return create(ctx, js, cfg)
+		}
+		return found, err
+	})
+	if err == nil && cfg.Partitions != 0 && cfg.Partitions != found.partitions {
+		err = &PartitionsError{Configured: cfg.Partitions, Found: found.partitions}
+	}
+	return found, err
+}
+
+// persist repeats what fails for a reason that may pass, until ctx ends.
+func persist(ctx context.Context, ask func() (commandStream, error)) (commandStream, error) {
+	for {
+		found, err := ask()
+		if err == nil || !mayPass(err) || !pause(ctx, provisionRetry) {
+			return found, err
+		}
+	}
+}
+
+// create makes the stream, and looks it up when another node was faster: that
+// one drew another incarnation, so the server refuses the second creation.
+func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStream, error) {
+	ns := namespace(cfg.Namespace)
+	partitions := defaultTo(cfg.Partitions, actor.DefaultPartitions)
+	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{
+		Name:             ns.stream(),
+		Description:      "commands on their way to the owners of their aggregates",
+		Subjects:         []string{ns.published()},
+		SubjectTransform: ns.mapping(partitions),
+		Storage:          jetstream.FileStorage,
+		Retention:        jetstream.LimitsPolicy,
+		Discard:          jetstream.DiscardNew,
+		MaxBytes:         cfg.MaxBytes,
+		Replicas:         cfg.Replicas,
+		AllowDirect:      true,
+		Metadata: map[string]string{
+			metaFormat:      wireFormat,
+			metaPartitions:  strconv.FormatUint(uint64(partitions), 10),
+			metaIncarnation: nuid.Next(),
+		},
+	})
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return lookUp(ctx, js, ns)
+	}
+	if err != nil {
+		return commandStream{}, fmt.Errorf("create stream %s: %w", ns.stream(), err)
+	}
+	return inspect(ns, stream.CachedInfo())
+}
+
+// lookUp reads what the stream is from the stream itself.
+func lookUp(ctx context.Context, js jetstream.JetStream, ns namespace) (commandStream, error) {
+	stream, err := findStream(ctx, js, ns)
+	if err != nil {
+		return commandStream{}, err
+	}
+	return inspect(ns, stream.CachedInfo())
+}
+
+// findStream asks the server; the information in the result is fresh.
+func findStream(ctx context.Context, js jetstream.JetStream, ns namespace) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, ns.stream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("%s: %w: %w", ns.stream(), ErrNotProvisioned, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up stream %s: %w", ns.stream(), err)
+	}
+	return stream, nil
+}
+
+// inspect refuses a stream that would route commands in another way than the
+// clients of this build do, or lose commands. Limits and replicas are the
+// operator's to change.
+func inspect(ns namespace, info *jetstream.StreamInfo) (commandStream, error) {
+	foreign := func(format string, args ...any) (commandStream, error) {
+		return commandStream{}, fmt.Errorf("%s: "+format+": %w", append(append([]any{ns.stream()}, args...), ErrForeignStream)...)
+	}
+	cfg := info.Config
+	if f := cfg.Metadata[metaFormat]; f != wireFormat {
+		return foreign("metadata %s is %q, not %q", metaFormat, f, wireFormat)
+	}
+	n, err := strconv.ParseUint(cfg.Metadata[metaPartitions], 10, 32)
+	p := actor.Partitions(n)
+	if err != nil || !p.Valid() {
+		return foreign("metadata %s is %q", metaPartitions, cfg.Metadata[metaPartitions])
+	}
+	want := ns.mapping(p)
+	switch {
+	case cfg.Metadata[metaIncarnation] == "":
+		return foreign("no metadata %s", metaIncarnation)
+	case cfg.SubjectTransform == nil || *cfg.SubjectTransform != *want:
+		return foreign("subject transform is not %s to %s", want.Source, want.Destination)
+	case !slices.Equal(cfg.Subjects, []string{ns.published()}):
+		return foreign("subjects are %q", cfg.Subjects)
+	case cfg.Retention != jetstream.LimitsPolicy || cfg.Discard != jetstream.DiscardNew:
+		return foreign("it may drop commands: retention %v, discard %v", cfg.Retention, cfg.Discard)
+	case cfg.MaxAge != 0 || cfg.MaxMsgsPerSubject > 0 && !cfg.DiscardNewPerSubject:
+		return foreign("it drops commands by age or subject")
+	}
+	return commandStream{incarnation: incarnation(info), partitions: p}, nil
+}
+
+// incarnation never repeats: the drawn part tells a stream from a later one of
+// the same moment, the time of creation from one made of a copied configuration.
+func incarnation(info *jetstream.StreamInfo) string {
+	return strconv.FormatInt(info.Created.UnixNano(), 36) + "-" + info.Config.Metadata[metaIncarnation]
+}
+
+// The codes of JetStream's API that errors of natsbus are made of.
+const (
+	apiNoSuitablePeers   jetstream.ErrorCode = 10005 // as long as a cluster gathers
+	apiReplicasInCluster jetstream.ErrorCode = 10074 // replicas asked of a single server
+)
+
+// mayPass reports whether an error of JetStream's API is about its state at the
+// moment, and not about what was asked.
+func mayPass(err error) bool {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.ErrorCode == apiNoSuitablePeers || api.Code >= 500 && api.ErrorCode != apiReplicasInCluster
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)
+}
+
+// pause waits; it reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,228 @@
+package natsbus
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// The headers of a message. What has its most common value is left out, and
+// headers that a reader does not know are ignored. Times are microseconds since
+// 1970. Free text is escaped, see escape.go.
+const (
+	headerFormat      = "Gn-Format"   // of the wire; absent: 1
+	headerType        = "Gn-Type"     // query or state; absent: command
+	headerID          = "Gn-Id"       // command id
+	headerName        = "Gn-Name"     // of the command or query
+	headerTime        = "Gn-Time"     // when the caller made it
+	headerDeadline    = "Gn-Deadline" // not executed after it
+	headerExpect      = "Gn-Expect"   // new or exists, and v42; comma between
+	headerAttempt     = "Gn-Attempt"  // absent: 1
+	headerReply       = "Gn-Reply"    // inbox of whoever waits, on the durable lane
+	headerTrace       = "Gn-Trace"
+	headerCorrelation = "Gn-Correlation"
+	headerCausation   = "Gn-Causation"
+	headerUser        = "Gn-User"
+)
+
+const (
+	wireFormat = "1"
+
+	typeQuery = "query"
+	typeState = "state"
+
+	expectNew    = "new"
+	expectExists = "exists"
+)
+
+// errWire reports headers that are not of our making.
+var errWire = errors.New("malformed headers")
+
+// headers fills a nats.Header. The values of one message share an array.
+type headers struct {
+	to     nats.Header
+	values []string
+}
+
+func newHeaders(size int) headers {
+	return headers{to: make(nats.Header, size), values: make([]string, 0, size)}
+}
+
+func (h *headers) set(name, value string) {
+	h.values = append(h.values, value)
+	n := len(h.values)
+	h.to[name] = h.values[n-1 : n : n]
+}
+
+func (h *headers) setText(name, value string) {
+	if value != "" {
+		h.set(name, escape(value))
+	}
+}
+
+// first is the plain value of a header: nats.Header.Get without its surprises.
+func first(h nats.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// reader parses headers until the first that is malformed, which it keeps.
+type reader struct {
+	from nats.Header
+	err  error
+}
+
+func read[T any](r *reader, name string, parse func(string) (T, error)) T {
+	v, err := parse(first(r.from, name))
+	if r.err == nil {
+		r.err = err
+	}
+	return v
+}
+
+func (r *reader) text(name string) string { return read(r, name, unescape) }
+
+// encodeMessage writes everything but the attempt and the inbox, which change
+// from one attempt to the next.
+func encodeMessage(m *actor.Message) nats.Header {
+	h := newHeaders(12)
+	switch m.Type {
+	case actor.TypeQuery:
+		h.set(headerType, typeQuery)
+	case actor.TypeState:
+		h.set(headerType, typeState)
+	case actor.TypeCommand:
+	}
+	h.setText(headerID, string(m.ID))
+	h.setText(headerName, m.Name)
+	h.set(headerTime, formatTime(m.Time))
+	if !m.Deadline.IsZero() {
+		h.set(headerDeadline, formatTime(m.Deadline))
+	}
+	if e := formatExpectation(m.Expect); e != "" {
+		h.set(headerExpect, e)
+	}
+	h.setText(headerTrace, m.Metadata.Trace)
+	h.setText(headerCorrelation, m.Metadata.Correlation)
+	h.setText(headerCausation, m.Metadata.Causation)
+	h.setText(headerUser, m.Metadata.User)
+	return h.to
+}
+
+// decodeMessage is the inverse of encodeMessage. The message owns data from now on.
+func decodeMessage(to actor.Address, lane actor.Lane, h nats.Header, data []byte) (actor.Message, error) {
+	m := actor.Message{Lane: lane, Target: to, Data: data, Attempt: 1}
+	if f := first(h, headerFormat); f != "" && f != wireFormat {
+		return m, fmt.Errorf("format %q: %w", f, errWire)
+	}
+	switch t := first(h, headerType); t {
+	case "":
+	case typeQuery:
+		m.Type = actor.TypeQuery
+	case typeState:
+		m.Type = actor.TypeState
+	default:
+		return m, fmt.Errorf("type %q: %w", t, errWire)
+	}
+	r := reader{from: h}
+	m.ID = actor.CommandID(r.text(headerID))
+	m.Name = r.text(headerName)
+	m.Time = read(&r, headerTime, parseTime)
+	m.Deadline = read(&r, headerDeadline, parseTime)
+	m.Expect = read(&r, headerExpect, parseExpectation)
+	m.Attempt = read(&r, headerAttempt, parseAttempt)
+	m.Metadata.Trace = r.text(headerTrace)
+	m.Metadata.Correlation = r.text(headerCorrelation)
+	m.Metadata.Causation = r.text(headerCausation)
+	m.Metadata.User = r.text(headerUser)
+	if r.err != nil {
+		return m, r.err
+	}
+	if m.Time.IsZero() {
+		return m, fmt.Errorf("no %s: %w", headerTime, errWire)
+	}
+	return m, m.Validate()
+}
+
+// truncateTime is t as the wire has it, so that both ends see the same time.
+func truncateTime(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return time.UnixMicro(t.UnixMicro()).UTC()
+}
+
+func formatTime(t time.Time) string { return strconv.FormatInt(t.UnixMicro(), 10) }
+
+func parseTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	us, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("time %q: %w", s, errWire)
+	}
+	return time.UnixMicro(us).UTC(), nil
+}
+
+func parseAttempt(s string) (int, error) {
+	if s == "" {
+		return 1, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("attempt %q: %w", s, errWire)
+	}
+	return int(n), nil
+}
+
+func formatExpectation(e actor.Expectation) string {
+	var s string
+	switch e.Creation {
+	case actor.MustBeNew:
+		s = expectNew
+	case actor.MustExist:
+		s = expectExists
+	case actor.CreateOrUse:
+	}
+	if !e.Exact {
+		return s
+	}
+	version := "v" + strconv.FormatUint(uint64(e.Version), 10)
+	if s == "" {
+		return version
+	}
+	return s + "," + version
+}
+
+func parseExpectation(s string) (actor.Expectation, error) {
+	var e actor.Expectation
+	for s != "" {
+		var part string
+		part, s, _ = strings.Cut(s, ",")
+		version, exact := strings.CutPrefix(part, "v")
+		switch {
+		case part == expectNew:
+			e.Creation = actor.MustBeNew
+		case part == expectExists:
+			e.Creation = actor.MustExist
+		case exact:
+			v, err := strconv.ParseUint(version, 10, 64)
+			if err != nil {
+				return e, fmt.Errorf("expectation %q: %w", part, errWire)
+			}
+			e.Exact, e.Version = true, actor.Version(v)
+		default:
+			return e, fmt.Errorf("expectation %q: %w", part, errWire)
+		}
+	}
+	return e, nil
+}
