@@ -1,0 +1,71 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
+func parkingCases() []testCase {
+	return []testCase{
+		{"Parking/list, replace, remove", testParking},
+		{"Parking/many", testParkingMany},
+	}
+}
+
+func sampleParked(a store.Aggregate, id string, second int) store.Parked {
+	return store.Parked{
+		Aggregate: a, CommandID: id, Name: "Deposit", Reason: "panic: é 🙂", Stack: "goroutine 1\n\tmain.go:1", Attempts: 3,
+		Time: time.Date(2026, 1, 2, 3, 4, second, 123_000_000, time.UTC), Message: []byte{0, 1, 0xff, '{'},
+	}
+}
+
+func (s *setup) checkParked(t *testing.T, a store.Aggregate, want ...store.Parked) {
+	t.Helper()
+	for _, client := range s.clients() {
+		var got []store.Parked
+		for p, err := range client.ListParked(s.ctx, a) {
+			must(t, "list parked", err)
+			got = append(got, p)
+		}
+		diffRecord(t, got, want)
+	}
+}
+
+func testParking(t *testing.T, s *setup) {
+	s.checkParked(t, "")
+	x := sampleParked("account/a.b", "id 1", 3)
+	y := sampleParked("account/a.b", "id.2", 1)
+	z := sampleParked("account/a", "id 1", 2)
+	for _, p := range []store.Parked{x, y, z} {
+		must(t, "park", s.Park(s.ctx, p))
+	}
+	s.checkParked(t, "", y, z, x)
+	s.checkParked(t, "account/a.b", y, x)
+	s.checkParked(t, "account/a", z)
+	s.checkParked(t, "account/none")
+
+	x.Attempts, x.Reason = 9, "again"
+	must(t, "park again", s.peer.Park(s.ctx, x))
+	s.checkParked(t, "", y, z, x)
+	must(t, "unpark", s.Unpark(s.ctx, x.Aggregate, x.CommandID))
+	must(t, "unpark twice", s.peer.Unpark(s.ctx, x.Aggregate, x.CommandID))
+	must(t, "unpark what never was", s.Unpark(s.ctx, "account/none", "none"))
+	s.checkParked(t, "", y, z)
+	for range s.ListParked(s.ctx, "") {
+		break // a list that is not read to its end
+	}
+}
+
+func testParkingMany(t *testing.T, s *setup) {
+	var want []store.Parked
+	for i := range 59 {
+		want = append(want, sampleParked(aggregateN(i%7), fmt.Sprintf("id-%d", i), i))
+	}
+	for i := len(want) - 1; i >= 0; i-- {
+		must(t, "park", s.Park(s.ctx, want[i]))
+	}
+	s.checkParked(t, "", want...)
+}
