@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// readBody reads the whole body, at most until the call's deadline and at most
+// MaxBodyBytes. After a problem the connection is not used again, so that
+// nobody has to read the rest.
+func (g *Gateway) readBody(c *call) ([]byte, *Problem) {
+	data, err := g.readAll(c)
+	if err == nil {
+		if !utf8.Valid(data) {
+			return nil, malformed("the body is not valid UTF-8")
+		}
+		return data, nil
+	}
+	var p *Problem
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		p = newProblem(actor.CodeTooLarge, fmt.Sprintf("the body is larger than %d bytes", g.cfg.MaxBodyBytes))
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		p = newProblem(codeRequestTimeout, "")
+	} else {
+		p = malformed("the body could not be read")
+	}
+	p.close = true
+	return nil, p
+}
+
+func (g *Gateway) readAll(c *call) ([]byte, error) {
+	if c.r.ContentLength > g.cfg.MaxBodyBytes {
+		return nil, &http.MaxBytesError{Limit: g.cfg.MaxBodyBytes}
+	}
+	if err := c.limitRead(c.deadline); err != nil {
+		return nil, err
+	}
+	// The server's own writer, which then knows not to read the rest.
+	data, err := io.ReadAll(http.MaxBytesReader(c.w.ResponseWriter, c.r.Body, g.cfg.MaxBodyBytes))
+	if err != nil {
+		return nil, fmt.Errorf("read body: %w", err)
+	}
+	// From here on the server reads ahead, to learn when the client goes away.
+	return data, c.limitRead(time.Time{})
+}
+
+// limitRead bounds the reading of a body by a point in time; zero is none.
+// Without it the server would wait for the rest of a body, or for one that it
+// must skip, as long as the client likes. Writers that have no deadline, as in
+// a test with a recorder, have their whole body at hand.
+func (c *call) limitRead(t time.Time) error {
+	if c.r.ContentLength == 0 {
+		return nil
+	}
+	err := http.NewResponseController(c.w).SetReadDeadline(t)
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("set read deadline: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+func (g *Gateway) serveCommand(c *call) *Problem {
+	m, o, p := g.message(c, actor.TypeCommand)
+	if p != nil {
+		return p
+	}
+	if m.ID == "" {
+		m.ID = actor.DeriveID(m.Time, rand.Text())
+		c.w.Header().Set(headerCommandID, string(m.ID))
+	}
+	if o.async {
+		return g.enqueue(c, m)
+	}
+	m.Deadline = c.deadline
+	return g.deliver(c, m)
+}
+
+func (g *Gateway) serveQuery(c *call) *Problem {
+	m, _, p := g.message(c, actor.TypeQuery)
+	if p != nil {
+		return p
+	}
+	m.Deadline = c.deadline
+	return g.deliver(c, m)
+}
+
+// message makes the message that the request asks for. Whatever can be found
+// wrong with it without its owner is found here.
+func (g *Gateway) message(c *call, t actor.MessageType) (actor.Message, options, *Problem) {
+	o, err := parseOptions(t, c.r.Header, c.query)
+	if err != nil {
+		return actor.Message{}, o, malformed(err.Error())
+	}
+	data, p := g.readBody(c)
+	if p != nil {
+		return actor.Message{}, o, p
+	}
+	if err := c.behavior.CheckCommand(t, c.route.name, data); err != nil {
+		return actor.Message{}, o, problemOfError(err)
+	}
+	return actor.Message{
+		Type: t, Lane: o.lane, Target: c.route.target, ID: o.id, Name: c.route.name, Data: data,
+		Time: c.start.UTC(), Expect: o.expect, Metadata: o.metadata,
+	}, o, nil
+}
+
+func (g *Gateway) deliver(c *call, m actor.Message) *Problem {
+	ctx, cancel := c.bounded()
+	defer cancel()
+	out := g.client.Deliver(ctx, m)
+	if out.Code != actor.CodeOK {
+		return problemOf(out)
+	}
+	c.w.Header().Set("ETag", etag(out.Version))
+	c.w.Header().Set("Cache-Control", "no-store")
+	p := c.reply(http.StatusOK, replyBody{Version: out.Version, Reply: out.Reply})
+	if p != nil {
+		p.Version = out.Version
+	}
+	return p
+}
+
+// enqueue leaves the command with the stream. It has no deadline then: what was
+// accepted is executed, however late.
+func (g *Gateway) enqueue(c *call, m actor.Message) *Problem {
+	ctx, cancel := c.bounded()
+	defer cancel()
+	if err := g.client.Enqueue(ctx, m); err != nil {
+		return problemOfError(err)
+	}
+	c.w.Header().Set("Preference-Applied", "respond-async")
+	c.w.Header().Set("Cache-Control", "no-store")
+	return c.reply(http.StatusAccepted, acceptedBody{CommandID: m.ID})
+}
+
+// problemOfError returns the problem for a client's error. One that is not an
+// [*actor.Error] says nothing about the command, which is therefore unknown.
+func problemOfError(err error) *Problem {
+	if e, ok := errors.AsType[*actor.Error](err); ok {
+		return newProblem(e.Code, e.Detail)
+	}
+	return newProblem(actor.CodeUnknownOutcome, "")
+}

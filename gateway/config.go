@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Defaults of [Config].
+const (
+	DefaultMaxBodyBytes = 1 << 20
+	DefaultTimeout      = 10 * time.Second
+	DefaultMaxTimeout   = 60 * time.Second
+	DefaultMaxStreams   = 1024
+)
+
+// Config tunes a [Gateway]. The zero value means the defaults.
+type Config struct {
+	MaxBodyBytes   int64         // of a request; default 1 MiB
+	DefaultTimeout time.Duration // of a request that names none; default 10 s
+	MaxTimeout     time.Duration // that a request may name; default 60 s
+	MaxStreams     int           // open event streams; default 1024
+
+	// History serves events and local reads. Nil: those routes do not exist.
+	History History
+	// Cluster serves /v1/cluster. Nil: the route does not exist.
+	Cluster Cluster
+
+	Logger   *slog.Logger // default: none
+	Listener EventListener
+}
+
+// withDefaults returns c with its zero values filled in, and all its faults.
+func (c Config) withDefaults() (Config, error) {
+	var faults []error
+	if c.MaxBodyBytes < 0 {
+		faults = append(faults, fmt.Errorf("MaxBodyBytes %d is negative", c.MaxBodyBytes))
+	}
+	if c.MaxStreams < 0 {
+		faults = append(faults, fmt.Errorf("MaxStreams %d is negative", c.MaxStreams))
+	}
+	if c.DefaultTimeout < 0 {
+		faults = append(faults, fmt.Errorf("DefaultTimeout %v is negative", c.DefaultTimeout))
+	}
+	if c.MaxTimeout < 0 {
+		faults = append(faults, fmt.Errorf("MaxTimeout %v is negative", c.MaxTimeout))
+	}
+	orDefault(&c.MaxBodyBytes, DefaultMaxBodyBytes)
+	orDefault(&c.MaxStreams, DefaultMaxStreams)
+	orDefault(&c.MaxTimeout, max(DefaultMaxTimeout, c.DefaultTimeout))
+	orDefault(&c.DefaultTimeout, min(DefaultTimeout, c.MaxTimeout))
+	if c.MaxTimeout > 0 && c.DefaultTimeout > c.MaxTimeout {
+		faults = append(faults, fmt.Errorf("DefaultTimeout %v is above MaxTimeout %v", c.DefaultTimeout, c.MaxTimeout))
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, errors.Join(faults...)
+}
+
+func orDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}

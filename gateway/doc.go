@@ -1,0 +1,85 @@
+// Package gateway serves aggregates over HTTP and JSON, in front of an
+// [actor.Client]. [New] returns an [http.Handler]:
+//
+//	POST /v1/{kind}/{id}/{Command}          send a command, get its reply
+//	POST /v1/{kind}/{id}/queries/{Query}    ask a declared query
+//	GET  /v1/{kind}/{id}                    the aggregate's state
+//	GET  /v1/{kind}/{id}/events             its events, as pages or as a stream
+//	GET  /v1/cluster                        members, partitions, owners, epochs, lag
+//	GET  /openapi.json                      an OpenAPI 3.1 description made from the definitions
+//
+// # Paths
+//
+// The id is one percent-encoded path segment: any UTF-8 of 1 to 256 bytes, so
+// "a/b" is written "a%2Fb". Segments are taken as they arrive: "." and ".." are
+// ids like any other. [http.ServeMux] cleans paths and would redirect such a
+// request, so a Gateway must be the server's handler itself, or be mounted
+// behind a switch that does not clean.
+//
+// # Requests
+//
+// A body is one JSON object, whatever its Content-Type says (curl -d declares a
+// form); no body is {}. Unknown fields are tolerated, of two fields with the
+// same name the last one counts, invalid UTF-8 is refused.
+//
+//   - Idempotency-Key: the command's id, 1 to 256 bytes of UTF-8 without control
+//     characters, scoped to its aggregate. It is taken as it is but for white
+//     space around it; quotes are part of it. A repeated key gets the recorded
+//     outcome before anything else is checked. Without a key the gateway makes
+//     an id and tells it in Ganglion-Command-ID, also in failures: sent again as
+//     Idempotency-Key it repeats the command safely.
+//   - If-Match: "<version>": the aggregate must be at this version (412);
+//     If-Match: * it must exist, If-None-Match: * it must be new (409). A list,
+//     a weak tag, and both headers at once are refused.
+//   - Prefer: respond-async: 202 once the command is stored durably; it is then
+//     executed even if nobody waits, and without a deadline.
+//   - Ganglion-Timeout, or ?timeout=: how long the request may take, as a Go
+//     duration such as 500ms. A command carries it as its deadline.
+//   - Ganglion-Lane, or ?lane=: durable (through the command stream, the
+//     default) or direct (no disk on the way: a command whose owner dies before
+//     it has committed is gone unless the caller asks again).
+//   - traceparent, X-Correlation-ID and X-Causation-ID travel with the command
+//     into its commit. The last two are at most 256 bytes each; a traceparent
+//     that is not in the W3C form is ignored, as that standard asks for.
+//
+// # Answers
+//
+// 200 is {"version":n,"reply":...} with ETag "n"; failures are RFC 9457
+// problems with a stable code, see [Problem]. A page of events is
+// {"events":[...],"next":v}; next is what to pass as after for the following
+// page, and equals the given after when there is nothing newer. A page may hold
+// fewer events than asked for although there are more: only an empty one means
+// the end. An aggregate without a history has an empty page; its state is 404.
+//
+// With Accept: text/event-stream the events follow live, one message each with
+// the version as its id. A stream resumes after Last-Event-ID, else after
+// ?after=. It sends a comment every 15 s, and ends when the server shuts down,
+// when the client does not read for 10 s, or when the history cannot be read; a
+// client reconnects then, as a browser's EventSource does by itself.
+//
+// # Concurrency
+//
+// A Gateway is safe for concurrent use and starts no goroutine: requests run in
+// the server's. [Gateway.EndStreams] ends the event streams, which
+// [http.Server.Shutdown] would wait for in vain:
+//
+//	server := &http.Server{Handler: g, ReadHeaderTimeout: 5 * time.Second}
+//	server.RegisterOnShutdown(g.EndStreams)
+//
+// A request is bounded by its timeout, body included, and the number of streams
+// by [Config.MaxStreams]. A stream extends the server's WriteTimeout with each
+// write; for all other requests a WriteTimeout must be above
+// [Config.MaxTimeout].
+//
+// The gateway authenticates nobody. Put it behind something that does, and
+// behind [http.CrossOriginProtection] if browsers can reach it.
+//
+// # Failures
+//
+// After 504 outcome_unknown the caller cannot know whether its command took
+// effect; asking again with the same id is always safe. 429 and 503 carry
+// Retry-After and mean that nothing was executed. 408 means that the body did
+// not arrive in time, and 503 unavailable that the history or the cluster's
+// state could not be read. 500 internal is a defect: a part of the gateway
+// panicked or a reply was not JSON, and a command may have taken effect.
+package gateway

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// Bounds of a page of events.
+const (
+	defaultPageEvents = 100
+	maxPageEvents     = 1000
+)
+
+func (g *Gateway) serveEvents(c *call) *Problem {
+	c.w.Header().Set("Vary", "Accept")
+	after, err := parseAfter(c.query["after"])
+	if err != nil {
+		return malformed(err.Error())
+	}
+	limit, err := parseLimit(c.query["limit"])
+	if err != nil {
+		return malformed(err.Error())
+	}
+	if acceptsStream(c.r.Header) && c.r.Method == http.MethodGet {
+		return g.serveStream(c, after)
+	}
+	events, p := g.readEvents(c.r.Context(), c, after, limit)
+	if p != nil {
+		return p
+	}
+	page := pageBody{Events: events, Next: after}
+	if len(events) > 0 {
+		page.Next = events[len(events)-1].Version
+	}
+	c.w.Header().Set("Cache-Control", "no-cache")
+	return c.reply(http.StatusOK, page)
+}
+
+// readEvents reads a page, in a time that is bounded also within a stream.
+func (g *Gateway) readEvents(ctx context.Context, c *call, after actor.Version, limit int) ([]Event, *Problem) {
+	ctx, cancel := context.WithTimeout(ctx, c.deadline.Sub(c.start))
+	defer cancel()
+	events, err := g.cfg.History.Events(ctx, c.route.target, after, limit)
+	if err != nil {
+		return nil, g.readFailed(ctx, "read events", err)
+	}
+	shown := make([]Event, len(events))
+	for i, e := range events {
+		e.Time = e.Time.UTC()
+		shown[i] = e
+	}
+	return shown, nil
+}
+
+func parseAfter(values []string) (actor.Version, error) {
+	if len(values) == 0 {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(values[0], 10, 64)
+	if err != nil || len(values) > 1 {
+		return 0, errors.New("after must be one version")
+	}
+	return actor.Version(n), nil
+}
+
+func parseLimit(values []string) (int, error) {
+	if len(values) == 0 {
+		return defaultPageEvents, nil
+	}
+	n, err := strconv.Atoi(values[0])
+	if err != nil || len(values) > 1 || n < 1 || n > maxPageEvents {
+		return 0, fmt.Errorf("limit must be one number from 1 to %d", maxPageEvents)
+	}
+	return n, nil
+}
+
+// acceptsStream reports whether Accept names text/event-stream.
+func acceptsStream(h http.Header) bool {
+	for member := range listed(h["Accept"]) {
+		media, params, err := mime.ParseMediaType(member)
+		if err != nil || media != "text/event-stream" {
+			continue
+		}
+		if q, given := params["q"]; !given || strings.Trim(q, "0.") != "" {
+			return true
+		}
+	}
+	return false
+}

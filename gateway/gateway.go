@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// Gateway is an [http.Handler]. It is safe for concurrent use.
+type Gateway struct {
+	client         actor.Client
+	behaviors      map[actor.Kind]*actor.Behavior
+	cfg            Config
+	description    []byte // the OpenAPI document
+	descriptionTag string
+	streams        atomic.Int64
+	ending         chan struct{} // closed by EndStreams
+	end            func()
+}
+
+// New returns a gateway for the given definitions. The error joins all faults
+// of its arguments: a nil client, two definitions of one kind, a configuration
+// out of range, a type that has no JSON form.
+func New(client actor.Client, behaviors []actor.Registrable, cfg Config) (*Gateway, error) {
+	var faults []error
+	if client == nil {
+		faults = append(faults, errors.New("no client"))
+	}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		faults = append(faults, err)
+	}
+	g := &Gateway{client: client, cfg: cfg, behaviors: make(map[actor.Kind]*actor.Behavior, len(behaviors)), ending: make(chan struct{})}
+	g.end = sync.OnceFunc(func() { close(g.ending) })
+	for _, registrable := range behaviors {
+		b := registrable.Behavior()
+		if g.behaviors[b.Kind()] != nil {
+			faults = append(faults, fmt.Errorf("two definitions of kind %s", b.Kind()))
+		}
+		g.behaviors[b.Kind()] = b
+	}
+	if g.description, err = describe(g.behaviors, cfg); err != nil {
+		faults = append(faults, err)
+	}
+	sum := sha256.Sum256(g.description)
+	g.descriptionTag = `"` + hex.EncodeToString(sum[:8]) + `"`
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("gateway: %w", errors.Join(faults...))
+	}
+	return g, nil
+}
+
+// EndStreams ends all event streams and refuses new ones. It does not wait and
+// is idempotent. Hand it to [http.Server.RegisterOnShutdown].
+func (g *Gateway) EndStreams() { g.end() }
+
+// call is one request on its way.
+type call struct {
+	w        *recorder
+	r        *http.Request
+	query    url.Values
+	start    time.Time
+	deadline time.Time
+	route    route
+	behavior *actor.Behavior
+}
+
+// bounded returns the request's context with the call's deadline.
+func (c *call) bounded() (context.Context, context.CancelFunc) {
+	return context.WithDeadline(c.r.Context(), c.deadline)
+}
+
+// ServeHTTP serves one request. It reads the whole body and waits for the
+// outcome, at most for the request's timeout; an event stream has none.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{w: &recorder{ResponseWriter: w}, r: r, start: time.Now()}
+	defer g.finish(c)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if p := g.serve(c); p != nil {
+		g.written(c, p.write(c.w))
+	}
+}
+
+func (g *Gateway) serve(c *call) *Problem {
+	c.deadline = c.start.Add(g.cfg.DefaultTimeout)
+	if err := c.limitRead(c.deadline); err != nil {
+		return newProblem(codeInternal, "")
+	}
+	var p *Problem
+	if c.route, c.behavior, p = g.resolve(c.r.Method, c.r.URL.EscapedPath()); p != nil {
+		return p
+	}
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return malformed("the query of the URL is malformed")
+	}
+	timeout, err := g.cfg.parseTimeout(c.r.Header, query)
+	if err != nil {
+		return malformed(err.Error())
+	}
+	c.query, c.deadline = query, c.start.Add(timeout)
+	switch c.route.endpoint {
+	case endpointCommand:
+		return g.serveCommand(c)
+	case endpointQuery:
+		return g.serveQuery(c)
+	case endpointState:
+		return g.serveState(c)
+	case endpointEvents:
+		return g.serveEvents(c)
+	case endpointCluster:
+		return g.serveCluster(c)
+	case endpointDescription:
+		return g.serveDescription(c)
+	case endpointNone:
+	}
+	return newProblem(codeUnknownRoute, "")
+}
+
+// finish answers for a handler that panicked, and reports the request.
+func (g *Gateway) finish(c *call) {
+	v := recover()
+	if err, _ := v.(error); v != nil && !errors.Is(err, http.ErrAbortHandler) {
+		g.cfg.Logger.LogAttrs(c.r.Context(), slog.LevelError, "handler_panicked",
+			slog.String("route", c.route.endpoint.template()), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		if c.w.status == 0 {
+			v = nil
+			g.written(c, newProblem(codeInternal, "").write(c.w))
+		}
+	}
+	g.report(c)
+	if v != nil {
+		panic(http.ErrAbortHandler) // the answer has begun: cut it, so that nobody takes it for whole
+	}
+}
+
+func (g *Gateway) report(c *call) {
+	info := RequestInfo{
+		Method: "other", Route: c.route.endpoint.template(), Name: c.route.name,
+		Status: c.w.status, Duration: time.Since(c.start),
+	}
+	switch c.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+		info.Method = c.r.Method
+	}
+	if c.behavior != nil {
+		info.Kind = c.behavior.Kind()
+	}
+	g.cfg.Logger.LogAttrs(c.r.Context(), slog.LevelDebug, "request",
+		slog.String("method", info.Method), slog.String("route", info.Route), slog.String("kind", string(info.Kind)),
+		slog.String("name", info.Name), slog.Int("status", info.Status), slog.Duration("duration", info.Duration))
+	if g.cfg.Listener.RequestDone != nil {
+		g.cfg.Listener.RequestDone(info)
+	}
+}
+
+// written notes that an answer could not be written. The client has gone, or
+// reads too slowly; there is nobody to tell.
+func (g *Gateway) written(c *call, err error) {
+	if err != nil {
+		g.cfg.Logger.LogAttrs(c.r.Context(), slog.LevelDebug, "answer_not_written", slog.Any("error", err))
+	}
+}

@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int // 0: not yet written
+}
+
+// WriteHeader sends the header.
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends a part of the body.
+func (w *recorder) Write(data []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(data)
+}
+
+// Unwrap gives [http.ResponseController] its way to the server's writer.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// encode returns v as one line of JSON.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode answer: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+func writeBody(w http.ResponseWriter, status int, data []byte) error {
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	w.WriteHeader(status)
+	if _, err := w.Write(data); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+// reply answers with v. The problem is that v has no JSON form; an answer that
+// cannot be written is no problem of the request's.
+func (c *call) reply(status int, v any) *Problem {
+	data, err := encode(v)
+	if err != nil {
+		return newProblem(codeInternal, "the answer is not valid JSON")
+	}
+	c.w.Header().Set("Content-Type", "application/json")
+	_ = writeBody(c.w, status, data) // fails when the client has gone
+	return nil
+}
+
+// notModified answers with 304 if the caller's copy, of which tag is the entity
+// tag, is still good.
+func (c *call) notModified(tag string) bool {
+	h := c.w.Header()
+	h.Set("ETag", tag)
+	h.Set("Cache-Control", "no-cache") // a cache may keep it, and must ask each time
+	if matchesNone(c.r.Header, tag) {
+		return false
+	}
+	c.w.WriteHeader(http.StatusNotModified)
+	return true
+}
+
+// Answers of commands, queries and reads.
+type (
+	replyBody struct {
+		Version actor.Version   `json:"version"`
+		Reply   json.RawMessage `json:"reply"`
+	}
+	stateBody struct {
+		Version actor.Version   `json:"version"`
+		State   json.RawMessage `json:"state"`
+	}
+	acceptedBody struct {
+		CommandID actor.CommandID `json:"commandId"`
+	}
+	pageBody struct {
+		Events []Event       `json:"events"`
+		Next   actor.Version `json:"next"`
+	}
+)

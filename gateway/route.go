@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// endpoint is what a path leads to.
+type endpoint uint8
+
+const (
+	endpointNone endpoint = iota
+	endpointCommand
+	endpointQuery
+	endpointState
+	endpointEvents
+	endpointCluster
+	endpointDescription
+)
+
+// template returns the route for metrics.
+func (e endpoint) template() string {
+	switch e {
+	case endpointCommand:
+		return "/v1/{kind}/{id}/{command}"
+	case endpointQuery:
+		return "/v1/{kind}/{id}/queries/{query}"
+	case endpointState:
+		return "/v1/{kind}/{id}"
+	case endpointEvents:
+		return "/v1/{kind}/{id}/events"
+	case endpointCluster:
+		return "/v1/cluster"
+	case endpointDescription:
+		return "/openapi.json"
+	case endpointNone:
+	}
+	return ""
+}
+
+// hasTarget reports whether the path names an aggregate.
+func (e endpoint) hasTarget() bool { return e != endpointCluster && e != endpointDescription }
+
+// methods returns what the endpoint allows, as an Allow header does.
+func (e endpoint) methods() string {
+	if e == endpointCommand || e == endpointQuery {
+		return http.MethodPost
+	}
+	return http.MethodGet + ", " + http.MethodHead
+}
+
+func (e endpoint) allows(method string) bool {
+	if e == endpointCommand || e == endpointQuery {
+		return method == http.MethodPost
+	}
+	return method == http.MethodGet || method == http.MethodHead
+}
+
+// route is a path taken apart. Nothing of it has been checked.
+type route struct {
+	endpoint endpoint
+	target   actor.Address
+	name     string // of a command or query
+}
+
+var errEscape = errors.New("the path has an invalid percent escape")
+
+// parsePath takes an escaped path apart. A path of no known shape is
+// endpointNone. The events of an aggregate and a command named "events" share a
+// path, and differ in the method.
+func parsePath(method, escaped string) (route, error) {
+	if escaped == "/openapi.json" {
+		return route{endpoint: endpointDescription}, nil
+	}
+	rest, ok := strings.CutPrefix(escaped, "/v1/")
+	if !ok {
+		return route{}, nil
+	}
+	segments := strings.Split(rest, "/")
+	for i, s := range segments {
+		decoded, err := url.PathUnescape(s)
+		if err != nil {
+			return route{}, errEscape
+		}
+		segments[i] = decoded
+	}
+	if len(segments) == 1 {
+		if segments[0] == "cluster" {
+			return route{endpoint: endpointCluster}, nil
+		}
+		return route{}, nil
+	}
+	r := route{target: actor.Address{Kind: actor.Kind(segments[0]), ID: segments[1]}}
+	switch {
+	case len(segments) == 2:
+		r.endpoint = endpointState
+	case len(segments) == 3 && segments[2] == "events" && method != http.MethodPost:
+		r.endpoint = endpointEvents
+	case len(segments) == 3 && segments[2] != "":
+		r.endpoint, r.name = endpointCommand, segments[2]
+	case len(segments) == 4 && segments[2] == "queries" && segments[3] != "":
+		r.endpoint, r.name = endpointQuery, segments[3]
+	default:
+		return route{}, nil
+	}
+	return r, nil
+}
+
+// resolve finds what a request asks for, and the definition of the aggregate.
+// What it returns beside a problem is known to exist, for metrics.
+func (g *Gateway) resolve(method, escaped string) (route, *actor.Behavior, *Problem) {
+	r, err := parsePath(method, escaped)
+	if err != nil {
+		return route{}, nil, malformed(err.Error())
+	}
+	if r.endpoint == endpointNone ||
+		r.endpoint == endpointCluster && g.cfg.Cluster == nil ||
+		r.endpoint == endpointEvents && g.cfg.History == nil {
+		return route{}, nil, newProblem(codeUnknownRoute, "")
+	}
+	var b *actor.Behavior
+	if r.endpoint.hasTarget() {
+		if b = g.behaviors[r.target.Kind]; b == nil {
+			return route{endpoint: r.endpoint}, nil, newProblem(actor.CodeUnknownKind, "")
+		}
+	}
+	if p := g.checkName(b, &r); p != nil {
+		r.name = ""
+		return r, b, p
+	}
+	if !r.endpoint.allows(method) {
+		p := newProblem(codeMethodNotAllowed, "")
+		p.allow = r.endpoint.methods()
+		return r, b, p
+	}
+	if b != nil {
+		if err := r.target.Validate(); err != nil {
+			return r, b, malformed(err.Error())
+		}
+	}
+	return r, b, nil
+}
+
+func (g *Gateway) checkName(b *actor.Behavior, r *route) *Problem {
+	switch {
+	case r.endpoint == endpointCommand && r.name == "events" && !b.HasCommand(r.name) && g.cfg.History != nil:
+		r.endpoint, r.name = endpointEvents, "" // POST, which only a command would take
+		return nil
+	case r.endpoint == endpointCommand && !b.HasCommand(r.name), r.endpoint == endpointQuery && !b.HasQuery(r.name):
+		return newProblem(actor.CodeUnknownCommand, "")
+	default:
+		return nil
+	}
+}

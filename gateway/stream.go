@@ -1,0 +1,183 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+const (
+	heartbeatEvery  = 15 * time.Second
+	pollEvery       = 5 * time.Second  // wake-ups may be missed
+	streamWriteTime = 10 * time.Second // for a client to take what was written
+	streamPage      = 256              // events read at a time
+	streamRetry     = 1000             // ms that a browser waits before it reconnects
+)
+
+// stream is one client that follows an aggregate's events.
+type stream struct {
+	g     *Gateway
+	c     *call
+	out   *http.ResponseController
+	after actor.Version // the last version that was written
+}
+
+// serveStream follows the aggregate's events until the client goes away, the
+// server shuts down, or the history cannot be read.
+func (g *Gateway) serveStream(c *call, after actor.Version) *Problem {
+	if last := c.r.Header.Get("Last-Event-Id"); last != "" {
+		n, err := strconv.ParseUint(last, 10, 64)
+		if err != nil {
+			return malformed("Last-Event-ID must be a version")
+		}
+		after = actor.Version(n)
+	}
+	leave, p := g.enterStream()
+	if p != nil {
+		return p
+	}
+	defer leave()
+	ctx, cancel := context.WithCancel(c.r.Context())
+	defer cancel()
+	// Watch before the first read: an event between the two then wakes us.
+	wake, stop := g.cfg.History.Watch(ctx, c.route.target)
+	defer stop()
+	events, p := g.readEvents(ctx, c, after, streamPage)
+	if p != nil {
+		return p
+	}
+	s := &stream{g: g, c: c, out: http.NewResponseController(c.w), after: after}
+	err := s.begin()
+	if err == nil {
+		err = s.follow(ctx, events, wake)
+	}
+	g.written(c, err)
+	return nil
+}
+
+// enterStream takes one of the places for streams.
+func (g *Gateway) enterStream() (leave func(), p *Problem) {
+	select {
+	case <-g.ending:
+		return nil, newProblem(codeUnavailable, "the server shuts down")
+	default:
+	}
+	open := g.streams.Add(1)
+	if open > int64(g.cfg.MaxStreams) {
+		g.streams.Add(-1)
+		return nil, newProblem(actor.CodeOverloaded, "too many event streams are open")
+	}
+	g.streamsChanged(open)
+	return func() { g.streamsChanged(g.streams.Add(-1)) }, nil
+}
+
+func (g *Gateway) streamsChanged(open int64) {
+	if g.cfg.Listener.StreamsChanged != nil {
+		g.cfg.Listener.StreamsChanged(int(open))
+	}
+}
+
+func (s *stream) begin() error {
+	h := s.c.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // proxies must not collect the stream
+	h.Set("Connection", "close")     // its write deadlines are not for a later request
+	return s.write(fmt.Appendf(nil, "retry: %d\n\n", streamRetry))
+}
+
+// follow writes the given events and all later ones.
+func (s *stream) follow(ctx context.Context, events []Event, wake <-chan struct{}) error {
+	heartbeat := time.NewTicker(heartbeatEvery)
+	defer heartbeat.Stop()
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	if err := s.catchUp(ctx, events); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.g.ending:
+			return nil
+		case <-heartbeat.C:
+			if err := s.write([]byte(": keep-alive\n\n")); err != nil {
+				return err
+			}
+		case _, open := <-wake:
+			if !open {
+				wake = nil // the watcher gave up; polling goes on
+			}
+			if err := s.catchUp(ctx, nil); err != nil {
+				return err
+			}
+		case <-poll.C:
+			if err := s.catchUp(ctx, nil); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+var errHistory = errors.New("the history cannot be read")
+
+// catchUp writes a page that was read, and further pages until one is empty or
+// the streams are to end.
+func (s *stream) catchUp(ctx context.Context, events []Event) error {
+	for {
+		if err := s.writeEvents(events); err != nil {
+			return err
+		}
+		select {
+		case <-s.g.ending:
+			return nil
+		default:
+		}
+		var p *Problem
+		if events, p = s.g.readEvents(ctx, s.c, s.after, streamPage); p != nil {
+			return errHistory
+		}
+		if len(events) == 0 {
+			return nil
+		}
+	}
+}
+
+func (s *stream) writeEvents(events []Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	var text []byte
+	for _, e := range events {
+		data, err := encode(e) // one line, with a newline at its end
+		if err != nil {
+			return err
+		}
+		text = fmt.Appendf(text, "id: %d\ndata: %s\n", e.Version, data)
+	}
+	if err := s.write(text); err != nil {
+		return err
+	}
+	s.after = events[len(events)-1].Version
+	return nil
+}
+
+// write sends text to the client, which has a bounded time to take it.
+func (s *stream) write(text []byte) error {
+	if err := s.out.SetWriteDeadline(time.Now().Add(streamWriteTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("set write deadline: %w", err)
+	}
+	if _, err := s.c.w.Write(text); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	if err := s.out.Flush(); err != nil {
+		return fmt.Errorf("flush events: %w", err)
+	}
+	return nil
+}
