@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,11 +25,23 @@ func (b *Behavior) New(address Address) *Instance {
 	return &Instance{behavior: b, address: address, state: b.newState()}
 }
 
-// Restore returns an aggregate as a snapshot has it.
-func (b *Behavior) Restore(address Address, version Version, snapshot []byte) (*Instance, error) {
+var errNullSnapshot = errors.New("null is not a state")
+
+// Restore returns an aggregate as a snapshot has it. It fails on a snapshot
+// that cannot be decoded, a panic of the state's UnmarshalJSON included: the
+// history then has to be replayed.
+func (b *Behavior) Restore(address Address, version Version, snapshot []byte) (_ *Instance, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("snapshot of %s at version %d: decoding panicked: %v", address, version, v)
+		}
+	}()
 	i := b.New(address)
 	if err := json.Unmarshal(snapshot, i.state); err != nil {
 		return nil, fmt.Errorf("snapshot of %s at version %d: %w", address, version, err)
+	}
+	if string(bytes.TrimSpace(snapshot)) == "null" { // encoding/json leaves the state untouched
+		return nil, fmt.Errorf("snapshot of %s at version %d: %w", address, version, errNullSnapshot)
 	}
 	i.version = version
 	return i, nil
@@ -43,8 +56,16 @@ func (i *Instance) Version() Version { return i.version }
 // State returns the state, a pointer to the definition's struct, for fixtures.
 func (i *Instance) State() any { return i.state }
 
-// Snapshot returns the state as JSON, all of it.
-func (i *Instance) Snapshot() ([]byte, error) { return json.Marshal(i.state) }
+// Snapshot returns the state as JSON, all of it. A panic of the state's
+// MarshalJSON is an error.
+func (i *Instance) Snapshot() (_ []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("snapshot of %s: encoding panicked: %v", i.address, v)
+		}
+	}()
+	return json.Marshal(i.state)
+}
 
 // Replay applies a stored event. The error wraps [ErrUndecodable] and leaves
 // the instance unusable.
@@ -102,11 +123,7 @@ func (i *Instance) Decide(m *Message) (d Decision) {
 	i.tainted = false
 	defer func() {
 		if v := recover(); v != nil {
-			d = Decision{
-				Outcome: Failure(CodeParked, fmt.Sprintf("%s panicked: %v", m.Name, v)),
-				Panic:   &Panic{Value: v, Stack: debug.Stack()},
-				Tainted: true,
-			}
+			d = panicked(m.Name, v)
 		}
 	}()
 	reply, err := h.run(i.state, ctx, m.Data)
@@ -114,6 +131,15 @@ func (i *Instance) Decide(m *Message) (d Decision) {
 		return Decision{Outcome: Outcome{Version: i.version, Reply: reply}, Events: ctx.raised}
 	}
 	return i.refuse(ctx, err)
+}
+
+// panicked is the decision of user code that panicked, whose state nobody knows.
+func panicked(what string, value any) Decision {
+	return Decision{
+		Outcome: Failure(CodeParked, fmt.Sprintf("%s panicked: %v", what, value)),
+		Panic:   &Panic{Value: value, Stack: debug.Stack()},
+		Tainted: true,
+	}
 }
 
 func (i *Instance) refuse(ctx *Context, err error) Decision {
@@ -140,13 +166,20 @@ func (i *Instance) meets(declared Creation, x Expectation) (Outcome, bool) {
 	case !isNew && (declared == MustBeNew || x.Creation == MustBeNew):
 		return Outcome{Code: CodeAlreadyExists, Version: i.version, Detail: i.address.String() + " already exists"}, false
 	case x.Exact && x.Version != i.version:
-		return Outcome{Code: CodeVersionMismatch, Version: i.version,
-			Detail: fmt.Sprintf("%s is at version %d, not %d", i.address, i.version, x.Version)}, false
+		return Outcome{
+			Code: CodeVersionMismatch, Version: i.version,
+			Detail: fmt.Sprintf("%s is at version %d, not %d", i.address, i.version, x.Version),
+		}, false
 	}
 	return Outcome{}, true
 }
 
-func (i *Instance) show() Decision {
+func (i *Instance) show() (d Decision) {
+	defer func() {
+		if v := recover(); v != nil {
+			d = panicked("the view of the state", v)
+		}
+	}()
 	if i.version == 0 {
 		return Decision{Outcome: Outcome{Code: CodeDoesNotExist, Detail: i.address.String() + " does not exist"}}
 	}
