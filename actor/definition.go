@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -80,12 +81,13 @@ func Define[S any](kind Kind, build func(*Definition[S])) *Aggregate[S] {
 // ones with the same code.
 func (d *Definition[S]) Rejections(rs ...*Rejection) {
 	for _, r := range rs {
-		for _, known := range d.behavior.rejections {
-			if known.Code == r.Code && known != r {
-				panic(fmt.Sprintf("actor: %s declares rejection %q twice", d.behavior.kind, r.Code))
-			}
+		i := slices.IndexFunc(d.behavior.rejections, func(known *Rejection) bool { return known.Code == r.Code })
+		switch {
+		case i < 0:
+			d.behavior.rejections = append(d.behavior.rejections, r)
+		case d.behavior.rejections[i] != r:
+			panic(fmt.Sprintf("actor: %s declares rejection %q twice", d.behavior.kind, r.Code))
 		}
-		d.behavior.rejections = append(d.behavior.rejections, r)
 	}
 }
 
