@@ -96,7 +96,14 @@ func newMessage(t MessageType, to Address, payload any, opts []CallOption) (Mess
 	if err != nil {
 		return Message{}, &Error{Code: CodeMalformed, Detail: err.Error()}
 	}
-	m := Message{Type: t, Target: to, Name: wireName(reflect.TypeOf(payload)), Data: data}
+	typ := reflect.TypeOf(payload)
+	if typ == nil {
+		return Message{}, &Error{Code: CodeMalformed, Detail: "no command"}
+	}
+	if typ.Kind() == reflect.Pointer { // a pointer to a command has its methods, and so compiles
+		typ = typ.Elem()
+	}
+	m := Message{Type: t, Target: to, Name: wireName(typ), Data: data}
 	for _, opt := range opts {
 		opt(&m)
 	}
