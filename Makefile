@@ -1,0 +1,63 @@
+# Plain go commands behind short names. `make` or `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+GO       ?= go
+LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
+PKG      ?= ./...
+FUZZTIME ?= 30s
+ARGS     ?=
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build all packages, and the node into bin/.
+	$(GO) build ./...
+	$(GO) build -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: ## Run one node with an embedded NATS server and store (ARGS="--help" shows the flags).
+	$(GO) run ./cmd/node $(ARGS)
+
+.PHONY: check
+check: ## Everything that must hold before a commit: what CI runs.
+	$(GO) run ./internal/check $(ARGS)
+
+.PHONY: test
+test: ## Run the tests (PKG=./runtime/... for some). Without a mongod, those that need one skip.
+	$(GO) test $(PKG)
+
+.PHONY: test-race
+test-race: ## Run the tests under the race detector.
+	$(GO) test -race $(PKG)
+
+.PHONY: lint
+lint: ## Run golangci-lint. The first run builds it, which takes minutes.
+	$(LINT) run ./...
+
+.PHONY: fmt
+fmt: ## Format the code and sort its imports as lint wants them.
+	$(LINT) fmt ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz test for FUZZTIME (30s).
+	@set -euo pipefail; \
+	$(GO) test -list '^Fuzz' ./... | awk '/^Fuzz/ { names[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, names[i]; n = 0 }' | \
+	while read -r package name; do \
+		echo "== $$package $$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package"; \
+	done
+
+.PHONY: bench
+bench: ## Measure against raw MongoDB inserts in the same run (ARGS for its flags).
+	$(GO) -C bench run . $(ARGS)
+
+.PHONY: microbench
+microbench: ## Run the go test benchmarks (PKG=./runtime for some).
+	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+
+.PHONY: govulncheck
+govulncheck: ## Look for known vulnerabilities. Needs the network: not part of check.
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

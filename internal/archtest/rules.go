@@ -1,0 +1,48 @@
+package archtest
+
+// Rules is the import rule of this module:
+//
+//	cmd  node  examples  testharness  bench    composition roots: wire both sides
+//	 |     |       |
+//	gateway    natsbus    runtime      store/memory  store/mongo  store/jetstream
+//	   |          |        |    \            |            |             |
+//	   +-> actor <+--------+     +---------> store <------+-------------+
+//
+// actor and store are vocabularies of the standard library alone. Adapters
+// never import each other, and the runtime sees no driver. An embedded NATS
+// server is for the node and for tests.
+func Rules() []Rule {
+	return []Rule{
+		{Packages: "actor", Tests: []string{"actor/actortest"}},
+		{Packages: "actor/actortest", Ours: []string{"actor"}, Libraries: []string{"github.com/google/go-cmp/..."}},
+
+		{Packages: "store", Tests: []string{"store/memory", "store/storetest"}},
+		{Packages: "store/storetest", Ours: []string{"store"}, Libraries: []string{"github.com/google/go-cmp/..."}, Tests: []string{"store/memory"}},
+		{Packages: "store/memory", Ours: []string{"store"}, Libraries: []string{"github.com/tidwall/btree"}, Tests: storeTests()},
+		{Packages: "store/mongo/...", Ours: []string{"store", "store/mongo/..."}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: storeTests()},
+		{Packages: "store/jetstream/...", Ours: []string{"store", "store/jetstream/..."}, Libraries: natsClient(), Tests: storeTests()},
+
+		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "testharness/..."}},
+		{Packages: "natsbus/...", Ours: []string{"actor", "natsbus/..."}, Libraries: natsClient(), Tests: []string{"testharness/..."}},
+		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl"}, Tests: []string{"testharness/..."}},
+
+		{Packages: "node/...", Ours: production(), Libraries: []string{"..."}, Tests: []string{"..."}},
+		{Packages: "cmd/...", Ours: append(production(), "cmd/...", "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
+		{Packages: "examples/...", Ours: append(production(), "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
+		{Packages: "testharness/...", Ours: append(production(), "testharness/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
+
+		{Packages: "internal/archtest"},
+		{Packages: "internal/check", Ours: []string{"testharness/mongod"}},
+	}
+}
+
+func storeTests() []string { return []string{"store/storetest", "testharness/..."} }
+
+func natsClient() []string {
+	return []string{"github.com/nats-io/nats.go/...", "github.com/nats-io/nuid", "github.com/nats-io/nkeys"}
+}
+
+// production is what a composition root wires.
+func production() []string {
+	return []string{"actor", "store", "store/memory", "store/mongo", "store/jetstream", "runtime", "natsbus", "gateway", "node"}
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ganglion-go/ganglion/testharness/mongod"
+)
+
+// step is one thing that must hold.
+type step struct {
+	name, about string
+	run         func(context.Context) error
+}
+
+type checker struct {
+	out  io.Writer
+	ci   bool
+	seed string
+}
+
+// childWait is how long a child's children may keep its output open after it.
+const childWait = 10 * time.Second
+
+func (c *checker) steps() []step {
+	return []step{
+		{"format", "gofmt and go fix have nothing to change", c.format},
+		{"vet", "go vet", c.vet},
+		{"build", "all packages", c.build},
+		{"modules", "the other modules of this repository build", c.modules},
+		{"lint", "golangci-lint; the first run builds it, which takes minutes", c.lint},
+		{"test", "all tests, with the race detector and a real mongod", c.test},
+		{"faults", "the fault tests again, seed " + c.seed + " (" + envSeed + "=" + c.seed + " repeats it)", c.faults},
+	}
+}
+
+func (c *checker) format(ctx context.Context) error {
+	gofmt, err := c.output(ctx, "go", "env", "GOROOT")
+	if err != nil {
+		return err
+	}
+	unformatted, err := c.output(ctx, filepath.Join(gofmt, "bin", "gofmt"), "-l", ".")
+	if err != nil {
+		return err
+	}
+	if unformatted != "" {
+		return fmt.Errorf("gofmt -w %s", strings.ReplaceAll(unformatted, "\n", " "))
+	}
+	return c.goCommand(ctx, "fix", "-diff", "./...")
+}
+
+func (c *checker) vet(ctx context.Context) error { return c.goCommand(ctx, "vet", "./...") }
+
+func (c *checker) build(ctx context.Context) error { return c.goCommand(ctx, "build", "./...") }
+
+// modules builds and vets, tests included, the modules beside the main one. The
+// one of tools has no package.
+func (c *checker) modules(ctx context.Context) error {
+	dirs, err := moduleDirs(".")
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		c.say("%s\n", dir)
+		if err := c.goCommand(ctx, "-C", dir, "build", "./..."); err != nil {
+			return err
+		}
+		if err := c.goCommand(ctx, "-C", dir, "vet", "./..."); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func moduleDirs(root string) (dirs []string, err error) {
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "tools"):
+			return filepath.SkipDir
+		case d.Name() == "go.mod" && filepath.Dir(path) != root:
+			dirs = append(dirs, filepath.Dir(path))
+		}
+		return nil
+	})
+	return dirs, err
+}
+
+func (c *checker) lint(ctx context.Context) error {
+	return c.goCommand(ctx, "tool", "-modfile=tools/go.mod", "golangci-lint", "run", "./...")
+}
+
+func (c *checker) test(ctx context.Context) error {
+	env, err := c.mongod(ctx)
+	if err != nil {
+		return err
+	}
+	race, err := c.raceFlag(ctx)
+	if err != nil {
+		return err
+	}
+	args := append([]string{"test", "-json", "-timeout=15m"}, race...)
+	return c.goTest(ctx, env, append(args, "./...")...)
+}
+
+// faults runs the tests that inject faults at random moments, never from the
+// cache, under a seed that is told.
+func (c *checker) faults(ctx context.Context) error {
+	env, err := c.mongod(ctx)
+	if err != nil {
+		return err
+	}
+	race, err := c.raceFlag(ctx)
+	if err != nil {
+		return err
+	}
+	args := append([]string{"test", "-json", "-timeout=10m", "-count=1", "-run=Faults"}, race...)
+	return c.goTest(ctx, append(env, envSeed+"="+c.seed), append(args, "./...")...)
+}
+
+// mongod finds or fetches the server before the tests do, so that the progress
+// of a download is seen, and names it to them.
+func (c *checker) mongod(ctx context.Context) (env []string, err error) {
+	binary, err := mongod.Find(ctx, c.out)
+	switch {
+	case err == nil:
+		return []string{mongod.EnvBinary + "=" + binary}, nil
+	case c.ci || !errors.Is(err, mongod.ErrNotFound):
+		return nil, err
+	default:
+		c.say("NO MONGOD, the tests that need one are skipped: %v\n", err)
+		return nil, nil
+	}
+}
+
+// raceFlag is empty where the race detector cannot be linked: it needs cgo.
+func (c *checker) raceFlag(ctx context.Context) ([]string, error) {
+	cgo, err := c.output(ctx, "go", "env", "CGO_ENABLED")
+	switch {
+	case err != nil:
+		return nil, err
+	case cgo == "1":
+		return []string{"-race"}, nil
+	case c.ci:
+		return nil, errors.New("the race detector needs cgo and a C compiler")
+	default:
+		c.say("NO RACE DETECTOR: it needs cgo and a C compiler\n")
+		return nil, nil
+	}
+}
+
+// goTest runs go test -json and shows what go test alone would show.
+func (c *checker) goTest(ctx context.Context, env []string, args ...string) error {
+	cmd := c.child(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), env...)
+	events, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	results, err := readResults(events, c.out)
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return errors.Join(err, results.verdict(c.ci))
+	}
+	c.say("%s", results.summary())
+	return results.verdict(c.ci)
+}
+
+// say writes what is for people. A report that cannot be written changes no result.
+func (c *checker) say(format string, args ...any) { _, _ = fmt.Fprintf(c.out, format, args...) }
+
+func (c *checker) goCommand(ctx context.Context, args ...string) error {
+	cmd := c.child(ctx, "go", args...)
+	cmd.Stdout = c.out
+	return cmd.Run()
+}
+
+func (c *checker) output(ctx context.Context, name string, args ...string) (string, error) {
+	out, err := c.child(ctx, name, args...).Output()
+	return string(bytes.TrimSpace(out)), err
+}
+
+func (c *checker) child(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = childWait
+	cmd.Stderr = os.Stderr
+	return cmd
+}
