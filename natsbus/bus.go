@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
 const (
@@ -29,7 +30,7 @@ type Bus struct {
 	nc      *nats.Conn
 	js      jetstream.JetStream
 	cfg     Config
-	ns      namespace
+	ns      wire.Namespace
 	stream  commandStream
 	opening chan struct{} // a slot for each consumer being made
 }
@@ -54,7 +55,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 		return nil, fmt.Errorf("provision: %w", err)
 	}
 	return &Bus{
-		nc: nc, js: js, cfg: cfg, ns: namespace(cfg.Namespace), stream: stream,
+		nc: nc, js: js, cfg: cfg, ns: wire.Namespace(cfg.Namespace), stream: stream,
 		opening: make(chan struct{}, maxOpening),
 	}, nil
 }
@@ -91,7 +92,7 @@ func (b *Bus) Trim(ctx context.Context, p actor.Partition, upTo uint64) error {
 	if err != nil {
 		return fmt.Errorf("trim partition %d: %w", p, err)
 	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(b.ns.storedIn(p)), jetstream.WithPurgeSequence(upTo+1)); err != nil {
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(b.ns.StoredIn(p)), jetstream.WithPurgeSequence(upTo+1)); err != nil {
 		return fmt.Errorf("trim partition %d up to %d: %w", p, upTo, err)
 	}
 	return nil

@@ -1,8 +1,6 @@
 package natsbus
 
 import (
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -129,34 +127,4 @@ func (cs *calls) notifyAll() {
 		}
 		c.notify()
 	}
-}
-
-// The inbox of a call's n-th try is PREFIX.CALL.oN for outcomes and PREFIX.CALL.aN
-// for acknowledgements of the stream, CALL and N in base 36.
-const (
-	inboxOutcome = 'o'
-	inboxAck     = 'a'
-)
-
-func formatInbox(prefix string, id uint64, kind byte, try uint32) string {
-	b := make([]byte, 0, len(prefix)+24)
-	b = append(b, prefix...)
-	b = append(b, '.')
-	b = strconv.AppendUint(b, id, 36)
-	b = append(b, '.', kind)
-	return string(strconv.AppendUint(b, uint64(try), 36))
-}
-
-func parseInbox(prefix, subject string) (id uint64, kind byte, try uint32, ok bool) {
-	rest, ok := strings.CutPrefix(subject, prefix)
-	if !ok || len(rest) < 2 {
-		return 0, 0, 0, false
-	}
-	call, last, _ := strings.Cut(rest[1:], ".")
-	if len(last) < 2 {
-		return 0, 0, 0, false
-	}
-	id, errID := strconv.ParseUint(call, 36, 64)
-	n, errTry := strconv.ParseUint(last[1:], 36, 32)
-	return id, last[0], uint32(n), errID == nil && errTry == nil
 }

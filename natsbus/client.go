@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/effort"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
 const (
@@ -67,10 +69,10 @@ func (c ClientConfig) validate() error {
 // [actor.Client], in a process that serves partitions and in one that does not.
 type Client struct {
 	nc         *nats.Conn
-	ns         namespace
+	ns         wire.Namespace
 	partitions actor.Partitions
 	cfg        ClientConfig
-	patience   patience
+	patience   effort.Patience
 
 	prefix string // of all its inboxes
 	sub    *nats.Subscription
@@ -98,7 +100,7 @@ func NewClient(ctx context.Context, nc *nats.Conn, cfg ClientConfig) (*Client, e
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	found, err := persist(ctx, func() (commandStream, error) {
-		return lookUp(ctx, js, namespace(cfg.withDefaults().Namespace))
+		return lookUp(ctx, js, wire.Namespace(cfg.withDefaults().Namespace))
 	})
 	if err != nil {
 		return nil, err
@@ -112,7 +114,7 @@ func newClient(nc *nats.Conn, p actor.Partitions, cfg ClientConfig) (*Client, er
 		return nil, err
 	}
 	c := &Client{
-		nc: nc, ns: namespace(cfg.Namespace), partitions: p, cfg: cfg, patience: defaultPatience(),
+		nc: nc, ns: wire.Namespace(cfg.Namespace), partitions: p, cfg: cfg, patience: effort.DefaultPatience(),
 		prefix: nc.NewInbox(), calls: newCalls(cfg.MaxInFlight), closed: make(chan struct{}),
 	}
 	var err error
@@ -129,12 +131,12 @@ func newClient(nc *nats.Conn, p actor.Partitions, cfg ClientConfig) (*Client, er
 
 // route hands a message to the call that it is for.
 func (c *Client) route(msg *nats.Msg) {
-	id, _, _, ok := parseInbox(c.prefix, msg.Subject)
+	inbox, ok := wire.ParseInbox(c.prefix, msg.Subject)
 	if !ok {
 		return
 	}
-	if call := c.calls.find(id); call != nil {
-		call.put(id, msg)
+	if call := c.calls.find(inbox.Call); call != nil {
+		call.put(inbox.Call, msg)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/effort"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
 // maxMargin is the most by which a message's deadline is earlier than its
@@ -25,12 +27,12 @@ const statusNoResponders = "503"
 // not kept waiting; the message itself expires a fifth of that time earlier, one
 // second at most.
 func (c *Client) Deliver(ctx context.Context, m actor.Message) actor.Outcome {
-	g := goalOutcome
+	g := effort.GoalOutcome
 	switch {
 	case m.Type != actor.TypeCommand:
-		g, m.Lane, m.ID = goalRead, actor.LaneDirect, ""
+		g, m.Lane, m.ID = effort.GoalRead, actor.LaneDirect, ""
 	case m.Lane == actor.LaneDirect:
-		g = goalDirect
+		g = effort.GoalDirect
 	}
 	now := time.Now()
 	deadline := c.deadline(ctx, &m, now)
@@ -46,7 +48,7 @@ func (c *Client) Enqueue(ctx context.Context, m actor.Message) error {
 	}
 	m.Lane = actor.LaneDurable
 	now := time.Now()
-	return c.pursue(ctx, goalStored, &m, now, c.deadline(ctx, &m, now)).Err()
+	return c.pursue(ctx, effort.GoalStored, &m, now, c.deadline(ctx, &m, now)).Err()
 }
 
 func (c *Client) deadline(ctx context.Context, m *actor.Message, now time.Time) time.Time {
@@ -68,15 +70,15 @@ func (c *Client) prepare(m *actor.Message, now time.Time) (*nats.Msg, error) {
 	if m.Time.IsZero() {
 		m.Time = now
 	}
-	m.Time, m.Deadline = truncateTime(m.Time), truncateTime(m.Deadline)
+	m.Time, m.Deadline = wire.TruncateTime(m.Time), wire.TruncateTime(m.Deadline)
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
-	envelope := &nats.Msg{Header: encodeMessage(m), Data: m.Data}
+	envelope := &nats.Msg{Header: wire.EncodeMessage(m), Data: m.Data}
 	if m.Lane == actor.LaneDurable {
-		envelope.Subject = c.ns.command(m.Target)
+		envelope.Subject = c.ns.Command(m.Target)
 	} else {
-		envelope.Subject = c.ns.ask(c.partitions.Of(m.Target), m.Target)
+		envelope.Subject = c.ns.Ask(c.partitions.Of(m.Target), m.Target)
 	}
 	return envelope, nil
 }
@@ -85,12 +87,12 @@ func (c *Client) prepare(m *actor.Message, now time.Time) (*nats.Msg, error) {
 type pursuit struct {
 	client   *Client
 	call     *call
-	effort   *effort
+	effort   *effort.Effort
 	envelope *nats.Msg
 	lane     actor.Lane
 }
 
-func (c *Client) pursue(ctx context.Context, g goal, m *actor.Message, now, deadline time.Time) actor.Outcome {
+func (c *Client) pursue(ctx context.Context, g effort.Goal, m *actor.Message, now, deadline time.Time) actor.Outcome {
 	switch {
 	case !now.Before(deadline):
 		return actor.Failure(actor.CodeExpired, "the deadline had passed before the message was sent")
@@ -108,7 +110,7 @@ func (c *Client) pursue(ctx context.Context, g goal, m *actor.Message, now, dead
 		return actor.Failure(actor.CodeOverloaded, fmt.Sprintf("%d calls are in flight", c.cfg.MaxInFlight))
 	}
 	defer c.calls.end(call)
-	p := &pursuit{client: c, call: call, effort: newEffort(g, m.Attempt, c.patience, jitter), envelope: envelope, lane: m.Lane}
+	p := &pursuit{client: c, call: call, effort: effort.New(g, m.Attempt, c.patience, jitter), envelope: envelope, lane: m.Lane}
 	return p.run(ctx, now, deadline)
 }
 
@@ -119,7 +121,7 @@ func (p *pursuit) run(ctx context.Context, now, deadline time.Time) actor.Outcom
 	for ended := ""; ; now = time.Now() {
 		if n := c.reconnects.Load(); n != reconnects {
 			reconnects = n
-			p.effort.reconnected(now)
+			p.effort.Reconnected(now)
 		}
 		for _, msg := range p.call.take() {
 			if o, final := p.receive(msg, now); final {
@@ -128,15 +130,15 @@ func (p *pursuit) run(ctx context.Context, now, deadline time.Time) actor.Outcom
 		}
 		switch {
 		case ended != "":
-			return p.effort.giveUp(ended)
+			return p.effort.GiveUp(ended)
 		case !now.Before(deadline):
-			return p.effort.giveUp("no answer in time")
-		case p.effort.due(now):
+			return p.effort.GiveUp("no answer in time")
+		case p.effort.Due(now):
 			if o, final := p.try(now); final {
 				return o
 			}
 		}
-		p.call.timer.Reset(p.effort.wakeAt(deadline).Sub(now))
+		p.call.timer.Reset(p.effort.WakeAt(deadline).Sub(now))
 		select {
 		case <-p.call.wake:
 		case <-p.call.timer.C:
@@ -150,17 +152,17 @@ func (p *pursuit) run(ctx context.Context, now, deadline time.Time) actor.Outcom
 
 // try publishes the message once more.
 func (p *pursuit) try(now time.Time) (o actor.Outcome, final bool) {
-	try, attempt := p.effort.begin(now)
+	try, attempt := p.effort.Begin(now)
 	c, msg := p.client, p.envelope
-	msg.Reply = formatInbox(c.prefix, p.call.id, inboxOutcome, try)
+	msg.Reply = wire.Inbox{Call: p.call.id, Purpose: wire.ForOutcome, Try: try}.Subject(c.prefix)
 	if p.lane == actor.LaneDurable {
-		if p.effort.goal == goalOutcome {
-			msg.Header[headerReply] = []string{msg.Reply}
+		if p.effort.Goal() == effort.GoalOutcome {
+			msg.Header[wire.HeaderReply] = []string{msg.Reply}
 		}
-		msg.Reply = formatInbox(c.prefix, p.call.id, inboxAck, try)
+		msg.Reply = wire.Inbox{Call: p.call.id, Purpose: wire.ForAck, Try: try}.Subject(c.prefix)
 	}
 	if attempt > 1 {
-		msg.Header[headerAttempt] = []string{strconv.Itoa(attempt)}
+		msg.Header[wire.HeaderAttempt] = []string{strconv.Itoa(attempt)}
 	}
 	err := c.nc.PublishMsg(msg)
 	if c.cfg.Events.Published != nil {
@@ -170,38 +172,39 @@ func (p *pursuit) try(now time.Time) (o actor.Outcome, final bool) {
 	case err == nil:
 		return o, false
 	case errors.Is(err, nats.ErrMaxPayload):
-		return p.effort.refused(try, now, actor.Failure(actor.CodeTooLarge,
+		return p.effort.Refused(try, now, actor.Failure(actor.CodeTooLarge,
 			fmt.Sprintf("%d bytes and headers, NATS carries %d", len(msg.Data), c.nc.MaxPayload())))
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
-		p.effort.unreached(try, now, actor.Failure(actor.CodeNoOwner, err.Error()))
-		return p.effort.giveUp(err.Error()), true
+		p.effort.Unreached(try, now, actor.Failure(actor.CodeNoOwner, err.Error()))
+		return p.effort.GiveUp(err.Error()), true
 	default:
-		p.effort.unreached(try, now, actor.Failure(actor.CodeNoOwner, err.Error()))
+		p.effort.Unreached(try, now, actor.Failure(actor.CodeNoOwner, err.Error()))
 		return o, false
 	}
 }
 
 // receive takes a message to one of the call's inboxes.
 func (p *pursuit) receive(msg *nats.Msg, now time.Time) (o actor.Outcome, final bool) {
-	_, kind, try, ok := parseInbox(p.client.prefix, msg.Subject)
+	inbox, ok := wire.ParseInbox(p.client.prefix, msg.Subject)
+	try := inbox.Try
 	switch {
 	case !ok:
 		return o, false
-	case len(msg.Data) == 0 && first(msg.Header, headerStatus) == statusNoResponders:
+	case len(msg.Data) == 0 && wire.First(msg.Header, headerStatus) == statusNoResponders:
 		why := "no owner serves the partition"
 		if p.lane == actor.LaneDurable {
 			why = "the command stream is not available"
 		}
-		p.effort.unreached(try, now, actor.Failure(actor.CodeNoOwner, why))
+		p.effort.Unreached(try, now, actor.Failure(actor.CodeNoOwner, why))
 		return o, false
-	case kind == inboxAck:
+	case inbox.Purpose == wire.ForAck:
 		return p.receiveAck(msg.Data, try, now)
 	}
-	o, err := decodeOutcome(msg)
+	o, err := wire.DecodeOutcome(msg)
 	if err != nil {
 		return o, false
 	}
-	return o, p.effort.answered(try, now, o)
+	return o, p.effort.Answered(try, now, o)
 }
 
 // The errors with which a stream refuses a message for good. On any other it may
@@ -234,15 +237,15 @@ func (p *pursuit) receiveAck(data []byte, try uint32, now time.Time) (o actor.Ou
 		if ack.Sequence == 0 {
 			return o, false
 		}
-		return p.effort.acknowledged(now)
+		return p.effort.Acknowledged(now)
 	}
 	switch ack.Error.Code {
 	case apiStoreFailed, apiNoResources, apiAccountResources:
-		return p.effort.refused(try, now, actor.Failure(actor.CodeOverloaded, "command stream: "+ack.Error.Description))
+		return p.effort.Refused(try, now, actor.Failure(actor.CodeOverloaded, "command stream: "+ack.Error.Description))
 	case apiMessageTooLarge, apiHeadersTooLarge:
-		return p.effort.refused(try, now, actor.Failure(actor.CodeTooLarge, "command stream: "+ack.Error.Description))
+		return p.effort.Refused(try, now, actor.Failure(actor.CodeTooLarge, "command stream: "+ack.Error.Description))
 	default:
-		p.effort.refusals = actor.Failure(actor.CodeNoOwner, detailStreamUnsettled+": "+ack.Error.Description)
+		p.effort.Disturbed(actor.Failure(actor.CodeNoOwner, detailStreamUnsettled+": "+ack.Error.Description))
 		return o, false
 	}
 }

@@ -27,7 +27,7 @@ type directLane struct {
 func newDirectLane(b *Bus, p actor.Partition, h actor.Handler) (*directLane, error) {
 	d := &directLane{bus: b, partition: p, handler: h, msgs: make(chan *nats.Msg, b.cfg.DirectWindow)}
 	var err error
-	if d.sub, err = b.nc.ChanSubscribe(b.ns.askedOf(p), d.msgs); err != nil {
+	if d.sub, err = b.nc.ChanSubscribe(b.ns.AskedOf(p), d.msgs); err != nil {
 		return nil, fmt.Errorf("subscribe to the direct lane: %w", err)
 	}
 	return d, nil

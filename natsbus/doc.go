@@ -13,7 +13,7 @@
 // only the owner subscribes. Queries and reads of state always take it.
 //
 // The payload is the command's JSON as it is; everything else travels in headers
-// (see wire.go). An aggregate's id is one subject token, see
+// (see internal/wire). An aggregate's id is one subject token, see
 // [actor.Address.Token].
 //
 // # Concurrency

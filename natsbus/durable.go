@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
 const (
@@ -117,7 +118,7 @@ func (d *durableLane) take(ctx context.Context, msg *nats.Msg) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	inbox := first(msg.Header, headerReply)
+	inbox := wire.First(msg.Header, wire.HeaderReply)
 	if delivery, ok := d.bus.delivery(d.partition, actor.LaneDurable, inbox, msg); ok {
 		delivery.Sequence = sequence
 		d.handler.Durable(ctx, delivery)
@@ -192,13 +193,13 @@ func (b *Bus) delivery(p actor.Partition, lane actor.Lane, inbox string, msg *na
 }
 
 func (b *Bus) decode(p actor.Partition, lane actor.Lane, msg *nats.Msg) (actor.Message, error) {
-	to, err := b.ns.target(msg.Subject, p, b.stream.partitions)
+	to, err := b.ns.Target(msg.Subject, p, b.stream.partitions)
 	if err != nil {
 		return actor.Message{}, err
 	}
-	m, err := decodeMessage(to, lane, msg.Header, msg.Data)
+	m, err := wire.DecodeMessage(to, lane, msg.Header, msg.Data)
 	if err == nil && lane == actor.LaneDurable && m.Type != actor.TypeCommand {
-		err = fmt.Errorf("a read on the durable lane: %w", errWire)
+		err = fmt.Errorf("a read on the durable lane: %w", wire.ErrWire)
 	}
 	return m, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
 const (
@@ -69,14 +70,14 @@ func (b *Bus) openFeed(ctx context.Context, p actor.Partition, start uint64) (*f
 	}
 	f := &feed{
 		bus:    b,
-		name:   "p" + formatPartition(p) + "-" + nuid.Next(),
+		name:   "p" + wire.FormatPartition(p) + "-" + nuid.Next(),
 		inbox:  b.nc.NewInbox(),
 		msgs:   make(chan *nats.Msg, b.cfg.Window+statusSlack(b.cfg.Heartbeat)),
 		credit: credit{window: b.cfg.Window},
 	}
-	_, err := b.js.CreateConsumer(ctx, b.ns.stream(), jetstream.ConsumerConfig{
+	_, err := b.js.CreateConsumer(ctx, b.ns.Stream(), jetstream.ConsumerConfig{
 		Name:              f.name,
-		FilterSubject:     b.ns.storedIn(p),
+		FilterSubject:     b.ns.StoredIn(p),
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       start,
 		AckPolicy:         jetstream.AckNonePolicy,
@@ -120,7 +121,7 @@ func (f *feed) pull() error {
 	heartbeat := f.bus.cfg.Heartbeat
 	request := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`,
 		n, max(pullBytes, 2*f.bus.nc.MaxPayload()), max(pullExpiry, 3*heartbeat), heartbeat)
-	if err := f.bus.nc.PublishRequest(apiPull+f.bus.ns.stream()+"."+f.name, f.inbox, request); err != nil {
+	if err := f.bus.nc.PublishRequest(apiPull+f.bus.ns.Stream()+"."+f.name, f.inbox, request); err != nil {
 		return fmt.Errorf("pull: %w", err)
 	}
 	return nil
@@ -129,33 +130,33 @@ func (f *feed) pull() error {
 // accept takes what has arrived. It returns the sequence of a message, 0 for
 // anything else, and an error when the feed is broken.
 func (f *feed) accept(msg *nats.Msg) (uint64, error) {
-	if at, ok := parsePosition(msg.Reply); ok {
-		if at.consumer != f.last+1 {
-			return 0, fmt.Errorf("delivery %d after %d: %w", at.consumer, f.last, errGap)
+	if at, ok := wire.ParsePosition(msg.Reply); ok {
+		if at.Consumer != f.last+1 {
+			return 0, fmt.Errorf("delivery %d after %d: %w", at.Consumer, f.last, errGap)
 		}
-		f.last = at.consumer
+		f.last = at.Consumer
 		f.credit.used()
-		return at.stream, nil
+		return at.Stream, nil
 	}
-	return 0, f.acceptStatus(first(msg.Header, headerStatus), msg.Header)
+	return 0, f.acceptStatus(wire.First(msg.Header, headerStatus), msg.Header)
 }
 
 func (f *feed) acceptStatus(status string, h nats.Header) error {
 	switch status {
 	case "100": // a heartbeat tells of losses that no later message would
-		last, ok := parseSequence(first(h, headerLastConsumer))
+		last, ok := wire.ParseSequence(wire.First(h, headerLastConsumer))
 		if ok && last > f.last {
 			return fmt.Errorf("delivery %d of %d: %w", f.last, last, errGap)
 		}
 		return nil
 	case "408", "409": // the request has ended, or the consumer has
-		back, err := strconv.Atoi(first(h, headerPendingMessages))
+		back, err := strconv.Atoi(wire.First(h, headerPendingMessages))
 		if err == nil {
 			f.credit.returned(back)
 			return nil
 		}
 	}
-	return fmt.Errorf("status %q %s: %w", status, first(h, headerDescription), errStatus)
+	return fmt.Errorf("status %q %s: %w", status, wire.First(h, headerDescription), errStatus)
 }
 
 // close gives the consumer up. That the server hears of it is not essential:
@@ -164,5 +165,5 @@ func (f *feed) close() {
 	if f.sub != nil {
 		_ = f.sub.Unsubscribe()
 	}
-	_ = f.bus.nc.Publish(apiDelete+f.bus.ns.stream()+"."+f.name, nil)
+	_ = f.bus.nc.Publish(apiDelete+f.bus.ns.Stream()+"."+f.name, nil)
 }

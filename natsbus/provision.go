@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
 // The metadata of a command stream.
@@ -36,7 +37,7 @@ type commandStream struct {
 // one of them creates it, the other finds it.
 func provision(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStream, error) {
 	found, err := persist(ctx, func() (commandStream, error) {
-		found, err := lookUp(ctx, js, namespace(cfg.Namespace))
+		found, err := lookUp(ctx, js, wire.Namespace(cfg.Namespace))
 		if errors.Is(err, ErrNotProvisioned) {
 			return create(ctx, js, cfg)
 		}
@@ -61,13 +62,13 @@ func persist(ctx context.Context, ask func() (commandStream, error)) (commandStr
 // create makes the stream, and looks it up when another node was faster: that
 // one drew another incarnation, so the server refuses the second creation.
 func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStream, error) {
-	ns := namespace(cfg.Namespace)
+	ns := wire.Namespace(cfg.Namespace)
 	partitions := defaultTo(cfg.Partitions, actor.DefaultPartitions)
 	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{
-		Name:             ns.stream(),
+		Name:             ns.Stream(),
 		Description:      "commands on their way to the owners of their aggregates",
-		Subjects:         []string{ns.published()},
-		SubjectTransform: ns.mapping(partitions),
+		Subjects:         []string{ns.Published()},
+		SubjectTransform: ns.Mapping(partitions),
 		Storage:          jetstream.FileStorage,
 		Retention:        jetstream.LimitsPolicy,
 		Discard:          jetstream.DiscardNew,
@@ -75,7 +76,7 @@ func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStr
 		Replicas:         cfg.Replicas,
 		AllowDirect:      true,
 		Metadata: map[string]string{
-			metaFormat:      wireFormat,
+			metaFormat:      wire.Format,
 			metaPartitions:  strconv.FormatUint(uint64(partitions), 10),
 			metaIncarnation: nuid.Next(),
 		},
@@ -84,13 +85,13 @@ func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStr
 		return lookUp(ctx, js, ns)
 	}
 	if err != nil {
-		return commandStream{}, fmt.Errorf("create stream %s: %w", ns.stream(), err)
+		return commandStream{}, fmt.Errorf("create stream %s: %w", ns.Stream(), err)
 	}
 	return inspect(ns, stream.CachedInfo())
 }
 
 // lookUp reads what the stream is from the stream itself.
-func lookUp(ctx context.Context, js jetstream.JetStream, ns namespace) (commandStream, error) {
+func lookUp(ctx context.Context, js jetstream.JetStream, ns wire.Namespace) (commandStream, error) {
 	stream, err := findStream(ctx, js, ns)
 	if err != nil {
 		return commandStream{}, err
@@ -99,13 +100,13 @@ func lookUp(ctx context.Context, js jetstream.JetStream, ns namespace) (commandS
 }
 
 // findStream asks the server; the information in the result is fresh.
-func findStream(ctx context.Context, js jetstream.JetStream, ns namespace) (jetstream.Stream, error) {
-	stream, err := js.Stream(ctx, ns.stream())
+func findStream(ctx context.Context, js jetstream.JetStream, ns wire.Namespace) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, ns.Stream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("%s: %w: %w", ns.stream(), ErrNotProvisioned, err)
+		return nil, fmt.Errorf("%s: %w: %w", ns.Stream(), ErrNotProvisioned, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look up stream %s: %w", ns.stream(), err)
+		return nil, fmt.Errorf("look up stream %s: %w", ns.Stream(), err)
 	}
 	return stream, nil
 }
@@ -113,26 +114,26 @@ func findStream(ctx context.Context, js jetstream.JetStream, ns namespace) (jets
 // inspect refuses a stream that would route commands in another way than the
 // clients of this build do, or lose commands. Limits and replicas are the
 // operator's to change.
-func inspect(ns namespace, info *jetstream.StreamInfo) (commandStream, error) {
+func inspect(ns wire.Namespace, info *jetstream.StreamInfo) (commandStream, error) {
 	foreign := func(format string, args ...any) (commandStream, error) {
-		return commandStream{}, fmt.Errorf("%s: "+format+": %w", append(append([]any{ns.stream()}, args...), ErrForeignStream)...)
+		return commandStream{}, fmt.Errorf("%s: "+format+": %w", append(append([]any{ns.Stream()}, args...), ErrForeignStream)...)
 	}
 	cfg := info.Config
-	if f := cfg.Metadata[metaFormat]; f != wireFormat {
-		return foreign("metadata %s is %q, not %q", metaFormat, f, wireFormat)
+	if f := cfg.Metadata[metaFormat]; f != wire.Format {
+		return foreign("metadata %s is %q, not %q", metaFormat, f, wire.Format)
 	}
 	n, err := strconv.ParseUint(cfg.Metadata[metaPartitions], 10, 32)
 	p := actor.Partitions(n)
 	if err != nil || !p.Valid() {
 		return foreign("metadata %s is %q", metaPartitions, cfg.Metadata[metaPartitions])
 	}
-	want := ns.mapping(p)
+	want := ns.Mapping(p)
 	switch {
 	case cfg.Metadata[metaIncarnation] == "":
 		return foreign("no metadata %s", metaIncarnation)
 	case cfg.SubjectTransform == nil || *cfg.SubjectTransform != *want:
 		return foreign("subject transform is not %s to %s", want.Source, want.Destination)
-	case !slices.Equal(cfg.Subjects, []string{ns.published()}):
+	case !slices.Equal(cfg.Subjects, []string{ns.Published()}):
 		return foreign("subjects are %q", cfg.Subjects)
 	case cfg.Retention != jetstream.LimitsPolicy || cfg.Discard != jetstream.DiscardNew:
 		return foreign("it may drop commands: retention %v, discard %v", cfg.Retention, cfg.Discard)

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
 // responder takes one outcome to the inbox of whoever waits for it.
@@ -20,7 +21,7 @@ type responder struct {
 // responderTo returns nil for a message that nobody waits for, or whose inbox no
 // owner may publish to.
 func (b *Bus) responderTo(inbox string, t actor.MessageType) actor.Responder {
-	if !b.ns.replyable(inbox) {
+	if !b.ns.Replyable(inbox) {
 		return nil
 	}
 	return &responder{bus: b, inbox: inbox, read: t != actor.TypeCommand}
@@ -29,9 +30,9 @@ func (b *Bus) responderTo(inbox string, t actor.MessageType) actor.Responder {
 // Respond implements [actor.Responder]. Publishing only fills the connection's
 // buffer. What is lost with the connection is asked for again.
 func (r *responder) Respond(o actor.Outcome) {
-	err := r.bus.nc.PublishMsg(encodeOutcome(r.inbox, o))
+	err := r.bus.nc.PublishMsg(wire.EncodeOutcome(r.inbox, o))
 	if errors.Is(err, nats.ErrMaxPayload) {
-		err = r.bus.nc.PublishMsg(encodeOutcome(r.inbox, r.tooLarge(o)))
+		err = r.bus.nc.PublishMsg(wire.EncodeOutcome(r.inbox, r.tooLarge(o)))
 	}
 	if err != nil {
 		r.bus.cfg.Logger.Debug("outcome not sent", slog.String("inbox", r.inbox), slog.Any("error", err))

@@ -1,4 +1,4 @@
-package natsbus
+package wire
 
 import (
 	"errors"
@@ -23,8 +23,8 @@ const (
 	headerTime        = "Gn-Time"     // when the caller made it
 	headerDeadline    = "Gn-Deadline" // not executed after it
 	headerExpect      = "Gn-Expect"   // new or exists, and v42; comma between
-	headerAttempt     = "Gn-Attempt"  // absent: 1
-	headerReply       = "Gn-Reply"    // inbox of whoever waits, on the durable lane
+	HeaderAttempt     = "Gn-Attempt"  // absent: 1
+	HeaderReply       = "Gn-Reply"    // inbox of whoever waits, on the durable lane
 	headerTrace       = "Gn-Trace"
 	headerCorrelation = "Gn-Correlation"
 	headerCausation   = "Gn-Causation"
@@ -32,7 +32,7 @@ const (
 )
 
 const (
-	wireFormat = "1"
+	Format = "1"
 
 	typeQuery = "query"
 	typeState = "state"
@@ -41,8 +41,8 @@ const (
 	expectExists = "exists"
 )
 
-// errWire reports headers that are not of our making.
-var errWire = errors.New("malformed headers")
+// ErrWire reports headers that are not of our making.
+var ErrWire = errors.New("malformed headers")
 
 // headers fills a nats.Header. The values of one message share an array.
 type headers struct {
@@ -66,8 +66,8 @@ func (h *headers) setText(name, value string) {
 	}
 }
 
-// first is the plain value of a header: nats.Header.Get without its surprises.
-func first(h nats.Header, name string) string {
+// First is the plain value of a header: nats.Header.Get without its surprises.
+func First(h nats.Header, name string) string {
 	if v := h[name]; len(v) > 0 {
 		return v[0]
 	}
@@ -81,7 +81,7 @@ type reader struct {
 }
 
 func read[T any](r *reader, name string, parse func(string) (T, error)) T {
-	v, err := parse(first(r.from, name))
+	v, err := parse(First(r.from, name))
 	if r.err == nil {
 		r.err = err
 	}
@@ -90,9 +90,9 @@ func read[T any](r *reader, name string, parse func(string) (T, error)) T {
 
 func (r *reader) text(name string) string { return read(r, name, unescape) }
 
-// encodeMessage writes everything but the attempt and the inbox, which change
+// EncodeMessage writes everything but the attempt and the inbox, which change
 // from one attempt to the next.
-func encodeMessage(m *actor.Message) nats.Header {
+func EncodeMessage(m *actor.Message) nats.Header {
 	h := newHeaders(12)
 	switch m.Type {
 	case actor.TypeQuery:
@@ -117,20 +117,20 @@ func encodeMessage(m *actor.Message) nats.Header {
 	return h.to
 }
 
-// decodeMessage is the inverse of encodeMessage. The message owns data from now on.
-func decodeMessage(to actor.Address, lane actor.Lane, h nats.Header, data []byte) (actor.Message, error) {
+// DecodeMessage is the inverse of EncodeMessage. The message owns data from now on.
+func DecodeMessage(to actor.Address, lane actor.Lane, h nats.Header, data []byte) (actor.Message, error) {
 	m := actor.Message{Lane: lane, Target: to, Data: data, Attempt: 1}
-	if f := first(h, headerFormat); f != "" && f != wireFormat {
-		return m, fmt.Errorf("format %q: %w", f, errWire)
+	if f := First(h, headerFormat); f != "" && f != Format {
+		return m, fmt.Errorf("format %q: %w", f, ErrWire)
 	}
-	switch t := first(h, headerType); t {
+	switch t := First(h, headerType); t {
 	case "":
 	case typeQuery:
 		m.Type = actor.TypeQuery
 	case typeState:
 		m.Type = actor.TypeState
 	default:
-		return m, fmt.Errorf("type %q: %w", t, errWire)
+		return m, fmt.Errorf("type %q: %w", t, ErrWire)
 	}
 	r := reader{from: h}
 	m.ID = actor.CommandID(r.text(headerID))
@@ -138,7 +138,7 @@ func decodeMessage(to actor.Address, lane actor.Lane, h nats.Header, data []byte
 	m.Time = read(&r, headerTime, parseTime)
 	m.Deadline = read(&r, headerDeadline, parseTime)
 	m.Expect = read(&r, headerExpect, parseExpectation)
-	m.Attempt = read(&r, headerAttempt, parseAttempt)
+	m.Attempt = read(&r, HeaderAttempt, parseAttempt)
 	m.Metadata.Trace = r.text(headerTrace)
 	m.Metadata.Correlation = r.text(headerCorrelation)
 	m.Metadata.Causation = r.text(headerCausation)
@@ -147,13 +147,13 @@ func decodeMessage(to actor.Address, lane actor.Lane, h nats.Header, data []byte
 		return m, r.err
 	}
 	if m.Time.IsZero() {
-		return m, fmt.Errorf("no %s: %w", headerTime, errWire)
+		return m, fmt.Errorf("no %s: %w", headerTime, ErrWire)
 	}
 	return m, m.Validate()
 }
 
-// truncateTime is t as the wire has it, so that both ends see the same time.
-func truncateTime(t time.Time) time.Time {
+// TruncateTime is t as the wire has it, so that both ends see the same time.
+func TruncateTime(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
 	}
@@ -168,7 +168,7 @@ func parseTime(s string) (time.Time, error) {
 	}
 	us, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("time %q: %w", s, errWire)
+		return time.Time{}, fmt.Errorf("time %q: %w", s, ErrWire)
 	}
 	return time.UnixMicro(us).UTC(), nil
 }
@@ -179,7 +179,7 @@ func parseAttempt(s string) (int, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("attempt %q: %w", s, errWire)
+		return 0, fmt.Errorf("attempt %q: %w", s, ErrWire)
 	}
 	return int(n), nil
 }
@@ -217,11 +217,11 @@ func parseExpectation(s string) (actor.Expectation, error) {
 		case exact:
 			v, err := strconv.ParseUint(version, 10, 64)
 			if err != nil {
-				return e, fmt.Errorf("expectation %q: %w", part, errWire)
+				return e, fmt.Errorf("expectation %q: %w", part, ErrWire)
 			}
 			e.Exact, e.Version = true, actor.Version(v)
 		default:
-			return e, fmt.Errorf("expectation %q: %w", part, errWire)
+			return e, fmt.Errorf("expectation %q: %w", part, ErrWire)
 		}
 	}
 	return e, nil

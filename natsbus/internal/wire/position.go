@@ -1,23 +1,23 @@
-package natsbus
+package wire
 
 import "strings"
 
-// position is where a message of a consumer stands.
-type position struct {
-	stream   uint64 // sequence in the stream
-	consumer uint64 // count of the consumer's deliveries: no gaps
+// Position is where a message of a consumer stands.
+type Position struct {
+	Stream   uint64 // sequence in the stream
+	Consumer uint64 // count of the consumer's deliveries: no gaps
 }
 
-// parsePosition reads the reply subject of a delivered message, which is either
+// ParsePosition reads the reply subject of a delivered message, which is either
 //
 //	$JS.ACK.STREAM.CONSUMER.DELIVERED.STREAMSEQ.CONSUMERSEQ.TIME.PENDING
 //	$JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.DELIVERED.STREAMSEQ.CONSUMERSEQ.TIME.PENDING[.RANDOM]
 //
 // It does what nats.Msg.Metadata does, without allocating.
-func parsePosition(reply string) (position, bool) {
+func ParsePosition(reply string) (Position, bool) {
 	rest, ok := strings.CutPrefix(reply, "$JS.ACK.")
 	if !ok {
-		return position{}, false
+		return Position{}, false
 	}
 	skip := 3
 	switch n := strings.Count(rest, ".") + 1; {
@@ -25,23 +25,23 @@ func parsePosition(reply string) (position, bool) {
 	case n >= 9:
 		skip = 5
 	default:
-		return position{}, false
+		return Position{}, false
 	}
 	for range skip {
 		_, rest, _ = strings.Cut(rest, ".")
 	}
 	inStream, rest, _ := strings.Cut(rest, ".")
 	ofConsumer, _, _ := strings.Cut(rest, ".")
-	var at position
+	var at Position
 	var okStream, okConsumer bool
-	at.stream, okStream = parseSequence(inStream)
-	at.consumer, okConsumer = parseSequence(ofConsumer)
+	at.Stream, okStream = ParseSequence(inStream)
+	at.Consumer, okConsumer = ParseSequence(ofConsumer)
 	return at, okStream && okConsumer
 }
 
-// parseSequence reads a positive decimal number. Sequences of 2^63 and more are
+// ParseSequence reads a positive decimal number. Sequences of 2^63 and more are
 // out of JetStream's reach.
-func parseSequence(s string) (uint64, bool) {
+func ParseSequence(s string) (uint64, bool) {
 	if s == "" || len(s) > 18 {
 		return 0, false
 	}

@@ -1,4 +1,4 @@
-package natsbus
+package wire
 
 import (
 	"encoding/hex"
@@ -46,11 +46,11 @@ func unescape(s string) (string, error) {
 	for i >= 0 {
 		b.WriteString(s[:i])
 		if len(s) < i+3 {
-			return "", fmt.Errorf("value ends within an escape: %w", errWire)
+			return "", fmt.Errorf("value ends within an escape: %w", ErrWire)
 		}
 		c, err := hex.DecodeString(s[i+1 : i+3])
 		if err != nil {
-			return "", fmt.Errorf("escape %q: %w", s[i:i+3], errWire)
+			return "", fmt.Errorf("escape %q: %w", s[i:i+3], ErrWire)
 		}
 		b.Write(c)
 		s = s[i+3:]

@@ -1,4 +1,4 @@
-package natsbus
+package wire
 
 import (
 	"encoding/json"
@@ -20,7 +20,7 @@ const (
 
 const maxDetailBytes = 1024
 
-func encodeOutcome(inbox string, o actor.Outcome) *nats.Msg {
+func EncodeOutcome(inbox string, o actor.Outcome) *nats.Msg {
 	h := newHeaders(3)
 	h.set(headerVersion, strconv.FormatUint(uint64(o.Version), 10))
 	if o.Code != actor.CodeOK {
@@ -41,14 +41,14 @@ func encodeOutcome(inbox string, o actor.Outcome) *nats.Msg {
 	return msg
 }
 
-func decodeOutcome(msg *nats.Msg) (actor.Outcome, error) {
-	o := actor.Outcome{Code: actor.Code(first(msg.Header, headerCode))}
-	version, err := strconv.ParseUint(first(msg.Header, headerVersion), 10, 64)
+func DecodeOutcome(msg *nats.Msg) (actor.Outcome, error) {
+	o := actor.Outcome{Code: actor.Code(First(msg.Header, headerCode))}
+	version, err := strconv.ParseUint(First(msg.Header, headerVersion), 10, 64)
 	if err != nil {
-		return o, fmt.Errorf("version of an outcome: %w", errWire)
+		return o, fmt.Errorf("version of an outcome: %w", ErrWire)
 	}
 	o.Version = actor.Version(version)
-	if o.Detail, err = unescape(first(msg.Header, headerDetail)); err != nil {
+	if o.Detail, err = unescape(First(msg.Header, headerDetail)); err != nil {
 		return o, err
 	}
 	switch o.Code {
@@ -57,7 +57,7 @@ func decodeOutcome(msg *nats.Msg) (actor.Outcome, error) {
 	case actor.CodeRejected:
 		o.Rejection = new(actor.Rejection)
 		if err := json.Unmarshal(msg.Data, o.Rejection); err != nil {
-			return o, fmt.Errorf("rejection: %w: %w", errWire, err)
+			return o, fmt.Errorf("rejection: %w: %w", ErrWire, err)
 		}
 	default:
 	}

@@ -1,0 +1,36 @@
+package natsbus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// Backlog returns the number of stored commands of each partition that has any.
+// Finished ones count until they are trimmed. It asks the server for every
+// subject with a command on it, so its cost grows with the backlog: it is for
+// operators, not for the way of a command.
+func (b *Bus) Backlog(ctx context.Context) (map[actor.Partition]uint64, error) {
+	stream, err := b.js.Stream(ctx, b.ns.Stream())
+	if err != nil {
+		return nil, fmt.Errorf("backlog: %w", err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(string(b.ns)+".cmd.>"))
+	if err != nil {
+		return nil, fmt.Errorf("backlog: %w", err)
+	}
+	backlog := map[actor.Partition]uint64{}
+	for subject, n := range info.State.Subjects {
+		rest := strings.TrimPrefix(subject, string(b.ns)+".cmd.")
+		token, _, _ := strings.Cut(rest, ".")
+		if p, err := strconv.ParseUint(token, 10, 32); err == nil {
+			backlog[actor.Partition(p)] += n
+		}
+	}
+	return backlog, nil
+}

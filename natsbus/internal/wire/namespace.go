@@ -1,0 +1,83 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// ErrSubject reports a subject that no client of ours publishes to.
+var ErrSubject = errors.New("subject does not name an aggregate")
+
+// Namespace makes and reads the names of one cluster's streams and subjects.
+type Namespace string
+
+func (ns Namespace) Stream() string { return string(ns) + "_COMMANDS" }
+
+// Published is what the command stream listens to, before its own mapping.
+func (ns Namespace) Published() string { return string(ns) + ".cmd.*.*" }
+
+// Mapping is the stream's own routing of a published command to its partition.
+func (ns Namespace) Mapping(p actor.Partitions) *jetstream.SubjectTransformConfig {
+	return &jetstream.SubjectTransformConfig{
+		Source:      ns.Published(),
+		Destination: fmt.Sprintf("%s.cmd.{{partition(%d,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}", ns, p),
+	}
+}
+
+func (ns Namespace) Command(to actor.Address) string {
+	return string(ns) + ".cmd." + string(to.Kind) + "." + to.Token()
+}
+
+func (ns Namespace) Ask(p actor.Partition, to actor.Address) string {
+	return string(ns) + ".ask." + FormatPartition(p) + "." + string(to.Kind) + "." + to.Token()
+}
+
+// StoredIn matches the stored commands of a partition.
+func (ns Namespace) StoredIn(p actor.Partition) string {
+	return string(ns) + ".cmd." + FormatPartition(p) + ".>"
+}
+
+// AskedOf matches the direct-lane messages of a partition.
+func (ns Namespace) AskedOf(p actor.Partition) string {
+	return string(ns) + ".ask." + FormatPartition(p) + ".>"
+}
+
+// Target reads the address out of a stored command's or a direct message's
+// subject, both NAMESPACE.LANE.PARTITION.KIND.TOKEN. Partition and address are
+// checked against each other: a message in the wrong partition must not be
+// executed, since another node may own its aggregate.
+func (ns Namespace) Target(subject string, in actor.Partition, all actor.Partitions) (actor.Address, error) {
+	rest := subject[min(len(ns)+len(".cmd."), len(subject)):]
+	partition, rest, _ := strings.Cut(rest, ".")
+	kind, token, ok := strings.Cut(rest, ".")
+	if !ok || partition != FormatPartition(in) {
+		return actor.Address{}, fmt.Errorf("%q: %w", subject, ErrSubject)
+	}
+	id, err := actor.ParseToken(token)
+	if err != nil {
+		return actor.Address{}, fmt.Errorf("subject %q: %w", subject, err)
+	}
+	to := actor.Address{Kind: actor.Kind(kind), ID: id}
+	if err := to.Validate(); err != nil {
+		return actor.Address{}, fmt.Errorf("subject %q: %w", subject, err)
+	}
+	if all.Of(to) != in {
+		return actor.Address{}, fmt.Errorf("%q belongs to partition %d: %w", subject, all.Of(to), ErrSubject)
+	}
+	return to, nil
+}
+
+// Replyable reports whether an owner may publish an outcome to a subject that it
+// was given: a literal one that is neither the server's API nor our own lanes,
+// so that nobody can have an owner do what he may not do himself.
+func (ns Namespace) Replyable(inbox string) bool {
+	return inbox != "" && inbox[0] != '$' && !strings.HasPrefix(inbox, string(ns)+".") && !strings.ContainsAny(inbox, "*> \t\r\n")
+}
+
+func FormatPartition(p actor.Partition) string { return strconv.FormatUint(uint64(p), 10) }
