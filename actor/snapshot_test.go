@@ -112,8 +112,8 @@ func TestInstance_Show(t *testing.T) {
 }
 
 type (
-	hidden        struct{ n int }
-	inner         struct{ hidden }
+	hidden        struct{ n int }  //nolint:unused // its type is what is looked at
+	inner         struct{ hidden } //nolint:unused // its type is what is looked at
 	exportedInner struct{ Count int }
 	selfEncoding  struct{ n int }
 	Embedded      struct {
@@ -231,8 +231,8 @@ func TestDefinition_Panics(t *testing.T) {
 		"rejection twice":       func(d *actor.Definition[account]) { d.Rejections(errAmount, actor.Reject("invalid_amount", "other")) },
 		"snapshots, hidden":     func(d *actor.Definition[account]) { d.SnapshotEvery(1) },
 		"snapshots, negative":   func(d *actor.Definition[account]) { d.SnapshotEvery(-1) },
-		"rejection code, upper": func(*actor.Definition[account]) { actor.Reject("Upper", "") },
-		"rejection code, empty": func(*actor.Definition[account]) { actor.Reject("", "") },
+		"rejection code, upper": func(*actor.Definition[account]) { _ = actor.Reject("Upper", "") },
+		"rejection code, empty": func(*actor.Definition[account]) { _ = actor.Reject("", "") },
 	}
 	for name, build := range tests {
 		t.Run(name, func(t *testing.T) {
