@@ -26,6 +26,7 @@
 // skip or install one. [*ChecksumError]: a download was not what it should be
 // and is gone. [*StartError]: a member did not come up or initiate, it carries
 // the end of the log. [ErrNoPrimary]: no election was won before the context
-// ended, as in a set that has lost its majority. [ErrNotRunning]: the member to
+// ended, as in a set that has lost its majority. [ErrNotReplicated]: a member did
+// not follow before the context ended. [ErrNotRunning]: the member to
 // pause or resume is down.
 package mongod

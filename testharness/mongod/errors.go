@@ -16,6 +16,10 @@ var ErrNotRunning = errors.New("mongod: member is not running")
 // ErrNoPrimary says that no writable primary appeared before the context ended.
 var ErrNoPrimary = errors.New("mongod: no writable primary")
 
+// ErrNotReplicated says that a write did not reach all members before the context
+// ended.
+var ErrNotReplicated = errors.New("mongod: not all members follow")
+
 // Attempt is one place where [Find] looked and why it did not serve.
 type Attempt struct {
 	Where string

@@ -80,6 +80,8 @@ func arguments(cfg Config, port int, dbPath string) []string {
 		"--wiredTigerCacheSizeGB", strconv.FormatFloat(float64(cfg.CacheMB)/1024, 'f', 3, 64),
 		"--oplogSize", "256",
 		"--setParameter", "diagnosticDataCollectionEnabled=false",
+		"--setParameter", "oplogNetworkTimeoutBufferSeconds=" + strconv.Itoa(silenceSeconds),
+		"--setParameter", "oplogFetcherSteadyStateMaxFetcherRestarts=0",
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Parameters)) {
 		args = append(args, "--setParameter", name+"="+cfg.Parameters[name])
@@ -217,9 +219,9 @@ func (m *Member) close() error {
 	m.Kill()
 	var err error
 	if m.admin != nil {
-		// The server is dead, so there is nothing to wait for.
-		ctx, cancel := context.WithTimeout(context.Background(), pollTimeout)
-		defer cancel()
+		// The server is dead, so the driver must not wait to say good-bye to it.
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
 		err = m.admin.Disconnect(ctx)
 	}
 	if m.proxy != nil {

@@ -67,7 +67,7 @@ func TestReplicaSet_Proxied_MemberCutOff(t *testing.T) {
 	insert(t, coll, "during")
 	old.Proxy().Heal()
 
-	testharness.Eventually(t, patience, func() bool { return replicated(t, coll) })
+	must(t, rs.AwaitReplication(withPatience(t)))
 	if next.Addr() != next.Proxy().Addr() || old.Proxy().Target() == old.Addr() {
 		t.Error("members are not known under the addresses of their proxies")
 	}
@@ -80,20 +80,4 @@ func expectNoInsert(t *testing.T, coll *mongo.Collection) {
 	if _, err := coll.InsertOne(ctx, bson.D{}); err == nil {
 		t.Error("an insert was acknowledged across a cut")
 	}
-}
-
-// replicated reports whether all three members acknowledge a write.
-func replicated(t *testing.T, coll *mongo.Collection) bool {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	all := coll.Database().RunCommand(ctx, bson.D{
-		{Key: "insert", Value: coll.Name()},
-		{Key: "documents", Value: bson.A{bson.D{}}},
-		{Key: "writeConcern", Value: bson.D{{Key: "w", Value: 3}, {Key: "wtimeout", Value: 1000}}},
-	})
-	var reply struct {
-		WriteConcernError any `bson:"writeConcernError"`
-	}
-	return all.Decode(&reply) == nil && reply.WriteConcernError == nil
 }

@@ -1,23 +1,23 @@
 package mongod
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 )
 
-const (
-	codeAlreadyInitialized = 23
-	stepDownSeconds        = 10 // how long the old primary may not be elected
-	catchUpSeconds         = 5  // how long it waits for a secondary to follow
-)
+const codeAlreadyInitialized = 23
+
+// silenceSeconds is how long members wait for an answer of one that is paused or
+// cut off. MongoDB's defaults are 10 s for heartbeats, which a new primary spends
+// before it takes writes, and 5 s for the oplog, which a secondary spends before
+// it turns to the new primary.
+const silenceSeconds = 2
 
 // ReplicaSet is a running replica set of child processes.
 type ReplicaSet struct {
@@ -27,8 +27,8 @@ type ReplicaSet struct {
 }
 
 // StartReplicaSet starts mongod processes on 127.0.0.1, initiates them as a
-// replica set and waits until one is a writable primary: about 1 s for one
-// member, 3 to 5 s for three. The processes run until [ReplicaSet.Close]; on
+// replica set and waits until one is a writable primary that all others follow:
+// about 1 s for one member, 3 to 5 s for three. The processes run until [ReplicaSet.Close]; on
 // Linux they also end when this process does, however it ends.
 //
 // ctx bounds the start alone. The error is a [*StartError] with the end of the
@@ -62,8 +62,10 @@ func StartReplicaSet(ctx context.Context, cfg Config) (_ *ReplicaSet, err error)
 	if err := rs.initiate(ctx); err != nil {
 		return nil, err
 	}
-	_, err = rs.Primary(ctx)
-	return rs, err
+	if err := rs.AwaitReplication(ctx); err != nil {
+		return nil, err
+	}
+	return rs, nil
 }
 
 // launch starts all processes at once and waits for each to answer.
@@ -96,6 +98,10 @@ func (rs *ReplicaSet) initiate(ctx context.Context) error {
 		{Key: "members", Value: members},
 		{Key: "settings", Value: bson.D{
 			{Key: "electionTimeoutMillis", Value: rs.cfg.ElectionTimeout.Milliseconds()},
+			{Key: "heartbeatTimeoutSecs", Value: silenceSeconds},
+			// Secondaries follow the primary alone. One that tries the silent former
+			// primary instead waits 30 s for it, and majority writes with it.
+			{Key: "chainingAllowed", Value: false},
 		}},
 	}}}).Err()
 	if known, ok := errors.AsType[mongo.ServerError](err); ok && known.HasErrorCode(codeAlreadyInitialized) {
@@ -119,75 +125,6 @@ func (rs *ReplicaSet) URI() string {
 
 // Members are the members in the order of [Config.Ports]. Do not change the slice.
 func (rs *ReplicaSet) Members() []*Member { return rs.members }
-
-// Primary waits for a writable primary and returns it. Where a member that lost
-// its office unnoticed, for example while it was paused, still claims it, the one
-// from the latest election counts. It fails with [ErrNoPrimary] when ctx ends.
-func (rs *ReplicaSet) Primary(ctx context.Context) (*Member, error) {
-	return rs.awaitPrimary(ctx, bson.ObjectID{})
-}
-
-// StepDown makes the primary resign, and returns when there is a primary from a
-// later election: another member in a set of several, the same in a set of one.
-// It fails with [ErrNoPrimary] or the error of the server.
-func (rs *ReplicaSet) StepDown(ctx context.Context) error {
-	m, err := rs.Primary(ctx)
-	if err != nil {
-		return err
-	}
-	before, err := m.hello(ctx)
-	if err != nil {
-		return fmt.Errorf("ask the primary: %w", err)
-	}
-	if err := m.run(ctx, rs.stepDownCommand()).Err(); err != nil {
-		return fmt.Errorf("step down %s: %w", m.Addr(), err)
-	}
-	_, err = rs.awaitPrimary(ctx, before.ElectionID)
-	return err
-}
-
-func (rs *ReplicaSet) stepDownCommand() bson.D {
-	if len(rs.members) == 1 {
-		return bson.D{
-			{Key: "replSetStepDown", Value: 1},
-			{Key: "secondaryCatchUpPeriodSecs", Value: 0},
-			{Key: "force", Value: true}, // there is no other to catch up
-		}
-	}
-	return bson.D{
-		{Key: "replSetStepDown", Value: stepDownSeconds},
-		{Key: "secondaryCatchUpPeriodSecs", Value: catchUpSeconds},
-	}
-}
-
-// awaitPrimary waits for a primary that was elected later than the given election.
-func (rs *ReplicaSet) awaitPrimary(ctx context.Context, after bson.ObjectID) (*Member, error) {
-	for {
-		if m := rs.latestPrimary(ctx, after); m != nil {
-			return m, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", ErrNoPrimary, context.Cause(ctx))
-		case <-time.After(pollInterval):
-		}
-	}
-}
-
-// latestPrimary asks every running member once. Election ids grow with the term.
-func (rs *ReplicaSet) latestPrimary(ctx context.Context, after bson.ObjectID) *Member {
-	var latest *Member
-	for _, m := range rs.members {
-		if m.PID() == 0 {
-			continue
-		}
-		said, err := m.hello(ctx)
-		if err == nil && said.Primary && bytes.Compare(said.ElectionID[:], after[:]) > 0 {
-			latest, after = m, said.ElectionID
-		}
-	}
-	return latest
-}
 
 // Close kills the processes that this set started, waits until they are gone,
 // and removes the directory if it was a temporary one. It is idempotent.

@@ -55,15 +55,18 @@ func TestReplicaSet_ThreeMembers_SurviveFaults(t *testing.T) {
 	if stepped.PID() == 0 {
 		t.Error("a restarted member has no process")
 	}
+	must(t, rs.AwaitReplication(withPatience(t)))
 
 	paused := primary(t, rs)
 	must(t, paused.Pause())
+	t.Logf("paused %s", paused.Addr())
 	next := primaryOtherThan(t, rs, paused)
 	insert(t, coll, "during pause")
 	must(t, paused.Resume())
 	if got := primary(t, rs); got == paused {
 		t.Errorf("member %d still counts as primary after %d was elected", paused.Index(), next.Index())
 	}
+	must(t, rs.AwaitReplication(withPatience(t)))
 
 	if n, err := coll.CountDocuments(t.Context(), bson.D{}); n != 4 || err != nil {
 		t.Errorf("%d documents, %v; want all 4 that were acknowledged", n, err)
@@ -89,6 +92,9 @@ func TestReplicaSet_Primary_NoMajority(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := rs.Primary(ctx); !errors.Is(err, mongod.ErrNoPrimary) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if err := rs.AwaitReplication(ctx); !errors.Is(err, mongod.ErrNotReplicated) {
 		t.Errorf("got %v", err)
 	}
 }

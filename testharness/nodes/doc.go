@@ -1,0 +1,14 @@
+// Package nodes runs Ganglion nodes for tests: in process, or as child processes
+// that can be killed, paused and restarted on the same data folder.
+//
+// # Concurrency
+//
+// [Start] and [Spawn] are called from the test's goroutine; the methods of what
+// they return are safe for concurrent use, except that one [Process] must not be
+// started and stopped by two goroutines at the same time.
+//
+// # Failures
+//
+// A node that does not come up within a bounded time ends the test, with what it
+// has logged.
+package nodes
