@@ -16,8 +16,8 @@ type Cluster interface {
 type ClusterView struct {
 	Namespace  string          `json:"namespace"`
 	Node       string          `json:"node"` // whose view it is
-	Members    []MemberView    `json:"members"`
-	Partitions []PartitionView `json:"partitions"`
+	Members    []MemberView    `json:"members" nullable:"false"`
+	Partitions []PartitionView `json:"partitions" nullable:"false"`
 }
 
 // MemberView is one node's session.
@@ -27,7 +27,7 @@ type MemberView struct {
 	State       MemberState  `json:"state"`
 	Address     string       `json:"address"`
 	Build       string       `json:"build"`
-	Kinds       []actor.Kind `json:"kinds"`
+	Kinds       []actor.Kind `json:"kinds" nullable:"false"`
 	Partitions  int          `json:"partitions"` // owned
 }
 

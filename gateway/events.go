@@ -63,11 +63,18 @@ func parseAfter(values []string) (actor.Version, error) {
 	if len(values) == 0 {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(values[0], 10, 64)
+	v, err := parseVersion(values[0])
 	if err != nil || len(values) > 1 {
 		return 0, errors.New("after must be one version")
 	}
-	return actor.Version(n), nil
+	return v, nil
+}
+
+// parseVersion reads a version to begin after. No history is as long as 63 bits
+// can count, and stores keep versions as signed numbers.
+func parseVersion(s string) (actor.Version, error) {
+	n, err := strconv.ParseUint(s, 10, 63)
+	return actor.Version(n), err
 }
 
 func parseLimit(values []string) (int, error) {

@@ -72,7 +72,7 @@ func (s *schemas) of(t reflect.Type, d direction) (*jsonschema.Schema, error) {
 		jsonschema.SkipEmbeddedMapsSlices,
 		jsonschema.SkipUnsupportedProperties,
 		jsonschema.InterceptDefName(func(t reflect.Type, _ string) string { return s.name(typeUse{t, d}) }),
-		jsonschema.InterceptSchema(describeType),
+		jsonschema.InterceptSchema(func(p jsonschema.InterceptSchemaParams) (bool, error) { return describeType(p, d), nil }),
 		jsonschema.InterceptProp(func(p jsonschema.InterceptPropParams) error { return describeField(p, d) }),
 		jsonschema.CollectDefinitions(func(name string, component jsonschema.Schema) { s.components[name] = component }))
 	if err != nil {
@@ -127,9 +127,9 @@ func allowNull(s *jsonschema.Schema) {
 
 // describeType settles the types that encoding/json does not treat by their
 // kind. Types that tell their schema have been asked before.
-func describeType(p jsonschema.InterceptSchemaParams) (done bool, err error) {
+func describeType(p jsonschema.InterceptSchemaParams, d direction) (done bool) {
 	if p.Processed {
-		return false, nil
+		return false
 	}
 	t := p.Value.Type()
 	for t.Kind() == reflect.Pointer {
@@ -137,22 +137,22 @@ func describeType(p jsonschema.InterceptSchemaParams) (done bool, err error) {
 	}
 	switch {
 	case t == reflect.TypeFor[time.Time]() || t == reflect.TypeFor[json.RawMessage]():
-		return false, nil
+		return false
 	case t == reflect.TypeFor[actor.None]():
 		p.Schema.AddType(jsonschema.Null)
 	case t == reflect.TypeFor[json.Number]():
 		p.Schema.AddType(jsonschema.Number)
 	case implements[json.Marshaler](t) || implements[json.Unmarshaler](t):
 		p.Schema.WithDescription("Any JSON: the type encodes itself.")
-	case implements[encoding.TextMarshaler](t) && !implements[encoding.TextUnmarshaler](t):
+	case d == output && implements[encoding.TextMarshaler](t) && !implements[encoding.TextUnmarshaler](t):
 		p.Schema.AddType(jsonschema.String)
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
 		p.Schema.AddType(jsonschema.String)
 		p.Schema.WithContentEncoding("base64")
 	default:
-		return false, nil
+		return false
 	}
-	return true, nil
+	return true
 }
 
 func implements[I any](t reflect.Type) bool {
@@ -179,13 +179,13 @@ func describeField(p jsonschema.InterceptPropParams, d direction) error {
 	if kind == reflect.Array && p.PropertySchema.Ref == nil {
 		p.PropertySchema.RemoveType(jsonschema.Null)
 	}
-	omitted := strings.Contains(options, ",omitzero,") || strings.Contains(options, ",omitempty,") && kind != reflect.Struct
-	if d == input || omitted || !always {
-		return nil
-	}
-	p.ParentSchema.Required = append(p.ParentSchema.Required, p.Name)
-	if isNilable(p.Field.Type) {
+	_, told := p.Field.Tag.Lookup("nullable")
+	omitted := d == output && (strings.Contains(options, ",omitzero,") || strings.Contains(options, ",omitempty,") && kind != reflect.Struct)
+	if isNilable(p.Field.Type) && !told && !omitted {
 		allowNull(p.PropertySchema)
+	}
+	if d == output && always && !omitted {
+		p.ParentSchema.Required = append(p.ParentSchema.Required, p.Name)
 	}
 	return nil
 }

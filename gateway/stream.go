@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -31,11 +30,11 @@ type stream struct {
 // server shuts down, or the history cannot be read.
 func (g *Gateway) serveStream(c *call, after actor.Version) *Problem {
 	if last := c.r.Header.Get("Last-Event-Id"); last != "" {
-		n, err := strconv.ParseUint(last, 10, 64)
+		v, err := parseVersion(last)
 		if err != nil {
 			return malformed("Last-Event-ID must be a version")
 		}
-		after = actor.Version(n)
+		after = v
 	}
 	leave, p := g.enterStream()
 	if p != nil {

@@ -1,0 +1,211 @@
+package gateway_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
+)
+
+func TestBody_Accepted(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		``, ` `, "\r\n\t", `{}`, `{"amount":1}`, ` {"amount":1} ` + "\n", `{"unknown":{"a":[1]}}`,
+		`{"amount":1,"amount":2}`, `{"first":null,"more":null}`, `{"x":"\ud800"}`, `{"x":"ü😀"}`, `{"AMOUNT":3}`,
+	} {
+		for _, contentType := range []string{"", "application/json", "application/x-www-form-urlencoded", "text/plain; charset=x"} {
+			f := setup(t)
+			a := f.do(t, "POST", "/v1/account/a/Deposit", body, "Content-Type: "+contentType)
+			if a.StatusCode != 200 {
+				t.Fatalf("body %q of type %q: %d %s", body, contentType, a.StatusCode, a.body)
+			}
+			if got := string(f.client.one(t).Data); got != body {
+				t.Errorf("body %q arrived as %q", body, got)
+			}
+		}
+	}
+}
+
+func TestBody_Malformed(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{`, `}`, `[]`, `null`, `1`, `"x"`, `{} {}`, `{}x`, `{"amount":"1"}`, `{"amount":1.5}`, `{"amount":1e99}`,
+		`{"more":{}}`, `{'a':1}`, `amount=1`, "{\"x\":\"\xff\"}", "\xef\xbb\xbf{}", `{"first":{"at":"yesterday"}}`,
+		strings.Repeat(`{"x":`, 20_000) + "1" + strings.Repeat("}", 20_000),
+	} {
+		for _, path := range []string{"Deposit", "queries/Statement"} {
+			if path != "Deposit" {
+				body = strings.NewReplacer("amount", "limit", "more", "limit", "first", "limit").Replace(body)
+			}
+			f := setup(t)
+			f.do(t, "POST", "/v1/account/a/"+path, body).fails(t, 400, actor.CodeMalformed)
+			if sent := f.client.sent(); len(sent) != 0 {
+				t.Errorf("body %.40q was sent", body)
+			}
+		}
+	}
+}
+
+func TestBody_Limit(t *testing.T) {
+	t.Parallel()
+	f := setup(t, func(c *gateway.Config) { c.MaxBodyBytes = 32 })
+	fits := `{"x":"` + strings.Repeat("x", 24) + `"}`
+	f.do(t, "POST", "/v1/account/a/Deposit", fits).is(t, 200, `{"version":41,"reply":{"balance":5}}`)
+	f.do(t, "POST", "/v1/account/a/Deposit", fits+" ").fails(t, 413, actor.CodeTooLarge)
+}
+
+// exchange writes raw bytes and reads one response, all within ten seconds.
+func exchange(t *testing.T, f *fixture, write func(io.Writer)) (*http.Response, *bufio.Reader) {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	write(conn)
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp, in
+}
+
+// The body never comes: an answer shows that nobody waits for it.
+func TestBody_TooLarge_IsRefusedUnread(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	resp, _ := exchange(t, f, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n{", 10<<20)
+	})
+	if resp.StatusCode != 413 || !resp.Close {
+		t.Errorf("got %d, close %v", resp.StatusCode, resp.Close)
+	}
+}
+
+func TestBody_TooLarge_Chunked(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	resp, _ := exchange(t, f, func(w io.Writer) {
+		_, _ = io.WriteString(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+		chunk := strings.Repeat(" ", 1<<16)
+		for range 17 { // 1 MiB and 64 KiB, without an end
+			_, _ = fmt.Fprintf(w, "%x\r\n%s\r\n", len(chunk), chunk)
+		}
+	})
+	if resp.StatusCode != 413 || !resp.Close {
+		t.Errorf("got %d, close %v", resp.StatusCode, resp.Close)
+	}
+}
+
+// As curl asks before it sends a large body.
+func TestBody_TooLarge_IsNotAskedFor(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	resp, _ := exchange(t, f, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", 10<<20)
+	})
+	if resp.StatusCode != 413 {
+		t.Errorf("got %d", resp.StatusCode)
+	}
+}
+
+func TestBody_Chunked(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	resp, _ := exchange(t, f, func(w io.Writer) {
+		_, _ = io.WriteString(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"amo\r\n7\r\nunt\":1}\r\n0\r\n\r\n")
+	})
+	if got := string(f.client.one(t).Data); resp.StatusCode != 200 || got != `{"amount":1}` {
+		t.Errorf("got %d, body %q", resp.StatusCode, got)
+	}
+}
+
+func TestBody_MalformedChunk(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	resp, _ := exchange(t, f, func(w io.Writer) {
+		_, _ = io.WriteString(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+	})
+	if resp.StatusCode != 400 || len(f.client.sent()) != 0 {
+		t.Errorf("got %d, %d sent", resp.StatusCode, len(f.client.sent()))
+	}
+}
+
+// A body that stops coming is given up when the request's time is over, also
+// where the server reads it only to skip it. Virtual time: exactly then.
+func TestBody_Slow_IsGivenUp(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, head string
+		status     int
+		after      time.Duration
+	}{
+		{"default", "POST /v1/account/a/Deposit", 408, 10 * time.Second},
+		{"timeout", "POST /v1/account/a/Deposit?timeout=3s", 408, 3 * time.Second},
+		{"longer timeout", "POST /v1/account/a/Deposit?timeout=50s", 408, 50 * time.Second},
+		{"query", "POST /v1/account/a/queries/Statement?timeout=3s", 408, 3 * time.Second},
+		{"skipped", "POST /v1/nothing/a/Deposit", 404, 10 * time.Second},
+		{"skipped by a read", "GET /v1/account/a", 200, 10 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := setupVirtual(t)
+				conn, err := f.dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = conn.Close() }()
+				start := time.Now()
+				_, _ = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", c.head)
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = resp.Body.Close() }()
+				if took := time.Since(start); resp.StatusCode != c.status || took != c.after {
+					t.Errorf("%d after %v, want %d after %v", resp.StatusCode, took, c.status, c.after)
+				}
+			})
+		})
+	}
+}
+
+// The read deadline of one request must not cut the wait of the same request,
+// nor a later one on its connection.
+func TestBody_DeadlineEndsWithTheBody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setupVirtual(t)
+		var cut error
+		f.client.deliver = func(ctx context.Context, _ actor.Message) actor.Outcome {
+			<-time.After(9 * time.Second)
+			cut = ctx.Err()
+			return actor.Outcome{Version: 1, Reply: []byte("null")}
+		}
+		for range 3 {
+			a, err := send(t.Context(), f.http, "POST", "http://x/v1/account/a/Deposit", "{}")
+			if err != nil || a.StatusCode != 200 || cut != nil {
+				t.Fatalf("%v %v, context %v", a.Response, err, cut)
+			}
+			<-time.After(5 * time.Second)
+		}
+		if f.dials.Load() != 1 {
+			t.Errorf("%d connections for three requests", f.dials.Load())
+		}
+	})
+}
