@@ -1,0 +1,210 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// claim is the document of a claim in "claims". Its epoch is at least 1: a
+// partition that was never claimed has none.
+type claim struct {
+	Partition int64    `bson:"_id"`
+	Owner     string   `bson:"owner"`
+	Session   string   `bson:"session"`
+	Epoch     int64    `bson:"epoch"`
+	Watermark position `bson:"mark"`
+}
+
+type position struct {
+	Stream   string `bson:"s"`
+	Sequence int64  `bson:"n"`
+}
+
+func markOf(p store.Position) position {
+	return position{Stream: p.Stream, Sequence: toInt64(p.Sequence)}
+}
+
+func (p position) decode() store.Position {
+	return store.Position{Stream: p.Stream, Sequence: uint64(max(p.Sequence, 0))}
+}
+
+func (c *claim) decode() (store.Claim, error) {
+	if c.Partition < 0 || c.Partition > 1<<32-1 || c.Epoch < 1 {
+		return store.Claim{}, corrupt("claim %d has epoch %d", c.Partition, c.Epoch)
+	}
+	return store.Claim{
+		Partition: store.Partition(c.Partition), Owner: c.Owner, Session: c.Session,
+		Epoch: uint64(c.Epoch), Watermark: c.Watermark.decode(),
+	}, nil
+}
+
+// Claims implements [store.Leases]. The read is linearizable, see [Store.Sessions].
+func (s *Store) Claims(ctx context.Context) ([]store.Claim, error) {
+	const what = "read claims"
+	docs, err := readAll[claim](ctx, s, s.claims)
+	if err != nil {
+		return nil, readError(what, err)
+	}
+	all := make([]store.Claim, len(docs))
+	for i := range docs {
+		if all[i], err = docs[i].decode(); err != nil {
+			return nil, readError(what, err)
+		}
+	}
+	return all, nil
+}
+
+// held selects a claim as the caller knows it.
+func held(c store.Claim) bson.D {
+	return bson.D{
+		{Key: "_id", Value: int64(c.Partition)},
+		{Key: "session", Value: c.Session},
+		{Key: "epoch", Value: toInt64(c.Epoch)},
+	}
+}
+
+// TakeClaims implements [store.Leases]. All claims are tried in one unordered
+// bulk write. It says how many matched but not which; reading the claims back,
+// not before the write, tells: session and the next epoch stand there together
+// only if this take, or an earlier one of the same claim by the same session,
+// was carried out.
+func (s *Store) TakeClaims(ctx context.Context, by store.Session, want []store.Claim) ([]store.Claim, error) {
+	if len(want) == 0 {
+		return nil, nil
+	}
+	what := fmt.Sprintf("take %d claims for %q", len(want), by.Name)
+	models := make([]driver.WriteModel, len(want))
+	for i, c := range want {
+		models[i] = take(by, c)
+	}
+	if err := s.bulk(ctx, s.claims, models); err != nil && !onlyDuplicates(err) {
+		return nil, writeError(what, err)
+	}
+	now, err := s.heldBy(ctx, by, want)
+	if err != nil {
+		return nil, fmt.Errorf("%s: read back: %w: %w", what, store.ErrUnknown, err)
+	}
+	var taken []store.Claim
+	for _, c := range want {
+		if doc, ok := now[int64(c.Partition)]; ok && doc.Epoch == toInt64(c.Epoch)+1 {
+			got, err := doc.decode()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w: %w", what, store.ErrUnknown, err)
+			}
+			taken = append(taken, got)
+		}
+	}
+	return taken, nil
+}
+
+// take is the write of one claim. The first take of a partition inserts its
+// claim, so that a second one is a duplicate.
+func take(by store.Session, c store.Claim) driver.WriteModel {
+	if c.Epoch == 0 && c.Session == "" {
+		return driver.NewInsertOneModel().SetDocument(claim{
+			Partition: int64(c.Partition), Owner: by.Name, Session: by.Incarnation, Epoch: 1,
+		})
+	}
+	return driver.NewUpdateOneModel().SetFilter(held(c)).SetUpdate(bson.D{
+		{Key: "$set", Value: bson.D{{Key: "owner", Value: by.Name}, {Key: "session", Value: by.Incarnation}}},
+		{Key: "$inc", Value: bson.D{{Key: "epoch", Value: int64(1)}}},
+	})
+}
+
+// heldBy reads those of the claims that the session holds now.
+func (s *Store) heldBy(ctx context.Context, by store.Session, want []store.Claim) (map[int64]claim, error) {
+	partitions := make(bson.A, len(want))
+	for i, c := range want {
+		partitions[i] = int64(c.Partition)
+	}
+	filter := bson.D{
+		{Key: "_id", Value: bson.D{{Key: "$in", Value: partitions}}},
+		{Key: "session", Value: by.Incarnation},
+	}
+	var docs []claim
+	err := s.read(ctx, func(ctx context.Context) error {
+		cursor, err := s.claims.Find(ctx, filter)
+		if err != nil {
+			return err
+		}
+		return cursor.All(ctx, &docs)
+	})
+	all := make(map[int64]claim, len(docs))
+	for _, doc := range docs {
+		all[doc.Partition] = doc
+	}
+	return all, err
+}
+
+// SaveWatermarks implements [store.Leases], in one unordered bulk write.
+func (s *Store) SaveWatermarks(ctx context.Context, claims []store.Claim) error {
+	return s.updateHeld(ctx, "save watermarks", claims, func(c store.Claim) bson.D {
+		return bson.D{{Key: "mark", Value: markOf(c.Watermark)}}
+	})
+}
+
+// ReleaseClaims implements [store.Leases], in one unordered bulk write.
+func (s *Store) ReleaseClaims(ctx context.Context, claims []store.Claim) error {
+	return s.updateHeld(ctx, "release claims", claims, func(c store.Claim) bson.D {
+		return bson.D{{Key: "owner", Value: ""}, {Key: "session", Value: ""}, {Key: "mark", Value: markOf(c.Watermark)}}
+	})
+}
+
+// updateHeld sets fields of those claims that are still held as given.
+func (s *Store) updateHeld(ctx context.Context, what string, claims []store.Claim, fields func(store.Claim) bson.D) error {
+	var models []driver.WriteModel
+	lost := false
+	for _, c := range claims {
+		if c.Session == "" || c.Epoch == 0 {
+			lost = true // nobody holds it: there is nothing to compare with
+			continue
+		}
+		models = append(models, driver.NewUpdateOneModel().SetFilter(held(c)).SetUpdate(bson.D{{Key: "$set", Value: fields(c)}}))
+	}
+	matched := int64(0)
+	if len(models) > 0 {
+		err := s.write(ctx, func(ctx context.Context) error {
+			result, err := s.claims.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+			if result != nil {
+				matched = result.MatchedCount
+			}
+			return err
+		})
+		if err != nil {
+			return writeError(what, err)
+		}
+	}
+	if lost || matched < int64(len(models)) {
+		return fmt.Errorf("%s: %d of %d claims: %w", what, len(claims)-int(matched), len(claims), store.ErrLost)
+	}
+	return nil
+}
+
+func (s *Store) bulk(ctx context.Context, into *driver.Collection, models []driver.WriteModel) error {
+	return s.write(ctx, func(ctx context.Context) error {
+		_, err := into.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+		return err
+	})
+}
+
+// onlyDuplicates reports whether a bulk write was carried out and confirmed, and
+// nothing failed but inserts of what exists.
+func onlyDuplicates(err error) bool {
+	e, ok := errors.AsType[driver.BulkWriteException](err)
+	if !ok || e.WriteConcernError != nil {
+		return false
+	}
+	for _, failed := range e.WriteErrors {
+		if failed.Code != codeDuplicateKey {
+			return false
+		}
+	}
+	return true
+}
