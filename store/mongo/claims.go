@@ -84,7 +84,11 @@ func (s *Store) TakeClaims(ctx context.Context, by store.Session, want []store.C
 	for i, c := range want {
 		models[i] = take(by, c)
 	}
-	if err := s.bulk(ctx, s.claims, models); err != nil && !onlyDuplicates(err) {
+	err := s.write(ctx, func(ctx context.Context) error {
+		_, err := s.claims.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+		return err
+	})
+	if err != nil && !onlyDuplicates(err) {
 		return nil, writeError(what, err)
 	}
 	now, err := s.heldBy(ctx, by, want)
@@ -159,39 +163,25 @@ func (s *Store) ReleaseClaims(ctx context.Context, claims []store.Claim) error {
 
 // updateHeld sets fields of those claims that are still held as given.
 func (s *Store) updateHeld(ctx context.Context, what string, claims []store.Claim, fields func(store.Claim) bson.D) error {
-	var models []driver.WriteModel
-	lost := false
-	for _, c := range claims {
-		if c.Session == "" || c.Epoch == 0 {
-			lost = true // nobody holds it: there is nothing to compare with
-			continue
-		}
-		models = append(models, driver.NewUpdateOneModel().SetFilter(held(c)).SetUpdate(bson.D{{Key: "$set", Value: fields(c)}}))
+	if len(claims) == 0 {
+		return nil
 	}
-	matched := int64(0)
-	if len(models) > 0 {
-		err := s.write(ctx, func(ctx context.Context) error {
-			result, err := s.claims.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
-			if result != nil {
-				matched = result.MatchedCount
-			}
-			return err
-		})
-		if err != nil {
-			return writeError(what, err)
-		}
+	models := make([]driver.WriteModel, len(claims))
+	for i, c := range claims {
+		models[i] = driver.NewUpdateOneModel().SetFilter(held(c)).SetUpdate(bson.D{{Key: "$set", Value: fields(c)}})
 	}
-	if lost || matched < int64(len(models)) {
-		return fmt.Errorf("%s: %d of %d claims: %w", what, len(claims)-int(matched), len(claims), store.ErrLost)
-	}
-	return nil
-}
-
-func (s *Store) bulk(ctx context.Context, into *driver.Collection, models []driver.WriteModel) error {
-	return s.write(ctx, func(ctx context.Context) error {
-		_, err := into.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	var result *driver.BulkWriteResult
+	err := s.write(ctx, func(ctx context.Context) (err error) {
+		result, err = s.claims.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
 		return err
 	})
+	if err != nil {
+		return writeError(what, err)
+	}
+	if lost := int64(len(claims)) - result.MatchedCount; lost > 0 {
+		return fmt.Errorf("%s: %d of %d claims: %w", what, lost, len(claims), store.ErrLost)
+	}
+	return nil
 }
 
 // onlyDuplicates reports whether a bulk write was carried out and confirmed, and
