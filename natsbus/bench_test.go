@@ -159,3 +159,43 @@ func BenchmarkRawRequest(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkServe is a node that takes over all of 128 partitions.
+func BenchmarkServe(b *testing.B) {
+	server := testharness.NATS(b, testharness.WithListener())
+	nc, err := nats.Connect(server.URL())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(nc.Close)
+	bus := openBus(b, nc, natsbus.Config{})
+	for b.Loop() {
+		subs := make([]actor.Subscription, bus.Partitions())
+		var group sync.WaitGroup
+		for p := range subs {
+			group.Go(func() {
+				var err error
+				if subs[p], err = bus.Serve(b.Context(), actor.Partition(p), 0, echoOwner{}); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		for _, sub := range subs {
+			stop(b, sub)
+		}
+	}
+}
+
+// BenchmarkIdle is the CPU that 128 idle partitions cost node and server
+// together, in percent of one core.
+func BenchmarkIdle(b *testing.B) {
+	_, _ = benchmark(b)
+	before := cpuTime(b)
+	const d = 5 * time.Second
+	for b.Loop() {
+		wait(b.Context(), d)
+	}
+	used := cpuTime(b) - before
+	b.ReportMetric(100*used.Seconds()/b.Elapsed().Seconds(), "%core")
+}

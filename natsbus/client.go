@@ -85,6 +85,8 @@ type Client struct {
 	watching   sync.WaitGroup
 }
 
+var _ actor.Client = (*Client)(nil)
+
 // NewClient returns a client of a namespace that a node has provisioned. It waits
 // for a JetStream that does not answer yet until ctx ends, at most 30 s. Errors
 // wrap [ErrConfig], [ErrNotProvisioned], [ErrForeignStream], or are JetStream's.

@@ -3,16 +3,11 @@ package natsbus
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
-
-// leaveTimeout bounds the wait for the server's word that it routes no more
-// messages to a lane that is being left.
-const leaveTimeout = 500 * time.Millisecond
 
 // directLane hands the core requests for a partition to its handler.
 type directLane struct {
@@ -70,14 +65,13 @@ func (d *directLane) countDropped() {
 	d.dropped = total
 }
 
-// leave has the server route no more messages here, and answers those that are
-// already on the way, so that their callers need not wait to try elsewhere.
+// leave gives the subscription up and answers those who wait in the queue, so
+// that they need not wait to try elsewhere. What the server sends before it has
+// heard is lost, and its callers try again when they lose patience. (Draining
+// the subscription would save those, but what nats.go runs for that shares timers
+// with the whole process, which virtual time does not allow.)
 func (d *directLane) leave() {
-	defer d.close()
-	if d.sub.Drain() != nil || !d.bus.nc.IsConnected() {
-		return
-	}
-	_ = d.bus.nc.FlushTimeout(leaveTimeout)
+	d.close()
 	for {
 		select {
 		case msg := <-d.msgs:
