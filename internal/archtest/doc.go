@@ -2,7 +2,8 @@
 // import which other one, and which libraries. Its test checks all packages of
 // the module, as `go list` sees them. golangci-lint's depguard has the same rule
 // for editors; this one also knows about packages that nobody has thought of: a
-// package without a [Rule] is a violation.
+// package without a [Rule] is a violation. Beside it stand tests that the documents
+// show code and files as they are.
 //
 // # Concurrency
 //

@@ -10,9 +10,10 @@ import (
 	"github.com/ganglion-go/ganglion/internal/archtest"
 )
 
+const root = "../.."
+
 func TestModule_ImportsFollowTheRule(t *testing.T) {
 	t.Parallel()
-	root := filepath.Join("..", "..")
 	statSources(t, root)
 	packages, err := archtest.List(t.Context(), root)
 	if err != nil {
