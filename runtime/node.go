@@ -24,9 +24,10 @@ type Node struct {
 	ctx     context.Context //nolint:containedctx // the life of the node, which outlives every call
 	stopped chan struct{}   // closed when Run has returned
 
-	mu      sync.Mutex
-	running bool
-	current *incarnation
+	mu       sync.Mutex
+	running  bool
+	draining bool // no incarnation is started any more
+	current  *incarnation
 }
 
 // New returns a node that serves the given definitions from a store and a bus,
@@ -76,10 +77,10 @@ func (n *Node) Run(ctx context.Context) error {
 	defer close(n.stopped)
 	defer context.AfterFunc(ctx, func() { n.stop(ErrClosed) })()
 	for n.ctx.Err() == nil {
-		in := newIncarnation(n.ctx, n)
-		n.mu.Lock()
-		n.current = in
-		n.mu.Unlock()
+		in := n.begin()
+		if in == nil {
+			return nil
+		}
 		err := in.live()
 		switch {
 		case n.ctx.Err() != nil:
@@ -92,16 +93,31 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
+// begin makes the next incarnation, unless the node is being drained: a session
+// that is lost meanwhile must not bring the node back to life.
+func (n *Node) begin() *incarnation {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.draining {
+		return nil
+	}
+	n.current = newIncarnation(n.ctx, n)
+	return n.current
+}
+
 // Shutdown drains the node and returns when it has stopped: nothing new is taken
 // in, what was taken in is finished, partitions and session are given back.
 // When ctx ends first, the rest is cut as by Close, and the error says so.
 func (n *Node) Shutdown(ctx context.Context) error {
-	in := n.incarnation()
+	n.mu.Lock()
+	n.draining = true
+	in := n.current
+	n.mu.Unlock()
 	if in == nil {
 		return n.Close()
 	}
-	err := in.drain(ctx)
-	return errors.Join(err, n.Close())
+	drained := in.drain(ctx)
+	return errors.Join(drained, n.Close(), in.end(ctx))
 }
 
 // Close stops the node at once and returns when it has stopped. Whatever was not
@@ -139,6 +155,7 @@ type PartitionStatus struct {
 	Epoch      uint64
 	Watermark  uint64 // sequence up to which all durable commands are finished
 	Unfinished int    // messages of both lanes in the node
+	Durable    int    // those of the durable lane
 }
 
 // Status returns the node's state at this moment.
@@ -153,7 +170,7 @@ func (n *Node) Status() Status {
 	for _, p := range in.served() {
 		p.mu.Lock()
 		s.Partitions = append(s.Partitions, PartitionStatus{
-			Partition: p.id, Epoch: p.claim.Epoch, Watermark: p.tracker.watermark, Unfinished: p.unfinished,
+			Partition: p.id, Epoch: p.claim.Epoch, Watermark: p.tracker.watermark, Unfinished: p.unfinished, Durable: p.tracker.open(),
 		})
 		p.mu.Unlock()
 	}
@@ -170,6 +187,8 @@ func (n *Node) AwaitServing(ctx context.Context, partitions int) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("await %d partitions: %w", partitions, context.Cause(ctx))
+		case <-n.stopped:
+			return ErrClosed
 		case <-n.ctx.Done():
 			return ErrClosed
 		case <-time.After(5 * time.Millisecond):

@@ -1,0 +1,31 @@
+package main
+
+import "github.com/ganglion-go/ganglion/actor"
+
+// account is the measured aggregate: one event of one number per command.
+type account struct{ Balance int64 }
+
+type deposit struct {
+	actor.Replies[int64]
+	Amount int64  `json:"amount"`
+	Note   string `json:"note"`
+}
+
+type deposited struct {
+	Amount int64  `json:"amount"`
+	Note   string `json:"note"`
+}
+
+func (a *account) deposit(ctx *actor.Context, d deposit) (int64, error) {
+	ctx.Raise(deposited{Amount: d.Amount, Note: d.Note})
+	return a.Balance, nil
+}
+
+func (a *account) deposited(e deposited) { a.Balance += e.Amount }
+
+func accounts() *actor.Aggregate[account] {
+	return actor.Define("account", func(d *actor.Definition[account]) {
+		actor.On(d, (*account).deposit)
+		actor.Apply(d, (*account).deposited)
+	})
+}

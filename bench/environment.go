@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/node"
+	"github.com/ganglion-go/ganglion/testharness/mongod"
+)
+
+// environment is what all scenarios share: the replica set, and a node on it
+// whose embedded NATS server holds the command stream (one server, R1, file).
+type environment struct {
+	replicaSet *mongod.ReplicaSet // nil: external
+	client     *mongo.Client
+	raw        *mongo.Collection
+	template   bson.D // a commit as ours writes it, without its _id
+	bytes      int    // of that document
+	node       *node.Node
+	server     string // version
+	dir        string
+	ended      chan error
+}
+
+const (
+	database    = "ganglion_bench"
+	rawDatabase = "ganglion_bench_raw"
+)
+
+func open(ctx context.Context, f flags) (_ *environment, err error) {
+	e := &environment{ended: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			e.close()
+		}
+	}()
+	if e.dir, err = os.MkdirTemp("", "ganglion-bench-"); err != nil {
+		return nil, err
+	}
+	uri := f.MongoURI
+	if uri == "" {
+		if uri, err = e.startReplicaSet(ctx, f.Members); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.connect(ctx, uri); err != nil {
+		return nil, err
+	}
+	if err := e.startNode(ctx, uri); err != nil {
+		return nil, err
+	}
+	return e, e.takeTemplate(ctx)
+}
+
+func (e *environment) startReplicaSet(ctx context.Context, members int) (string, error) {
+	binary, err := mongod.Find(ctx, os.Stderr)
+	if err != nil {
+		return "", err
+	}
+	e.replicaSet, err = mongod.StartReplicaSet(ctx, mongod.Config{Members: members, Dir: e.dir + "/mongo", Binary: binary})
+	if err != nil {
+		return "", err
+	}
+	return e.replicaSet.URI(), nil
+}
+
+// connect opens the raw side: majority and journal, as ours writes, and enough
+// connections that none of the measured flights waits for one.
+func (e *environment) connect(ctx context.Context, uri string) error {
+	journal := true
+	client, err := mongo.Connect(options.Client().ApplyURI(uri).
+		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}).SetMaxPoolSize(300))
+	if err != nil {
+		return err
+	}
+	e.client = client
+	for _, db := range []string{database, rawDatabase} {
+		if err := client.Database(db).Drop(ctx); err != nil {
+			return err
+		}
+	}
+	var info struct{ Version string }
+	if err := client.Database("admin").RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&info); err != nil {
+		return err
+	}
+	e.server = info.Version
+	raw := client.Database(rawDatabase)
+	clustered := options.CreateCollection().SetClusteredIndex(bson.D{{Key: "key", Value: bson.D{{Key: "_id", Value: 1}}}, {Key: "unique", Value: true}})
+	if err := raw.CreateCollection(ctx, "commits", clustered); err != nil {
+		return err
+	}
+	e.raw = raw.Collection("commits")
+	return nil
+}
+
+func (e *environment) startNode(ctx context.Context, uri string) error {
+	n, err := node.Open(ctx, node.Config{
+		Name: "bench", DataDir: e.dir + "/node", MongoURI: uri, MongoDatabase: database,
+		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}, accounts())
+	if err != nil {
+		return err
+	}
+	e.node = n
+	go func() { e.ended <- n.Run(ctx) }()
+	return nil
+}
+
+// takeTemplate writes one commit through the node and reads it back, so that the
+// raw side inserts documents of the same shape and size.
+func (e *environment) takeTemplate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	accts := accounts()
+	if _, err := actor.Ask(ctx, e.node.Client(), accts.ID("template-0000"), newDeposit()); err != nil {
+		return fmt.Errorf("first command: %w", err)
+	}
+	var raw bson.Raw
+	if err := e.client.Database(database).Collection("commits").FindOne(ctx, bson.D{}).Decode(&raw); err != nil {
+		return err
+	}
+	var doc bson.D
+	if err := bson.Unmarshal(raw, &doc); err != nil {
+		return err
+	}
+	if len(doc) == 0 || doc[0].Key != "_id" {
+		return errors.New("a commit does not begin with its _id")
+	}
+	e.template, e.bytes = doc[1:], len(raw)
+	return nil
+}
+
+func newDeposit() deposit {
+	return deposit{Amount: 5, Note: "sixty characters of remark, as a small business event has them"}
+}
+
+func (e *environment) close() {
+	if e.node != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		_ = e.node.Shutdown(ctx)
+		cancel()
+		_ = e.node.Close()
+	}
+	if e.client != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		for _, db := range []string{database, rawDatabase} {
+			_ = e.client.Database(db).Drop(ctx)
+		}
+		_ = e.client.Disconnect(ctx)
+		cancel()
+	}
+	if e.replicaSet != nil {
+		_ = e.replicaSet.Close()
+	}
+	_ = os.RemoveAll(e.dir)
+}

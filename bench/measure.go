@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// round is one measurement of one scenario.
+type round struct {
+	perSecond     float64
+	p50, p99, max time.Duration
+	failed        int64
+}
+
+// measure runs all scenarios in turns and returns the medians.
+func measure(ctx context.Context, f flags, e *environment, all []scenario) (*report, error) {
+	rounds := map[string][]round{}
+	if f.Profile != "" {
+		file, err := os.Create(f.Profile)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return nil, err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	var ran []scenario
+	for n := range f.Rounds {
+		for _, s := range all {
+			if !strings.Contains(s.name, f.Only) {
+				continue
+			}
+			if n == 0 {
+				ran = append(ran, s)
+			}
+			fmt.Fprintf(os.Stderr, "round %d/%d  %s\n", n+1, f.Rounds, s.name)
+			r, err := s.run(ctx, f)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s.name, err)
+			}
+			rounds[s.name] = append(rounds[s.name], r)
+		}
+	}
+	return newReport(f, e, ran, rounds), nil
+}
+
+// run keeps the scenario's operations in flight for warm-up and duration, and
+// measures those that ended within the duration.
+func (s *scenario) run(ctx context.Context, f flags) (round, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.Warmup+f.Duration+time.Minute)
+	defer cancel()
+	start := time.Now().Add(f.Warmup)
+	end := start.Add(f.Duration)
+	var done, failed atomic.Int64
+	var firstErr error
+	var once sync.Once
+	histograms := make([]*hdrhistogram.Histogram, s.inFlight)
+	var workers sync.WaitGroup
+	for w := range s.inFlight {
+		h := hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
+		histograms[w] = h
+		workers.Go(func() {
+			for {
+				began := time.Now()
+				if began.After(end) {
+					return
+				}
+				n, err := s.do(ctx, w)
+				ended := time.Now()
+				if ended.Before(start) || ended.After(end) {
+					continue
+				}
+				if err != nil {
+					failed.Add(1)
+					once.Do(func() { firstErr = err })
+					continue
+				}
+				done.Add(int64(n))
+				_ = h.RecordValue(ended.Sub(began).Microseconds()) // above a minute: the context ends first
+			}
+		})
+	}
+	workers.Wait()
+	total := hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
+	for _, h := range histograms {
+		total.Merge(h)
+	}
+	at := func(q float64) time.Duration { return time.Duration(total.ValueAtQuantile(q)) * time.Microsecond }
+	r := round{
+		perSecond: float64(done.Load()) / f.Duration.Seconds(),
+		p50:       at(50), p99: at(99), max: time.Duration(total.Max()) * time.Microsecond,
+		failed: failed.Load(),
+	}
+	if done.Load() == 0 {
+		return r, fmt.Errorf("nothing succeeded: %w", firstErr)
+	}
+	return r, nil
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// scenario is a load that is measured. do carries out some operations and
+// returns how many they were.
+type scenario struct {
+	name     string
+	inFlight int
+	ours     bool
+	do       func(ctx context.Context, worker int) (int, error)
+}
+
+const (
+	rawOne     = "raw insertOne, 1 in flight"
+	rawMany    = "raw insertOne, 256 in flight"
+	manyCount  = 1000
+	bulkFlight = 4
+)
+
+func scenarios(e *environment) []scenario {
+	all := []scenario{
+		{name: rawOne, inFlight: 1, do: e.insertOne},
+		{name: rawMany, inFlight: 256, do: e.insertOne},
+		{name: "raw bulk of 200, 4 in flight", inFlight: bulkFlight, do: e.insertBulk(200)},
+		{name: "raw bulk of 1000, 4 in flight", inFlight: bulkFlight, do: e.insertBulk(1000)},
+	}
+	lanes := []struct {
+		name    string
+		options []actor.CallOption
+	}{{"durable", nil}, {"direct", []actor.CallOption{actor.Direct()}}}
+	for _, lane := range lanes {
+		for _, n := range []struct{ aggregates, inFlight int }{{manyCount, 1}, {manyCount, 256}, {manyCount, 1024}, {1, 256}, {1, 1024}} {
+			all = append(all, scenario{
+				name:     oursName(n.aggregates, n.inFlight, lane.name),
+				inFlight: n.inFlight, ours: true,
+				do: e.ask(n.aggregates, lane.name, lane.options),
+			})
+		}
+	}
+	return all
+}
+
+func oursName(aggregates, inFlight int, lane string) string {
+	if aggregates == 1 {
+		return fmt.Sprintf("ours, one hot aggregate, %d in flight, %s", inFlight, lane)
+	}
+	return fmt.Sprintf("ours, %d aggregates, %d in flight, %s", aggregates, inFlight, lane)
+}
+
+//nolint:gochecknoglobals // ids must be unique over all scenarios of the process
+var inserted atomic.Int64
+
+func (e *environment) document() bson.D {
+	n := inserted.Add(1)
+	id := bson.D{{Key: "a", Value: fmt.Sprintf("account/a-%08d", n)}, {Key: "v", Value: int64(1)}}
+	return append(bson.D{{Key: "_id", Value: id}}, e.template...)
+}
+
+func (e *environment) insertOne(ctx context.Context, _ int) (int, error) {
+	_, err := e.raw.InsertOne(ctx, e.document())
+	return 1, err
+}
+
+func (e *environment) insertBulk(size int) func(context.Context, int) (int, error) {
+	unordered := options.InsertMany().SetOrdered(false)
+	return func(ctx context.Context, _ int) (int, error) {
+		docs := make([]any, size)
+		for i := range docs {
+			docs[i] = e.document()
+		}
+		_, err := e.raw.InsertMany(ctx, docs, unordered)
+		return size, err
+	}
+}
+
+func (e *environment) ask(aggregates int, lane string, opts []actor.CallOption) func(context.Context, int) (int, error) {
+	addresses := make([]actor.Address, aggregates)
+	kind := accounts()
+	for i := range addresses {
+		addresses[i] = kind.ID(fmt.Sprintf("%s-%d-%06d", lane, aggregates, i))
+	}
+	client := e.node.Client()
+	return func(ctx context.Context, _ int) (int, error) {
+		_, err := actor.Ask(ctx, client, addresses[rand.IntN(len(addresses))], newDeposit(), opts...)
+		return 1, err
+	}
+}

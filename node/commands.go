@@ -1,0 +1,198 @@
+package node
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
+)
+
+// target is the running node that a subcommand asks.
+type target struct {
+	URL string `help:"HTTP API of any node of the cluster." default:"http://localhost:8080" env:"GANGLION_URL"`
+}
+
+// adminTarget is the node that a subcommand of administration asks.
+type adminTarget struct {
+	AdminURL string `name:"admin-url" help:"Admin server of the node." default:"http://localhost:8081" env:"GANGLION_ADMIN_URL"`
+}
+
+// commandTimeout bounds a subcommand.
+const commandTimeout = 30 * time.Second
+
+// answerMax bounds the answer that a subcommand reads, in bytes.
+const answerMax = 64 << 20
+
+// call asks a node and returns the body of its answer.
+func call(method, base, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout) //nolint:forbidigo // the root of the process
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base, "/")+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, answerMax))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		var p gateway.Problem
+		if json.Unmarshal(body, &p) == nil && p.Code != "" {
+			return nil, fmt.Errorf("%s: %s %s", resp.Status, p.Code, p.Detail)
+		}
+		return nil, errors.New(resp.Status)
+	}
+	return body, nil
+}
+
+func (t target) cluster() (gateway.ClusterView, error) {
+	var view gateway.ClusterView
+	body, err := call(http.MethodGet, t.URL, "/v1/cluster")
+	if err != nil {
+		return view, err
+	}
+	return view, json.Unmarshal(body, &view)
+}
+
+func aggregatePath(address string) (string, error) {
+	a, err := actor.ParseAddress(address)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return "/v1/" + string(a.Kind) + "/" + url.PathEscape(a.ID), nil
+}
+
+type statusCommand struct{ target }
+
+// Run prints a line per member.
+func (c *statusCommand) Run(out io.Writer) error {
+	view, err := c.cluster()
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "NODE\tSTATE\tPARTITIONS\tADDRESS\tBUILD\tINCARNATION")
+	for _, m := range view.Members {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", m.Name, m.State, m.Partitions, m.Address, m.Build, m.Incarnation)
+	}
+	return w.Flush()
+}
+
+type partitionsCommand struct{ target }
+
+// Run prints a line per partition.
+func (c *partitionsCommand) Run(out io.Writer) error {
+	view, err := c.cluster()
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintln(w, "PARTITION\tEPOCH\tWATERMARK\tLAG\tOWNER\t")
+	for _, p := range view.Partitions {
+		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%s\t\n", p.Partition, p.Epoch, p.Watermark, p.Lag, p.Owner)
+	}
+	return w.Flush()
+}
+
+type drainCommand struct{ adminTarget }
+
+// Run asks the node to drain and stop.
+func (c *drainCommand) Run(out io.Writer) error {
+	if _, err := call(http.MethodPost, c.AdminURL, "/drain"); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, "draining")
+	return err
+}
+
+type eventsCommand struct {
+	target
+	Aggregate string `arg:"" help:"Address of the aggregate: kind/id."`
+	After     uint64 `help:"Version after which to begin."`
+}
+
+// Run prints the aggregate's events, one in a line.
+func (c *eventsCommand) Run(out io.Writer) error {
+	path, err := aggregatePath(c.Aggregate)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(out)
+	for after := c.After; ; {
+		body, err := call(http.MethodGet, c.URL, fmt.Sprintf("%s/events?after=%d&limit=1000", path, after))
+		if err != nil {
+			return err
+		}
+		var page struct {
+			Events []json.RawMessage `json:"events"`
+			Next   uint64            `json:"next"`
+		}
+		if err := json.Unmarshal(body, &page); err != nil {
+			return err
+		}
+		for _, e := range page.Events {
+			_, _ = w.Write(append(e, '\n'))
+		}
+		if len(page.Events) == 0 || page.Next == after {
+			return w.Flush()
+		}
+		after = page.Next
+	}
+}
+
+type inspectCommand struct {
+	target
+	Aggregate string `arg:"" help:"Address of the aggregate: kind/id."`
+}
+
+// Run prints the aggregate's version and state.
+func (c *inspectCommand) Run(out io.Writer) error {
+	path, err := aggregatePath(c.Aggregate)
+	if err != nil {
+		return err
+	}
+	body, err := call(http.MethodGet, c.URL, path)
+	if err != nil {
+		return err
+	}
+	return indent(out, body)
+}
+
+type parkedCommand struct {
+	adminTarget
+	Aggregate string `help:"Only this aggregate's: kind/id."`
+}
+
+// Run prints what is parked.
+func (c *parkedCommand) Run(out io.Writer) error {
+	body, err := call(http.MethodGet, c.AdminURL, "/parked?aggregate="+url.QueryEscape(c.Aggregate))
+	if err != nil {
+		return err
+	}
+	return indent(out, body)
+}
+
+func indent(out io.Writer, body []byte) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, body, "", "  "); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, strings.TrimSpace(b.String()))
+	return err
+}

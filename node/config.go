@@ -1,0 +1,174 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// ErrConfig wraps every fault of a [Config].
+var ErrConfig = errors.New("invalid configuration")
+
+// Config is all that a node process can be told. Durations and numbers are text,
+// as flags and environment variables have them, so that all faults can be
+// reported at once. The zero value of each field means the default in its
+// comment.
+type Config struct {
+	Name      string `help:"Unique name of the node. Default: made once and kept in the data folder." env:"GANGLION_NAME" placeholder:"NAME"`
+	Namespace string `help:"Prefix of streams and subjects; clusters in one NATS system differ in it." default:"ganglion" env:"GANGLION_NAMESPACE"`
+	DataDir   string `help:"Folder of the embedded NATS server and store." default:"ganglion-data" env:"GANGLION_DATA_DIR" type:"path"`
+
+	NATSURL       string `name:"nats-url" help:"Comma-separated NATS servers. Default: an embedded server in the data folder." env:"GANGLION_NATS_URL" placeholder:"URL,..."`
+	NATSCreds     string `name:"nats-creds" help:"NATS credentials file." env:"GANGLION_NATS_CREDS" placeholder:"FILE"`
+	NATSTLSCA     string `name:"nats-tls-ca" help:"PEM file of the authority that signs the NATS servers' certificates." env:"GANGLION_NATS_TLS_CA" placeholder:"FILE"`
+	NATSTLSCert   string `name:"nats-tls-cert" help:"PEM file of the client's certificate." env:"GANGLION_NATS_TLS_CERT" placeholder:"FILE"`
+	NATSTLSKey    string `name:"nats-tls-key" help:"PEM file of the client's key." env:"GANGLION_NATS_TLS_KEY" placeholder:"FILE"`
+	MongoURI      string `name:"mongo-uri" help:"Connection string of a MongoDB replica set. Default: the store is JetStream." env:"GANGLION_MONGO_URI" placeholder:"URI"`
+	MongoDatabase string `name:"mongo-database" help:"Database in it." default:"ganglion" env:"GANGLION_MONGO_DATABASE"`
+
+	HTTPAddr  string `name:"http-addr" help:"Address of the HTTP API." default:":8080" env:"GANGLION_HTTP_ADDR"`
+	AdminAddr string `name:"admin-addr" help:"Address of health, metrics and profiles." default:":8081" env:"GANGLION_ADMIN_ADDR"`
+
+	Partitions string `help:"Partitions of the keyspace: a power of two, fixed when the cluster is created. Default: 128, or what the cluster has." env:"GANGLION_PARTITIONS" placeholder:"P"`
+	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5." default:"1" env:"GANGLION_REPLICAS"`
+	Lease      string `help:"Time for which one renewal lets a node answer, at least 200ms." default:"3s" env:"GANGLION_LEASE"`
+	Answers    string `help:"What lets a node answer a read: its lease." default:"lease" env:"GANGLION_ANSWERS"`
+
+	LogLevel  string `name:"log-level" help:"debug, info, warn or error." default:"info" env:"GANGLION_LOG_LEVEL"`
+	LogFormat string `name:"log-format" help:"text or json." default:"text" env:"GANGLION_LOG_FORMAT"`
+
+	Build  string       `kong:"-"` // version of the binary; default: from its build information
+	Logger *slog.Logger `kong:"-"` // default: to standard error, by LogLevel and LogFormat
+}
+
+// settings is a Config that was found good.
+type settings struct {
+	Config
+	partitions actor.Partitions
+	replicas   int
+	lease      time.Duration
+	logLevel   slog.Level
+}
+
+// embeddedNATS and embeddedStore report what the process brings along itself.
+func (c *Config) embeddedNATS() bool  { return c.NATSURL == "" }
+func (c *Config) embeddedStore() bool { return c.MongoURI == "" }
+
+// check returns the settings, or all faults at once, each wrapping [ErrConfig].
+func (c Config) check() (settings, error) {
+	s := settings{Config: c}
+	s.defaults()
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf(format+": %w", append(args, ErrConfig)...))
+	}
+	s.checkNumbers(fault)
+	s.checkNames(fault)
+	s.checkConnections(fault)
+	s.checkLog(fault)
+	return s, errors.Join(faults...)
+}
+
+func (s *settings) defaults() {
+	for v, value := range map[*string]string{
+		&s.Namespace: "ganglion", &s.DataDir: "ganglion-data", &s.MongoDatabase: "ganglion",
+		&s.HTTPAddr: ":8080", &s.AdminAddr: ":8081", &s.Replicas: "1", &s.Lease: "3s", &s.Answers: "lease",
+		&s.LogLevel: "info", &s.LogFormat: "text",
+	} {
+		if *v == "" {
+			*v = value
+		}
+	}
+}
+
+type faultFunc func(format string, args ...any)
+
+func (s *settings) checkNumbers(fault faultFunc) {
+	if s.Partitions != "" {
+		n, err := strconv.ParseUint(s.Partitions, 10, 32)
+		s.partitions = actor.Partitions(n)
+		if err != nil || !s.partitions.Valid() {
+			fault("--partitions=%s: a power of two from 1 to %d is required", s.Partitions, actor.MaxPartitions)
+		}
+	}
+	n, err := strconv.Atoi(s.Replicas)
+	if s.replicas = n; err != nil || n < 1 || n > 5 {
+		fault("--replicas=%s: 1 to 5 is required", s.Replicas)
+	}
+	if s.embeddedNATS() && n > 1 {
+		fault("--replicas=%s: an embedded server has no cluster; give --nats-url", s.Replicas)
+	}
+	s.lease, err = time.ParseDuration(s.Lease)
+	if err != nil || s.lease < 200*time.Millisecond || s.lease > 10*time.Minute {
+		fault("--lease=%s: a duration from 200ms to 10m is required", s.Lease)
+	}
+	if s.Answers != "lease" {
+		fault("--answers=%s: only %q is known to this build", s.Answers, "lease")
+	}
+}
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`) //nolint:gochecknoglobals // a constant
+
+func (s *settings) checkNames(fault faultFunc) {
+	if s.Name != "" && !namePattern.MatchString(s.Name) {
+		fault("--name=%q: 1 to 64 letters, digits, '-' and '_' are allowed", s.Name)
+	}
+	if !namePattern.MatchString(s.Namespace) {
+		fault("--namespace=%q: 1 to 64 letters, digits, '-' and '_' are allowed", s.Namespace)
+	}
+}
+
+func (s *settings) checkConnections(fault faultFunc) {
+	for flag, addr := range map[string]string{"http-addr": s.HTTPAddr, "admin-addr": s.AdminAddr} {
+		if _, port, err := net.SplitHostPort(addr); err != nil {
+			fault("--%s=%q: host:port is required", flag, addr)
+		} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+			fault("--%s=%q: the port is not a number from 0 to 65535", flag, addr)
+		}
+	}
+	if s.HTTPAddr == s.AdminAddr && !strings.HasSuffix(s.HTTPAddr, ":0") {
+		fault("--http-addr and --admin-addr are both %s", s.HTTPAddr)
+	}
+	if !s.embeddedStore() && !strings.HasPrefix(s.MongoURI, "mongodb://") && !strings.HasPrefix(s.MongoURI, "mongodb+srv://") {
+		fault("--mongo-uri: mongodb:// or mongodb+srv:// is required")
+	}
+	if (s.NATSTLSCert == "") != (s.NATSTLSKey == "") {
+		fault("--nats-tls-cert and --nats-tls-key: give both or none")
+	}
+	for flag, file := range map[string]string{
+		"nats-creds": s.NATSCreds, "nats-tls-ca": s.NATSTLSCA, "nats-tls-cert": s.NATSTLSCert, "nats-tls-key": s.NATSTLSKey,
+	} {
+		if file == "" {
+			continue
+		}
+		if s.embeddedNATS() {
+			fault("--%s: of no use without --nats-url", flag)
+		}
+		if _, err := os.Stat(file); err != nil {
+			fault("--%s: %v", flag, err)
+		}
+	}
+}
+
+func (s *settings) checkLog(fault faultFunc) {
+	if err := s.logLevel.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		fault("--log-level=%s: debug, info, warn or error is required", s.LogLevel)
+	}
+	switch {
+	case s.LogFormat != "text" && s.LogFormat != "json":
+		fault("--log-format=%s: text or json is required", s.LogFormat)
+	case s.Logger != nil:
+	case s.LogFormat == "json":
+		s.Logger = slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: s.logLevel}))
+	default:
+		s.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: s.logLevel}))
+	}
+}

@@ -1,0 +1,129 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// history reads the store for the gateway.
+type history struct {
+	store     store.Store
+	behaviors map[actor.Kind]*actor.Behavior
+	watch     *watch
+}
+
+var _ gateway.History = (*history)(nil)
+
+// answerBytes bounds the event data of one answer.
+const answerBytes = 4 << 20
+
+// Events implements gateway.History.
+func (h *history) Events(ctx context.Context, addr actor.Address, after actor.Version, limit int) ([]gateway.Event, error) {
+	var events []gateway.Event
+	bytes := 0
+	for c, err := range commitsAbove(ctx, h.store, store.Aggregate(addr.String()), store.Version(after)) {
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range describeEvents(&c) {
+			if e.Version <= after {
+				continue
+			}
+			events = append(events, e)
+			if bytes += len(e.Data); len(events) == limit || bytes >= answerBytes {
+				return events, nil
+			}
+		}
+	}
+	return events, nil
+}
+
+// describeEvents returns a commit's events, each with the command that raised it.
+func describeEvents(c *store.Commit) []gateway.Event {
+	events := make([]gateway.Event, 0, len(c.Events))
+	at := time.UnixMicro(c.Time).UTC()
+	for _, o := range c.Outcomes {
+		for range o.Events {
+			i := len(events)
+			if i == len(c.Events) {
+				return events
+			}
+			events = append(events, gateway.Event{
+				Version:   actor.Version(c.First) + actor.Version(i),
+				Type:      c.Events[i].Name,
+				Data:      json.RawMessage(c.Events[i].Data),
+				CommandID: actor.CommandID(o.CommandID),
+				Time:      at,
+			})
+		}
+	}
+	return events
+}
+
+// commitsAbove yields the commits that hold events above a version, which may
+// lie inside a commit. A store finds commits by their first event, so this goes
+// back, further and further, until it has met the commit that holds the version.
+func commitsAbove(ctx context.Context, s store.Commits, a store.Aggregate, after store.Version) iter.Seq2[store.Commit, error] {
+	return func(yield func(store.Commit, error) bool) {
+		for back := store.Version(0); ; back = max(1, back*8) {
+			start := after - min(back, after)
+			begun := false
+			for c, err := range s.Load(ctx, a, start) {
+				if err == nil && !begun && start > 0 && c.First > after+1 {
+					break // what holds the version begins before start
+				}
+				begun = true
+				if err == nil && c.Last() <= after {
+					continue
+				}
+				if !yield(c, err) || err != nil {
+					return
+				}
+			}
+			if begun || start == 0 {
+				return
+			}
+		}
+	}
+}
+
+// Local implements gateway.History: it replays what the store has.
+func (h *history) Local(ctx context.Context, addr actor.Address) (json.RawMessage, actor.Version, error) {
+	behavior := h.behaviors[addr.Kind]
+	if behavior == nil {
+		return nil, 0, actor.ErrUnknownKind
+	}
+	instance := behavior.New(addr)
+	a := store.Aggregate(addr.String())
+	if s, found, err := h.store.LoadSnapshot(ctx, a, behavior.Schema()); err == nil && found {
+		if restored, err := behavior.Restore(addr, actor.Version(s.Version), s.State); err == nil {
+			instance = restored
+		}
+	}
+	for c, err := range h.store.Load(ctx, a, store.Version(instance.Version())) {
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, e := range c.Events {
+			if err := instance.Replay(actor.Event(e)); err != nil {
+				return nil, 0, &actor.Error{Code: actor.CodeUnloadable, Detail: err.Error()}
+			}
+		}
+	}
+	if instance.Version() == 0 {
+		return nil, 0, nil
+	}
+	o := instance.Decide(&actor.Message{Type: actor.TypeState, Target: addr}).Outcome
+	return o.Reply, o.Version, o.Err()
+}
+
+// Watch implements gateway.History.
+func (h *history) Watch(_ context.Context, addr actor.Address) (<-chan struct{}, func()) {
+	return h.watch.add(store.Aggregate(addr.String()))
+}

@@ -1,0 +1,140 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// Exit codes of [Main].
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// shutdownTimeout bounds a shutdown in order.
+const shutdownTimeout = 30 * time.Second
+
+// commandLine is what the process can be told to do.
+type commandLine struct {
+	Serve      serveCommand      `cmd:"" default:"withargs" help:"Serve aggregates (the default)."`
+	Status     statusCommand     `cmd:"" help:"Show the members of a running cluster."`
+	Partitions partitionsCommand `cmd:"" help:"Show who owns which partition."`
+	Drain      drainCommand      `cmd:"" help:"Let a node finish, hand back its partitions and stop."`
+	Events     eventsCommand     `cmd:"" help:"Show the events of an aggregate, as lines of JSON."`
+	Inspect    inspectCommand    `cmd:"" help:"Show the state of an aggregate."`
+	Parked     parkedCommand     `cmd:"" help:"Show commands that were parked because their handler panicked."`
+}
+
+// Main is the whole main function of a node that serves the given definitions.
+// It reads flags and GANGLION_ environment variables, and exits the process: 0
+// after an orderly end, 1 after a failure, 2 when the configuration is wrong.
+func Main(definitions ...actor.Registrable) {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, definitions))
+}
+
+func run(args []string, stdout, stderr io.Writer, definitions []actor.Registrable) int {
+	var line commandLine
+	exited := -1
+	parser, err := kong.New(&line,
+		kong.Description("A node of a Ganglion cluster."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.UsageOnError(),
+		kong.Bind(definitions),
+		kong.BindTo(stdout, (*io.Writer)(nil)),
+	)
+	if err != nil {
+		panic("node: " + err.Error()) // a mistake in the declarations above
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case exited >= 0: // --help
+		return exited
+	case err != nil:
+		_, _ = fmt.Fprintf(stderr, "%v\nRun with --help for the flags.\n", err)
+		return exitUsage
+	}
+	switch err := command.Run(); {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, ErrConfig):
+		_, _ = fmt.Fprintln(stderr, err)
+		return exitUsage
+	default:
+		_, _ = fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+}
+
+type serveCommand struct{ Config }
+
+// Run serves until a signal comes, or the node cannot go on.
+func (c *serveCommand) Run(definitions []actor.Registrable) error {
+	return serve(context.Background(), c.Config, definitions) //nolint:forbidigo // the root of the process
+}
+
+func serve(ctx context.Context, cfg Config, definitions []actor.Registrable) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+
+	opening, opened := context.WithCancel(ctx)
+	stopOpening := make(chan struct{})
+	go func() { // a signal while the node is still connecting
+		select {
+		case s := <-signals:
+			opened()
+			signals <- s
+		case <-stopOpening:
+		}
+	}()
+	n, err := Open(opening, cfg, definitions...)
+	close(stopOpening)
+	if err != nil {
+		opened()
+		return err
+	}
+	defer opened()
+	defer func() { _ = n.Close() }()
+
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case s := <-signals:
+		n.cfg.Logger.Info("shutting down, a second signal stops at once", "signal", s.String())
+	case <-n.Drained():
+		n.cfg.Logger.Info("draining, a signal stops at once")
+	}
+	return n.end(ctx, signals, ended)
+}
+
+// end shuts down in order; a signal cuts that short.
+func (n *Node) end(ctx context.Context, signals <-chan os.Signal, ended <-chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	down := make(chan error, 1)
+	go func() { down <- n.Shutdown(ctx) }()
+	select {
+	case err := <-down:
+		return errors.Join(err, <-ended)
+	case s := <-signals:
+		n.cfg.Logger.Warn("stopping at once", "signal", s.String())
+		cancel()
+		_ = n.Close()
+		<-down
+		return <-ended
+	}
+}

@@ -1,0 +1,143 @@
+package node
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/runtime"
+)
+
+// metrics are the process's Prometheus metrics.
+type metrics struct {
+	registry *prometheus.Registry
+
+	decided    *prometheus.CounterVec
+	latency    *prometheus.HistogramVec
+	flushes    prometheus.Histogram
+	flushSize  prometheus.Histogram
+	failed     prometheus.Counter
+	loads      *prometheus.HistogramVec
+	replayed   *prometheus.CounterVec
+	discarded  *prometheus.CounterVec
+	passivated *prometheus.CounterVec
+	overloaded *prometheus.CounterVec
+	parked     *prometheus.CounterVec
+	snapshots  *prometheus.CounterVec
+	renewals   *prometheus.CounterVec
+	requests   *prometheus.HistogramVec
+	streams    prometheus.Gauge
+}
+
+// latencyBuckets are from 0.25 ms to 32 s.
+func latencyBuckets() []float64 { return prometheus.ExponentialBuckets(0.00025, 2, 18) }
+
+func newMetrics() *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "ganglion", Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "ganglion", Name: name, Help: help, Buckets: buckets}, labels)
+	}
+	m := &metrics{
+		registry:   prometheus.NewRegistry(),
+		decided:    counter("outcomes_total", "Messages that got their outcome.", "kind", "code"),
+		latency:    histogram("outcome_seconds", "From a message's arrival at its owner to the release of the answer.", latencyBuckets(), "kind"),
+		flushes:    prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "flush_seconds", Help: "Duration of appends to the store.", Buckets: latencyBuckets()}),
+		flushSize:  prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "flush_commits", Help: "Commits in one append.", Buckets: prometheus.ExponentialBuckets(1, 2, 11)}),
+		failed:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ganglion", Name: "commits_failed_total", Help: "Commits that did not succeed at once."}),
+		loads:      histogram("load_seconds", "Duration of bringing an aggregate into memory.", latencyBuckets(), "kind"),
+		replayed:   counter("replayed_events_total", "Events replayed to bring aggregates into memory.", "kind"),
+		discarded:  counter("discarded_total", "States that were thrown away and loaded again.", "kind", "reason"),
+		passivated: counter("passivated_total", "Activations that were given up.", "kind", "reason"),
+		overloaded: counter("overloaded_total", "Messages refused because of a limit.", "kind", "limit"),
+		parked:     counter("parked_total", "Commands that were parked.", "kind"),
+		snapshots:  counter("snapshots_total", "Snapshots written, or not.", "kind", "result"),
+		renewals:   counter("renewals_total", "Renewals of the session.", "result"),
+		requests:   histogram("http_request_seconds", "Duration of HTTP requests.", latencyBuckets(), "method", "route", "status"),
+		streams:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ganglion", Name: "http_event_streams", Help: "Open event streams."}),
+	}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.decided, m.latency, m.flushes, m.flushSize, m.failed, m.loads, m.replayed, m.discarded, m.passivated,
+		m.overloaded, m.parked, m.snapshots, m.renewals, m.requests, m.streams)
+	return m
+}
+
+// observe adds gauges that are read from the node when they are asked for.
+func (m *metrics) observe(n *runtime.Node) {
+	gauge := func(name, help string, read func(runtime.Status) float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{Namespace: "ganglion", Name: name, Help: help},
+			func() float64 { return read(n.Status()) }))
+	}
+	gauge("activations", "Aggregates in memory.", func(s runtime.Status) float64 { return float64(s.Activations) })
+	gauge("activation_bytes", "Estimated bytes of aggregates in memory.", func(s runtime.Status) float64 { return float64(s.MemoryBytes) })
+	gauge("partitions", "Partitions that the node serves.", func(s runtime.Status) float64 { return float64(len(s.Partitions)) })
+	gauge("lease_valid", "1 while the node may answer.", func(s runtime.Status) float64 {
+		if s.LeaseValid {
+			return 1
+		}
+		return 0
+	})
+	gauge("unfinished", "Messages in the node without an answer.", func(s runtime.Status) float64 {
+		n := 0
+		for _, p := range s.Partitions {
+			n += p.Unfinished
+		}
+		return float64(n)
+	})
+}
+
+func (m *metrics) runtimeListener() runtime.EventListener {
+	return runtime.EventListener{
+		Decided: func(kind actor.Kind, code actor.Code, latency time.Duration) {
+			name := string(code)
+			if code == actor.CodeOK {
+				name = "ok"
+			}
+			m.decided.WithLabelValues(string(kind), name).Inc()
+			m.latency.WithLabelValues(string(kind)).Observe(latency.Seconds())
+		},
+		Flushed: func(commits, failed int, took time.Duration) {
+			m.flushes.Observe(took.Seconds())
+			m.flushSize.Observe(float64(commits))
+			m.failed.Add(float64(failed))
+		},
+		Loaded: func(kind actor.Kind, events int, took time.Duration) {
+			m.loads.WithLabelValues(string(kind)).Observe(took.Seconds())
+			m.replayed.WithLabelValues(string(kind)).Add(float64(events))
+		},
+		Discarded: func(kind actor.Kind, reason runtime.DiscardReason) {
+			m.discarded.WithLabelValues(string(kind), string(reason)).Inc()
+		},
+		Passivated: func(kind actor.Kind, reason runtime.PassivationReason) {
+			m.passivated.WithLabelValues(string(kind), string(reason)).Inc()
+		},
+		Overloaded: func(kind actor.Kind, limit string) { m.overloaded.WithLabelValues(string(kind), limit).Inc() },
+		Parked:     func(kind actor.Kind) { m.parked.WithLabelValues(string(kind)).Inc() },
+		SnapshotSaved: func(kind actor.Kind, _ int, err error) {
+			m.snapshots.WithLabelValues(string(kind), result(err)).Inc()
+		},
+		Renewed: func(_ time.Duration, err error) { m.renewals.WithLabelValues(result(err)).Inc() },
+	}
+}
+
+func (m *metrics) gatewayListener() gateway.EventListener {
+	return gateway.EventListener{
+		RequestDone: func(r gateway.RequestInfo) {
+			m.requests.WithLabelValues(r.Method, r.Route, strconv.Itoa(r.Status)).Observe(r.Duration.Seconds())
+		},
+		StreamsChanged: func(open int) { m.streams.Set(float64(open)) },
+	}
+}
+
+func result(err error) string {
+	if err != nil {
+		return "error"
+	}
+	return "ok"
+}

@@ -1,0 +1,314 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/natsbus"
+	"github.com/ganglion-go/ganglion/runtime"
+	"github.com/ganglion-go/ganglion/store"
+	"github.com/ganglion-go/ganglion/store/jetstream"
+	mongostore "github.com/ganglion-go/ganglion/store/mongo"
+)
+
+// Node is a node process: connections, runtime, HTTP API and admin server.
+type Node struct {
+	cfg     settings
+	named   bool // the name was given, not taken from the data folder
+	dir     *dataDir
+	nats    *server.Server // nil: external
+	conn    *nats.Conn
+	store   store.Store
+	bus     *natsbus.Bus
+	client  *natsbus.Client
+	runtime *runtime.Node
+	gateway *gateway.Gateway
+	metrics *metrics
+	watch   *watch
+
+	api, admin           *http.Server
+	apiListen, admListen net.Listener
+
+	draining atomic.Bool
+	drained  chan struct{} // closed when a drain was asked for over HTTP
+	askDrain func()
+	closers  []func() // in reverse order
+	closing  sync.Once
+}
+
+// Open checks the configuration, connects, and returns a node that listens on
+// its addresses but serves only once it runs. The caller closes it. Errors wrap
+// [ErrConfig], [ErrDataDirInUse], or are those of the systems it connects to.
+func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*Node, error) {
+	s, err := cfg.check()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: s, named: s.Name != "", metrics: newMetrics(), drained: make(chan struct{})}
+	n.askDrain = sync.OnceFunc(func() { close(n.drained) })
+	for _, open := range []func(context.Context, []actor.Registrable) error{
+		n.openData, n.openNATS, n.openStore, n.openRuntime, n.openGateway, n.listen,
+	} {
+		if err := open(ctx, definitions); err != nil {
+			n.release()
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+func (n *Node) onClose(f func()) { n.closers = append(n.closers, f) }
+
+// release undoes, backwards, what was opened.
+func (n *Node) release() {
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		n.closers[i]()
+	}
+	n.closers = nil
+}
+
+// openData opens the data folder if anything is kept there: the embedded server,
+// or the node's name.
+func (n *Node) openData(context.Context, []actor.Registrable) error {
+	if !n.cfg.embeddedNATS() && n.cfg.Name != "" {
+		return nil
+	}
+	dir, err := openDataDir(n.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	n.dir = dir
+	n.onClose(func() { _ = dir.close() })
+	if n.cfg.Name == "" {
+		n.cfg.Name, err = dir.name()
+	}
+	return err
+}
+
+// soleHolder reports that the lock on the data folder proves a predecessor under
+// the same name dead: the name is the folder's own, or the store is inside it.
+func (n *Node) soleHolder() bool {
+	return n.dir != nil && (!n.named || n.cfg.embeddedNATS() && n.cfg.embeddedStore())
+}
+
+func (n *Node) openNATS(context.Context, []actor.Registrable) error {
+	if n.cfg.embeddedNATS() {
+		s, err := startEmbedded(n.cfg.DataDir, n.cfg.embeddedStore())
+		if err != nil {
+			return err
+		}
+		n.nats = s
+		n.onClose(func() {
+			s.Shutdown()
+			s.WaitForShutdown()
+		})
+	}
+	conn, err := connect(&n.cfg, n.nats)
+	if err != nil {
+		return err
+	}
+	n.conn = conn
+	n.onClose(conn.Close)
+	return nil
+}
+
+func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
+	if n.cfg.embeddedStore() {
+		s, err := jetstream.Open(ctx, n.conn, jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas})
+		if err != nil {
+			return fmt.Errorf("open JetStream store: %w", err)
+		}
+		n.store = s
+		return nil
+	}
+	s, err := mongostore.Open(ctx, n.cfg.MongoURI, mongostore.Config{Database: n.cfg.MongoDatabase, Logger: n.cfg.Logger})
+	if err != nil {
+		return fmt.Errorf("open MongoDB store: %w", err)
+	}
+	n.store = s
+	n.onClose(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = s.Close(ctx)
+	})
+	return nil
+}
+
+func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable) error {
+	bus, err := natsbus.Open(ctx, n.conn, natsbus.Config{
+		Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("open command stream: %w", err)
+	}
+	n.bus = bus
+	if n.client, err = bus.Client(natsbus.ClientConfig{Namespace: n.cfg.Namespace, Logger: n.cfg.Logger}); err != nil {
+		return fmt.Errorf("open client: %w", err)
+	}
+	n.onClose(n.client.Close)
+	n.runtime, err = runtime.New(runtime.Config{
+		Name: n.cfg.Name, Address: n.cfg.HTTPAddr, Build: n.build(), Lease: n.cfg.lease,
+		SoleHolderOfName: n.soleHolder(),
+		Logger:           n.cfg.Logger, Listener: n.metrics.runtimeListener(),
+	}, n.store, n.bus, definitions...)
+	if err != nil {
+		return errors.Join(err, ErrConfig)
+	}
+	n.metrics.observe(n.runtime)
+	return nil
+}
+
+func (n *Node) build() string {
+	if n.cfg.Build != "" {
+		return n.cfg.Build
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return info.Main.Version + "+" + s.Value
+		}
+	}
+	return info.Main.Version
+}
+
+func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) error {
+	behaviors := map[actor.Kind]*actor.Behavior{}
+	for _, d := range definitions {
+		behaviors[d.Behavior().Kind()] = d.Behavior()
+	}
+	n.watch = newWatch(n.store, n.cfg.Logger)
+	g, err := gateway.New(n.client, definitions, gateway.Config{
+		History: &history{store: n.store, behaviors: behaviors, watch: n.watch},
+		Cluster: &cluster{
+			namespace: n.cfg.Namespace, node: n.runtime, store: n.store,
+			partitions: n.bus.Partitions(), backlog: n.bus.Backlog,
+		},
+		Logger: n.cfg.Logger, Listener: n.metrics.gatewayListener(),
+	})
+	if err != nil {
+		return errors.Join(err, ErrConfig)
+	}
+	n.gateway = g
+	return nil
+}
+
+func (n *Node) listen(ctx context.Context, _ []actor.Registrable) (err error) {
+	var lc net.ListenConfig
+	if n.apiListen, err = lc.Listen(ctx, "tcp", n.cfg.HTTPAddr); err != nil {
+		return fmt.Errorf("listen for the HTTP API: %w", err)
+	}
+	n.onClose(func() { _ = n.apiListen.Close() })
+	if n.admListen, err = lc.Listen(ctx, "tcp", n.cfg.AdminAddr); err != nil {
+		return fmt.Errorf("listen for administration: %w", err)
+	}
+	n.onClose(func() { _ = n.admListen.Close() })
+	n.api = &http.Server{Handler: n.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	n.api.RegisterOnShutdown(n.gateway.EndStreams)
+	n.admin = &http.Server{Handler: n.adminHandler(), ReadHeaderTimeout: 10 * time.Second}
+	return nil
+}
+
+// HTTPAddr returns the address on which the HTTP API listens.
+func (n *Node) HTTPAddr() string { return n.apiListen.Addr().String() }
+
+// AdminAddr returns the address on which the admin server listens.
+func (n *Node) AdminAddr() string { return n.admListen.Addr().String() }
+
+// Name returns the node's name.
+func (n *Node) Name() string { return n.cfg.Name }
+
+// Client returns a client of the node's cluster. It lives as long as the node.
+func (n *Node) Client() actor.Client { return n.client }
+
+// Drained is closed when somebody asked for a drain over the admin server.
+func (n *Node) Drained() <-chan struct{} { return n.drained }
+
+// Status returns the state of the node's runtime.
+func (n *Node) Status() runtime.Status { return n.runtime.Status() }
+
+// Run serves until Shutdown, Close, or the end of ctx, which cuts as Close does.
+// It returns nil after those, and otherwise why the node cannot go on.
+func (n *Node) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	part := func(run func() error) {
+		parts.Go(func() {
+			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				cancel(err)
+			}
+		})
+	}
+	part(func() error { return n.api.Serve(n.apiListen) })
+	part(func() error { return n.admin.Serve(n.admListen) })
+	parts.Go(func() { n.watch.run(ctx) })
+	parts.Go(func() { n.announce(ctx) })
+	err := n.runtime.Run(ctx)
+	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	cancel(nil)
+	_ = n.api.Close()
+	_ = n.admin.Close()
+	parts.Wait()
+	return err
+}
+
+// announce logs when the node first serves.
+func (n *Node) announce(ctx context.Context) {
+	n.cfg.Logger.Info("listening", "http", n.HTTPAddr(), "admin", n.AdminAddr(), "node", n.cfg.Name,
+		"nats", n.where(n.cfg.embeddedNATS(), "external"), "store", n.where(n.cfg.embeddedStore(), "mongodb"))
+	if n.runtime.AwaitServing(ctx, 1) == nil {
+		n.cfg.Logger.Info("serving", "node", n.cfg.Name)
+	}
+}
+
+func (n *Node) where(embedded bool, otherwise string) string {
+	if embedded {
+		return "embedded in " + n.cfg.DataDir
+	}
+	return otherwise
+}
+
+// Shutdown ends the node in order: no new requests, those under way are
+// finished, partitions and session are given back. What is not done when ctx
+// ends is cut. Run returns after it.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.draining.Store(true)
+	err := n.api.Shutdown(ctx)
+	return errors.Join(err, n.runtime.Shutdown(ctx))
+}
+
+// Close ends the node at once and releases everything it has opened. It is
+// idempotent, and must be called last also after Shutdown, when Run has returned
+// or was never called.
+func (n *Node) Close() error {
+	n.closing.Do(func() {
+		_ = n.api.Close()
+		_ = n.admin.Close()
+		_ = n.runtime.Close()
+		n.release()
+	})
+	return nil
+}
+
+// AwaitServing waits until the node has a valid lease and serves at least the
+// given number of partitions, or ctx ends.
+func (n *Node) AwaitServing(ctx context.Context, partitions int) error {
+	return n.runtime.AwaitServing(ctx, partitions)
+}
