@@ -2,12 +2,10 @@ package mongo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/ganglion-go/ganglion/store"
@@ -115,32 +113,5 @@ func (s *Store) insert(ctx context.Context, b *batch, errs []error) {
 		_, err := s.commits.InsertMany(ctx, b.documents(), options.InsertMany().SetOrdered(false))
 		return err
 	})
-	if err == nil {
-		return
-	}
-	definite, ok := errors.AsType[driver.BulkWriteException](err)
-	if !ok || definite.WriteConcernError != nil {
-		err = fmt.Errorf("append commit: %w: %w", store.ErrUnknown, err)
-		for _, place := range b.places {
-			errs[place] = err
-		}
-		return
-	}
-	for i := range definite.WriteErrors {
-		e := &definite.WriteErrors[i].WriteError
-		errs[b.places[e.Index]] = commitError(e)
-	}
-}
-
-// commitError translates what the server says of one document in a command that
-// was otherwise carried out and confirmed by a majority.
-func commitError(e *driver.WriteError) error {
-	kind := store.ErrUnknown
-	switch e.Code {
-	case codeDuplicateKey:
-		kind = store.ErrConflict
-	case codeTooLarge:
-		kind = store.ErrTooLarge
-	}
-	return fmt.Errorf("append commit: %w: %w", kind, *e)
+	appendErrors(err, func(i int, err error) { errs[b.places[i]] = err }, len(b.places))
 }

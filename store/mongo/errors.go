@@ -51,6 +51,35 @@ func writeError(what string, err error) error {
 	return fmt.Errorf("%s: %w: %w", what, store.ErrUnknown, err)
 }
 
+// appendErrors translates the driver's error of one insert command of n
+// documents. Documents that set is not called for are durable.
+func appendErrors(err error, set func(i int, err error), n int) {
+	if err == nil {
+		return
+	}
+	carriedOut, ok := errors.AsType[driver.BulkWriteException](err)
+	if !ok || carriedOut.WriteConcernError != nil {
+		// Also those that are said to be duplicates: what they collided with need
+		// not last.
+		err = fmt.Errorf("append commit: %w: %w", store.ErrUnknown, err)
+		for i := range n {
+			set(i, err)
+		}
+		return
+	}
+	for i := range carriedOut.WriteErrors {
+		failed := carriedOut.WriteErrors[i].WriteError
+		kind := store.ErrUnknown
+		switch failed.Code {
+		case codeDuplicateKey:
+			kind = store.ErrConflict
+		case codeTooLarge:
+			kind = store.ErrTooLarge
+		}
+		set(failed.Index, fmt.Errorf("append commit: %w: %w", kind, failed))
+	}
+}
+
 // readError translates the driver's error of a read. Errors of this package and
 // of package store pass.
 func readError(what string, err error) error {

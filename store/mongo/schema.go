@@ -3,12 +3,11 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-
-	"github.com/ganglion-go/ganglion/store"
 )
 
 // The collections.
@@ -101,23 +100,27 @@ func (s *Store) checkCollection(ctx context.Context, name string, clustered bool
 	return true, nil
 }
 
+// ensureIndexes creates the indexes that are missing. Creating one that another
+// node has just created does nothing.
 func (s *Store) ensureIndexes(ctx context.Context) error {
 	for _, x := range []struct {
 		collection *driver.Collection
+		name       string
 		keys       bson.D
 		options    *options.IndexOptionsBuilder
 	}{
 		{
-			s.commits,
-			bson.D{{Key: "_id.a", Value: 1}, {Key: "keys", Value: 1}},
-			options.Index().SetName(keysIndex).
-				SetPartialFilterExpression(bson.D{{Key: "keys", Value: bson.D{{Key: "$exists", Value: true}}}}),
+			s.commits, keysIndex, bson.D{{Key: "_id.a", Value: 1}, {Key: "keys", Value: 1}},
+			options.Index().SetPartialFilterExpression(bson.D{{Key: "keys", Value: bson.D{{Key: "$exists", Value: true}}}}),
 		},
-		{s.parked, bson.D{{Key: "t", Value: 1}, {Key: "_id", Value: 1}}, options.Index().SetName(parkedIndex)},
+		{s.parked, parkedIndex, bson.D{{Key: "t", Value: 1}, {Key: "_id", Value: 1}}, options.Index()},
 	} {
-		_, err := x.collection.Indexes().CreateOne(ctx, driver.IndexModel{Keys: x.keys, Options: x.options})
+		existing, err := x.collection.Indexes().ListSpecifications(ctx)
+		if err == nil && !slices.ContainsFunc(existing, func(i driver.IndexSpecification) bool { return i.Name == x.name }) {
+			_, err = x.collection.Indexes().CreateOne(ctx, driver.IndexModel{Keys: x.keys, Options: x.options.SetName(x.name)})
+		}
 		if err != nil {
-			return fmt.Errorf("mongo: create index on %q: %w: %w", x.collection.Name(), store.ErrUnavailable, err)
+			return readError(fmt.Sprintf("mongo: prepare indexes of %q", x.collection.Name()), err)
 		}
 	}
 	return nil

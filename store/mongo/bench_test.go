@@ -1,0 +1,121 @@
+package mongo_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"github.com/ganglion-go/ganglion/store"
+	mongostore "github.com/ganglion-go/ganglion/store/mongo"
+	"github.com/ganglion-go/ganglion/testharness"
+)
+
+// BenchmarkInsertOne is what an application does that writes each event itself.
+func BenchmarkInsertOne(b *testing.B) {
+	uri := testharness.SharedMongo(b, 3).URI()
+	journal := true
+	client, err := driver.Connect(options.Client().ApplyURI(uri).SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Disconnect(context.Background())
+	coll := client.Database(testharness.DatabaseName(b)).Collection("c")
+	i := 0
+	for b.Loop() {
+		i++
+		doc := bson.D{
+			{Key: "_id", Value: bson.D{{Key: "a", Value: fmt.Sprintf("account/a-%d", i)}, {Key: "v", Value: 1}}},
+			{Key: "amount", Value: 125000}, {Key: "text", Value: "0123456789012345678901234567890123456789012345678901234567890123456789"},
+		}
+		if _, err := coll.InsertOne(b.Context(), doc); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for _, size := range []int{1, 16, 256} {
+		for _, flights := range []int{1, 4} {
+			b.Run(fmt.Sprintf("commits=%d/flights=%d", size, flights), func(b *testing.B) { benchmarkAppend(b, size, flights) })
+		}
+	}
+}
+
+func benchmarkAppend(b *testing.B, size, flights int) {
+	b.Helper()
+	s := open(b, testharness.SharedMongo(b, 3).URI(), mongostore.Config{Database: testharness.DatabaseName(b)})
+	work := make(chan int)
+	var wg sync.WaitGroup
+	for range flights {
+		wg.Go(func() {
+			for n := range work {
+				commits := make([]store.Commit, size)
+				for i := range commits {
+					commits[i] = typicalCommit(n*size + i)
+				}
+				for _, err := range s.Append(b.Context(), commits) {
+					if err != nil {
+						b.Errorf("append: %v", err)
+					}
+				}
+			}
+		})
+	}
+	b.ReportAllocs()
+	before := processorTime(b)
+	n := 0
+	for b.Loop() {
+		work <- n
+		n++
+	}
+	close(work)
+	wg.Wait()
+	total := float64(n * size)
+	b.ReportMetric(total/b.Elapsed().Seconds(), "commits/s")
+	b.ReportMetric(float64((processorTime(b)-before).Microseconds())/total, "cpu-us/commit")
+}
+
+// typicalCommit takes about 400 bytes in the store.
+func typicalCommit(i int) store.Commit {
+	return store.Commit{
+		Aggregate: store.Aggregate(fmt.Sprintf("account/a-%d", i)), First: 1, Partition: store.Partition(i % 128),
+		Position: store.Position{Stream: "0192f0c1", Sequence: uint64(i)}, Time: time.Now().UnixMicro(),
+		Outcomes: []store.Outcome{{CommandID: fmt.Sprintf("0192f0c1-0000-7000-8000-%012d", i), Events: 1, Reply: []byte(`{"balance":125000}`)}},
+		Events:   []store.Event{{Name: "deposited.v1", Data: []byte(`{"amount":125000,"currency":"EUR","reference":"order 1029","price":101.25}`)}},
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	const commits = 200
+	s := open(b, testharness.SharedMongo(b, 3).URI(), mongostore.Config{Database: testharness.DatabaseName(b)})
+	for v := range commits {
+		c := typicalCommit(0)
+		c.First = store.Version(v + 1)
+		if err := s.Append(b.Context(), []store.Commit{c})[0]; err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	before := processorTime(b)
+	for b.Loop() {
+		n := 0
+		for _, err := range s.Load(b.Context(), "account/a-0", 0) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		if n != commits {
+			b.Fatalf("loaded %d commits, want %d", n, commits)
+		}
+	}
+	b.ReportMetric(float64((processorTime(b)-before).Microseconds())/float64(b.N), "cpu-us/load")
+}
