@@ -1,0 +1,102 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// Load implements [store.Commits]. It holds about a megabyte of the history at a
+// time. A start in the middle costs a binary search, some twenty small reads.
+func (s *Store) Load(ctx context.Context, a store.Aggregate, after store.Version) iter.Seq2[store.Commit, error] {
+	return func(yield func(store.Commit, error) bool) {
+		if err := s.load(ctx, a, after, func(c store.Commit) bool { return yield(c, nil) }); err != nil {
+			yield(store.Commit{}, fmt.Errorf("load %q: %w", a, err))
+		}
+	}
+}
+
+func (s *Store) load(ctx context.Context, a store.Aggregate, after store.Version, visit func(store.Commit) bool) error {
+	subject := s.subjects.commits(a)
+	if checkSubject(subject) != nil {
+		return nil // such an aggregate cannot have been written
+	}
+	last, ok, err := s.lastStored(ctx, subject)
+	if err != nil || !ok {
+		return err
+	}
+	first, version, err := versionsOf(&last)
+	if err != nil {
+		return err
+	}
+	if first <= after {
+		return nil
+	}
+	from := uint64(1)
+	if after > 0 {
+		if from, err = s.seek(ctx, subject, after, last.seq); err != nil {
+			return err
+		}
+	}
+	if err := s.visitCommits(ctx, a, from, last.seq, visit); err != nil {
+		return err
+	}
+	s.versions.note(a, lastCommit{seq: last.seq, version: version})
+	return nil
+}
+
+func (s *Store) lastStored(ctx context.Context, subject string) (stored, bool, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	found, err := s.commits.last(ctx, subject)
+	m, ok := found[subject]
+	return m, ok, err
+}
+
+// seek returns a sequence at or before the aggregate's first commit with First
+// greater than after, and behind the one before that. The commit at last is such
+// a commit.
+func (s *Store) seek(ctx context.Context, subject string, after store.Version, last uint64) (uint64, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	low, high := uint64(1), last
+	for low < high {
+		middle := low + (high-low)/2
+		a, err := s.commits.next(ctx, &getRequest{Sequence: middle, Next: subject, Batch: 1})
+		if err != nil {
+			return 0, err
+		}
+		m := a.messages[0]
+		first, _, err := versionsOf(&m)
+		if err != nil {
+			return 0, err
+		}
+		if first > after {
+			high = middle
+		} else {
+			low = m.seq + 1
+		}
+	}
+	return low, nil
+}
+
+// visitCommits reads the aggregate's commits from one sequence to another, and
+// checks that none is missing between them.
+func (s *Store) visitCommits(ctx context.Context, a store.Aggregate, from, to uint64, visit func(store.Commit) bool) error {
+	var next store.Version
+	return s.commits.scan(ctx, s.subjects.commits(a), from, to, func(m stored) (bool, error) {
+		c, err := decodeCommit(&m)
+		switch {
+		case err != nil:
+			return false, err
+		case c.Aggregate != a:
+			return false, fmt.Errorf("the commit at %d is of %q: %w", m.seq, c.Aggregate, store.ErrCorrupt)
+		case next > 0 && c.First != next, from == 1 && next == 0 && c.First != 1:
+			return false, fmt.Errorf("the commit at %d starts with version %d instead of %d: %w", m.seq, c.First, max(next, 1), store.ErrCorrupt)
+		}
+		next = c.Last() + 1
+		return visit(c), nil
+	})
+}

@@ -1,0 +1,193 @@
+package jetstream
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
+type sessionRecord struct {
+	Format      int      `json:"format"`
+	Name        string   `json:"name"`
+	Incarnation string   `json:"incarnation"`
+	Beat        uint64   `json:"beat"`
+	Dead        bool     `json:"dead,omitempty"`
+	Ended       bool     `json:"ended,omitempty"` // in the instant before it is removed
+	Address     string   `json:"address,omitempty"`
+	Build       string   `json:"build,omitempty"`
+	Kinds       []string `json:"kinds,omitempty"`
+}
+
+func newSessionRecord(s *store.Session) *sessionRecord {
+	return &sessionRecord{
+		Format: recordFormat, Name: s.Name, Incarnation: s.Incarnation, Beat: s.Beat, Dead: s.Dead,
+		Address: s.Address, Build: s.Build, Kinds: s.Kinds,
+	}
+}
+
+func (r *sessionRecord) session() store.Session {
+	return store.Session{
+		Name: r.Name, Incarnation: r.Incarnation, Beat: r.Beat, Dead: r.Dead,
+		Address: r.Address, Build: r.Build, Kinds: r.Kinds,
+	}
+}
+
+func decodeSession(m *stored) (*sessionRecord, error) {
+	r := &sessionRecord{}
+	if err := decodeRecord(m.data, r); err != nil {
+		return nil, fmt.Errorf("session at %d: %w", m.seq, err)
+	}
+	if r.Format != recordFormat {
+		return nil, fmt.Errorf("session at %d has format %d: %w", m.seq, r.Format, store.ErrCorrupt)
+	}
+	return r, nil
+}
+
+// changeSession replaces a session's record by what change makes of it. change
+// gets nil when there is none; it returns nil to leave everything as it is. When
+// another write gets in between it is called again. seq is the place of the new
+// record.
+func (s *Store) changeSession(ctx context.Context, name string, change func(old *sessionRecord) (*sessionRecord, error)) (seq uint64, err error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	c := &conditional{subject: s.subjects.session(name)}
+	if err := checkSubject(c.subject); err != nil {
+		return 0, err
+	}
+	if err := writable(ctx); err != nil {
+		return 0, err
+	}
+	var refused error
+	s.leases.writeAll(ctx, []*conditional{c}, func(ctx context.Context, _ []*conditional, _ int) error {
+		old, seq, err := s.readSession(ctx, c.subject)
+		if err != nil {
+			return err
+		}
+		changed, err := change(old)
+		if err != nil || changed == nil {
+			refused = err
+			c.settled = true
+			return nil
+		}
+		c.expected = seq
+		c.data, err = encodeRecord(changed)
+		return err
+	})
+	if refused != nil {
+		return 0, refused
+	}
+	return c.seq, c.err
+}
+
+func (s *Store) readSession(ctx context.Context, subject string) (*sessionRecord, uint64, error) {
+	found, err := s.leases.last(ctx, subject)
+	if err != nil {
+		return nil, 0, err
+	}
+	m, ok := found[subject]
+	if !ok {
+		return nil, 0, nil
+	}
+	r, err := decodeSession(&m)
+	if err != nil {
+		return nil, 0, err
+	}
+	if r.Ended {
+		r = nil
+	}
+	return r, m.seq, nil
+}
+
+// OpenSession implements [store.Leases].
+func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces *store.Session) error {
+	record := newSessionRecord(&session)
+	record.Beat, record.Dead = 1, false
+	_, err := s.changeSession(ctx, session.Name, func(old *sessionRecord) (*sessionRecord, error) {
+		expected := old == nil
+		if replaces != nil {
+			expected = old != nil && old.Dead && replaces.Dead && old.sameBeat(replaces)
+		}
+		if !expected {
+			return nil, store.ErrLost
+		}
+		return record, nil
+	})
+	if err != nil {
+		return fmt.Errorf("open session %q: %w", session.Name, err)
+	}
+	return nil
+}
+
+func (r *sessionRecord) sameBeat(s *store.Session) bool {
+	return r.Incarnation == s.Incarnation && r.Beat == s.Beat
+}
+
+// Renew implements [store.Leases].
+func (s *Store) Renew(ctx context.Context, session store.Session) error {
+	return s.changeAlive(ctx, "renew session", session, func(r *sessionRecord) { r.Beat++ })
+}
+
+// DeclareDead implements [store.Leases].
+func (s *Store) DeclareDead(ctx context.Context, session store.Session) error {
+	return s.changeAlive(ctx, "declare session dead", session, func(r *sessionRecord) { r.Dead = true })
+}
+
+func (s *Store) changeAlive(ctx context.Context, what string, session store.Session, change func(*sessionRecord)) error {
+	_, err := s.changeSession(ctx, session.Name, func(old *sessionRecord) (*sessionRecord, error) {
+		if old == nil || old.Dead || !old.sameBeat(&session) {
+			return nil, store.ErrLost
+		}
+		change(old)
+		return old, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", what, session.Name, err)
+	}
+	return nil
+}
+
+// EndSession implements [store.Leases].
+func (s *Store) EndSession(ctx context.Context, session store.Session) error {
+	seq, err := s.changeSession(ctx, session.Name, func(old *sessionRecord) (*sessionRecord, error) {
+		if old == nil || old.Incarnation != session.Incarnation {
+			return nil, nil //nolint:nilnil // nothing to change
+		}
+		old.Ended = true
+		return old, nil
+	})
+	if err != nil {
+		return fmt.Errorf("end session %q: %w", session.Name, err)
+	}
+	if seq > 0 {
+		// The session has ended, whether or not the record goes away now: readers
+		// skip it. A session that was opened meanwhile has replaced it, and then
+		// there is nothing at seq.
+		_ = s.leases.handle.DeleteMsg(ctx, seq)
+	}
+	return nil
+}
+
+// Sessions implements [store.Leases]. It can return 1000 of them.
+func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	found, err := s.leases.last(ctx, s.cfg.Namespace+".lease.session.*")
+	if err != nil {
+		return nil, fmt.Errorf("sessions: %w", err)
+	}
+	var all []store.Session
+	for _, m := range found {
+		r, err := decodeSession(&m)
+		if err != nil {
+			return nil, fmt.Errorf("sessions: %w", err)
+		}
+		if !r.Ended {
+			all = append(all, r.session())
+		}
+	}
+	slices.SortFunc(all, func(a, b store.Session) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
+}

@@ -1,0 +1,166 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// Store is a [store.Store] on JetStream. Make one with [Open]. It holds nothing
+// that needs closing.
+type Store struct {
+	cfg       Config
+	subjects  subjects
+	commits   *stream
+	leases    *stream
+	snapshots jetstream.Stream
+	parked    jetstream.Stream
+	js        jetstream.JetStream
+	versions  *versionCache
+	outcomes  *outcomeIndex
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open creates the streams that do not exist yet and returns the store on them.
+// Two nodes may open the same namespace at the same time. It returns [ErrConfig]
+// when the configuration is invalid, or differs from that of existing streams in
+// replicas, storage or what the store relies on, and store.ErrUnavailable when
+// the server does not answer. The connection stays the caller's.
+func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancel()
+	s := &Store{
+		cfg: cfg, subjects: subjects{cfg.Namespace}, js: js,
+		versions: newVersionCache(cfg.Aggregates), outcomes: newOutcomeIndex(cfg.Outcomes),
+	}
+	if err := s.openStreams(ctx, nc); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Store) openStreams(ctx context.Context, nc *nats.Conn) error {
+	ns := s.cfg.Namespace
+	mark := ns + ".store.mark"
+	grown := ns + ".store.grown"
+	handle, err := s.openStream(ctx, jetstream.StreamConfig{
+		Name: streamName(ns, "STORE"), Description: "commits of all aggregates", Subjects: []string{ns + ".agg.>", mark},
+		Discard: jetstream.DiscardNew, MaxBytes: limitOrNone(s.cfg.MaxBytes), DenyDelete: true, DenyPurge: true,
+		AllowDirect: true, AllowAtomicPublish: true,
+		RePublish: &jetstream.RePublish{Source: ns + ".agg.*.*", Destination: grown, HeadersOnly: true},
+	})
+	if err != nil {
+		return err
+	}
+	s.commits = newStream(nc, handle, mark, s.cfg.Timeout)
+	if handle, err = s.openStream(ctx, jetstream.StreamConfig{
+		Name: streamName(ns, "LEASES"), Description: "sessions and claims", Subjects: []string{ns + ".lease.>"},
+		MaxMsgsPerSubject: 1, AllowDirect: true, AllowAtomicPublish: true,
+	}); err != nil {
+		return err
+	}
+	s.leases = newStream(nc, handle, ns+".lease.mark", s.cfg.Timeout)
+	// A direct get may be answered by a replica that is behind; without it, the
+	// leader answers.
+	direct := s.cfg.Replicas == 1
+	if s.snapshots, err = s.openStream(ctx, jetstream.StreamConfig{
+		Name: streamName(ns, "SNAPSHOTS"), Description: "newest snapshot of each aggregate", Subjects: []string{ns + ".snap.>"},
+		MaxMsgsPerSubject: 1, AllowDirect: direct,
+	}); err != nil {
+		return err
+	}
+	if s.parked, err = s.openStream(ctx, jetstream.StreamConfig{
+		Name: streamName(ns, "PARKED"), Description: "parked commands", Subjects: []string{ns + ".park.>"},
+		MaxMsgsPerSubject: 1, AllowDirect: direct,
+	}); err != nil {
+		return err
+	}
+	for _, st := range []*stream{s.commits, s.leases} {
+		if err := st.writeFirstMark(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func streamName(ns, what string) string { return ns + "_" + what }
+
+func limitOrNone(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// openStream creates a stream, or takes the one that exists if it is the same in
+// all that matters.
+func (s *Store) openStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	want.Replicas, want.Storage = s.cfg.Replicas, s.cfg.Storage
+	want.Retention = jetstream.LimitsPolicy
+	handle, err := s.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if handle, err = s.js.CreateStream(ctx, want); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			handle, err = s.js.Stream(ctx, want.Name) // another node was faster
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w: %w", want.Name, store.ErrUnavailable, err)
+	}
+	if faults := differences(handle.CachedInfo().Config, want); len(faults) > 0 {
+		return nil, fmt.Errorf("stream %s exists and differs in %s: %w", want.Name, strings.Join(faults, ", "), ErrConfig)
+	}
+	return handle, nil
+}
+
+// differences names the settings in which an existing stream would break what
+// the store promises.
+func differences(got, want jetstream.StreamConfig) []string {
+	var faults []string
+	check := func(same bool, what string) {
+		if !same {
+			faults = append(faults, what)
+		}
+	}
+	check(got.Replicas == want.Replicas, fmt.Sprintf("replicas (%d)", got.Replicas))
+	check(got.Storage == want.Storage, fmt.Sprintf("storage (%v)", got.Storage))
+	check(slices.Equal(got.Subjects, want.Subjects), "subjects")
+	check(got.Retention == want.Retention && got.MaxAge == 0 && got.MaxMsgs <= 0, "retention")
+	check(max(got.MaxMsgsPerSubject, 0) == want.MaxMsgsPerSubject, "messages per subject")
+	check(got.Discard == want.Discard, "discard policy")
+	check(got.DenyDelete == want.DenyDelete && got.DenyPurge == want.DenyPurge, "deletion")
+	check(got.AllowDirect == want.AllowDirect, "direct access")
+	return faults
+}
+
+// bound gives ctx the deadline of the configuration.
+func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.cfg.Timeout)
+}
+
+// Ping implements [store.Store]. It asks the leaders of commits and leases.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	for _, st := range []*stream{s.commits, s.leases} {
+		if _, err := st.leaderSequence(ctx); err != nil {
+			return fmt.Errorf("ping: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package jetstream
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
+const (
+	// emptyToken stands for the empty text, and noKind in the place of the kind
+	// for an address without a slash. Nothing else is encoded like them.
+	emptyToken = "%"
+	noKind     = "%%"
+)
+
+// maxSubject keeps subjects within what servers accept in a control line.
+const maxSubject = 2048
+
+// aggregateTokens returns an aggregate's address as two legal subject tokens,
+// kind and id. The encoding is injective.
+func aggregateTokens(a store.Aggregate) string {
+	kind, id, ok := strings.Cut(string(a), "/")
+	if !ok {
+		return noKind + "." + encodeToken(kind)
+	}
+	return encodeToken(kind) + "." + encodeToken(id)
+}
+
+// encodeToken returns text as one legal subject token: bytes other than ASCII
+// letters, digits, '-' and '_' are written as %XX.
+func encodeToken(text string) string {
+	if text == "" {
+		return emptyToken
+	}
+	escapes := 0
+	for i := range len(text) {
+		if !isTokenByte(text[i]) {
+			escapes++
+		}
+	}
+	if escapes == 0 {
+		return text
+	}
+	const upperHex = "0123456789ABCDEF"
+	out := make([]byte, 0, len(text)+2*escapes)
+	for i := range len(text) {
+		if c := text[i]; isTokenByte(c) {
+			out = append(out, c)
+		} else {
+			out = append(out, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return string(out)
+}
+
+func isTokenByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+// subjects makes the subjects of one namespace.
+type subjects struct{ ns string }
+
+func (s subjects) commits(a store.Aggregate) string  { return s.ns + ".agg." + aggregateTokens(a) }
+func (s subjects) snapshot(a store.Aggregate) string { return s.ns + ".snap." + aggregateTokens(a) }
+func (s subjects) session(name string) string        { return s.ns + ".lease.session." + encodeToken(name) }
+
+// claim splits partitions into groups, each of which one multi-get can return.
+func (s subjects) claim(p store.Partition) string {
+	return fmt.Sprintf("%s.lease.claim.%d.%d", s.ns, claimGroupOf(p), p)
+}
+
+func claimGroupOf(p store.Partition) int { return int(p / claimGroup) }
+
+func (s subjects) claimGroups() string { return s.ns + ".lease.groups" }
+
+func (s subjects) claims(group int) string { return fmt.Sprintf("%s.lease.claim.%d.*", s.ns, group) }
+
+func (s subjects) parked(a store.Aggregate, commandID string) string {
+	return s.parkedOf(a) + encodeToken(commandID)
+}
+
+// parkedOf is the prefix of all parked commands of an aggregate.
+func (s subjects) parkedOf(a store.Aggregate) string { return s.ns + ".park." + aggregateTokens(a) + "." }
+
+// checkSubject is [store.ErrTooLarge] for an address that no subject can carry.
+func checkSubject(subject string) error {
+	if len(subject) > maxSubject {
+		return fmt.Errorf("subject of %d bytes, the limit is %d: %w", len(subject), maxSubject, store.ErrTooLarge)
+	}
+	return nil
+}
