@@ -36,16 +36,21 @@ type activation struct {
 	gathering  *batch         // decided, to be written next
 	inFlight   *batch         // being written
 	unrecorded []store.Outcome
+	unrecBytes int           // of unrecorded
 	snapshotAt actor.Version // version of the newest snapshot
-	stateBytes int           // estimate
-	weight     int64         // as counted in the node's total
+	stateBytes int           // estimate, by footprint
+	grown      int           // bytes of the events applied since that
+	weight     int64         // as counted in the node's total; guarded by mu
 	failures   int           // writes in a row that did not succeed
 }
 
-// unrecordedMax bounds the outcomes without events that wait for the next
-// commit to be recorded with it. The oldest are given up first: a repetition of
-// such a command is decided anew.
-const unrecordedMax = 256
+// Bounds of the outcomes without events that wait for the next commit to be
+// recorded with it. The oldest are given up first: a repetition of such a
+// command is decided anew, as it is after a passivation.
+const (
+	unrecordedMax      = 256
+	unrecordedMaxBytes = 256 << 10
+)
 
 type settlement struct {
 	batch *batch
@@ -135,10 +140,15 @@ func (a *activation) next() (step, *delivery, *settlement) {
 // mayDecide: a state that was thrown away is loaded again only when nothing is
 // on its way that would change it.
 func (a *activation) mayDecide() bool {
-	if a.instance == nil {
+	cfg := a.partition.cfg
+	switch {
+	case a.instance == nil:
 		return a.gathering == nil && a.inFlight == nil
+	case a.gathering != nil:
+		return !a.gathering.full(cfg)
+	default:
+		return a.inFlight == nil || !a.inFlight.crowded(cfg)
 	}
-	return a.gathering == nil || !a.gathering.full(a.partition.cfg)
 }
 
 // idleLocked reports whether the activation can be given up. The caller holds
@@ -186,7 +196,21 @@ func (a *activation) succeeded(b *batch) {
 		a.snapshotAt = actor.Version(b.snapshot.Version)
 		a.partition.snapshots.offer(a.behavior.Kind(), *b.snapshot)
 	}
+	a.measure()
 	a.reweigh()
+}
+
+// remeasureAbove is the least growth after which a state is measured again.
+const remeasureAbove = 16 << 10
+
+// measure estimates the state again once the events since the last time could
+// have doubled it. The bytes of events alone say little: a counter takes in
+// millions of them and stays as small as it was, and would in time use up the
+// budget of the whole node.
+func (a *activation) measure() {
+	if a.instance != nil && a.grown > max(a.stateBytes, remeasureAbove) {
+		a.stateBytes, a.grown = footprint(a.instance.State()), 0
+	}
 }
 
 // rewind throws the state away and puts all commands that are not durable back
@@ -198,7 +222,9 @@ func (a *activation) succeeded(b *batch) {
 // version. If the lost write arrives after all, it and the new one are for the
 // same version, so that one of the two is a conflict, and this comes round again.
 func (a *activation) rewind(b *batch, reason DiscardReason) {
-	b.markAttempted()
+	if reason == DiscardUnknown {
+		b.markAttempted()
+	}
 	answers := b.answers
 	carried := b.commit.Outcomes[:b.carried]
 	if g := a.gathering; g != nil {
@@ -211,16 +237,20 @@ func (a *activation) rewind(b *batch, reason DiscardReason) {
 	ids := make(map[string]bool, len(answers))
 	for i, ans := range answers {
 		undecided[i] = ans.delivery
-		ids[string(ans.delivery.Message.ID)] = true
+		if !ans.recalled {
+			ids[string(ans.delivery.Message.ID)] = true
+		}
 	}
-	a.unrecorded = outcomesWithout(append(carried[:len(carried):len(carried)], a.unrecorded...), ids)
+	a.keepUnrecorded(outcomesWithout(append(carried[:len(carried):len(carried)], a.unrecorded...), ids))
 	a.mu.Lock()
 	a.mailbox.pushFront(undecided)
 	a.mu.Unlock()
 }
 
 // outcomesWithout returns the outcomes whose command is not in ids: those in ids
-// are decided again and were never told.
+// are decided again and were never told. (A repetition that waits for the batch
+// does not count: the outcome that it was to be told may have been told before,
+// and must stay.)
 func outcomesWithout(outcomes []store.Outcome, ids map[string]bool) []store.Outcome {
 	var kept []store.Outcome
 	for _, o := range outcomes {
@@ -232,9 +262,15 @@ func outcomesWithout(outcomes []store.Outcome, ids map[string]bool) []store.Outc
 }
 
 // tooLarge: nothing was written. A commit of one command is refused, the
-// commands of a larger one are tried each alone.
+// commands of a larger one are tried each alone, and one that carries older
+// outcomes is tried without them.
 func (a *activation) tooLarge(b *batch) {
 	own := b.commit.Outcomes[b.carried:]
+	if b.carried > 0 && len(own) == 1 {
+		b.carried = 0
+		a.rewind(b, DiscardTooLarge)
+		return
+	}
 	var refused *delivery
 	for i, ans := range b.answers {
 		if len(own) == 1 && string(ans.delivery.Message.ID) == own[0].CommandID {
@@ -245,8 +281,8 @@ func (a *activation) tooLarge(b *batch) {
 		ans.delivery.alone = true
 	}
 	if refused != nil {
-		b.commit.Outcomes = b.commit.Outcomes[:b.carried]
-		a.partition.conclude(answer{refused, actor.Failure(actor.CodeTooLarge, "the events do not fit into one commit of the store")})
+		a.partition.conclude(answer{delivery: refused, outcome: a.unlessAttempted(refused,
+			actor.Failure(actor.CodeTooLarge, "the events do not fit into one commit of the store"))})
 	}
 	a.rewind(b, DiscardTooLarge)
 }
@@ -261,8 +297,19 @@ func (a *activation) discard(reason DiscardReason) {
 
 // reweigh updates the estimate of memory that the node's budget counts.
 func (a *activation) reweigh() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reweighLocked()
+}
+
+// reweighLocked leaves the count alone once the partition has stopped: it no
+// longer includes the activation, whose handler may return only now.
+func (a *activation) reweighLocked() {
+	if a.partition.ctx.Err() != nil {
+		return
+	}
 	const fixed = 1024
-	weight := int64(fixed + len(a.address.ID) + a.ring.bytes + a.stateBytes)
+	weight := int64(fixed + len(a.address.ID) + a.ring.bytes + a.stateBytes + min(a.grown, a.stateBytes))
 	a.partition.memory.bytes.Add(weight - a.weight)
 	a.weight = weight
 }

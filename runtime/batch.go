@@ -18,6 +18,14 @@ type delivery struct {
 	attempted bool
 }
 
+// metBefore reports whether the command may have met another owner, or this one,
+// earlier: it is not its caller's first attempt, or nobody can tell, or the
+// stream held it before this node took the partition.
+func (d *delivery) metBefore() bool {
+	_, timed := d.Message.ID.UnixMilli()
+	return d.Message.Attempt > 1 || !timed || d.replayed
+}
+
 // batch is a commit being gathered or written, with all answers that stand on it.
 type batch struct {
 	owner    *activation
@@ -33,10 +41,17 @@ func (b *batch) add(a answer, events []actor.Event) {
 		b.commit.Events = append(b.commit.Events, store.Event(e))
 		b.bytes += len(e.Data)
 	}
-	b.bytes += len(a.outcome.Reply)
-	b.commit.Outcomes = append(b.commit.Outcomes, storedOutcome(&a.delivery.Message, a.outcome, len(events)))
+	b.record(storedOutcome(&a.delivery.Message, a.outcome, len(events)))
 	b.answers = append(b.answers, a)
 }
+
+// record adds an outcome to the commit.
+func (b *batch) record(o store.Outcome) {
+	b.bytes += outcomeBytes(&o)
+	b.commit.Outcomes = append(b.commit.Outcomes, o)
+}
+
+func outcomeBytes(o *store.Outcome) int { return len(o.Reply) + len(o.Rejection) }
 
 // markAttempted marks the commands whose outcomes are in the commit.
 func (b *batch) markAttempted() {
@@ -55,7 +70,22 @@ func (b *batch) markAttempted() {
 // full reports whether nothing more should be gathered.
 func (b *batch) full(cfg *Config) bool {
 	return len(b.commit.Events) >= cfg.BatchEvents || b.bytes >= cfg.BatchBytes ||
-		len(b.commit.Outcomes) >= 2*cfg.BatchEvents || b.answers[0].delivery.alone
+		b.crowded(cfg) || b.answers[0].delivery.alone
+}
+
+// crowded reports whether no more answers should stand on the batch. Without
+// this limit, reads that come in as fast as they are decided would put off the
+// writing of what they stand on for ever.
+func (b *batch) crowded(cfg *Config) bool { return len(b.answers) >= 2*cfg.BatchEvents }
+
+// find returns what the commit says of a command, and the version after it.
+func (b *batch) find(id string) (found store.Recorded, ok bool) {
+	b.commit.OutcomeVersions(func(o *store.Outcome, v store.Version) {
+		if !ok && o.CommandID == id {
+			found, ok = store.Recorded{Outcome: *o, Version: v}, true
+		}
+	})
+	return found, ok
 }
 
 // mailbox is a first-in-first-out queue of deliveries.

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -72,16 +73,35 @@ func takeable(partitions actor.Partitions, claims []store.Claim, sessions []stor
 	return want
 }
 
-// claim takes partitions, and serves them, until ctx ends.
-func (in *incarnation) claim(ctx context.Context) {
+// claim takes partitions, and serves them, until the incarnation ends or is
+// cordoned. claimed is closed when no partition will be added any more.
+func (in *incarnation) claim(context.Context) {
+	defer close(in.claimed)
 	others := &observer{}
-	for {
-		if err := in.claimOnce(ctx, others); err != nil && ctx.Err() == nil {
+	for in.claiming.Err() == nil {
+		if err := in.claimOnce(in.claiming, others); err != nil && in.claiming.Err() == nil {
 			in.cfg.Logger.Warn("partitions not claimed", "error", err)
 		}
-		if in.pause(in.renewEvery()) != nil {
-			return
+		select {
+		case <-in.claiming.Done():
+		case <-time.After(in.renewEvery()):
 		}
+	}
+}
+
+// cordon ends the taking of claims, and waits until the round that may be
+// under way is over. Without the wait, a partition that this round has won would
+// begin to be served after its drain was to have ended.
+func (in *incarnation) cordon(ctx context.Context) error {
+	in.stopClaiming()
+	if !in.opened.Load() {
+		return nil
+	}
+	select {
+	case <-in.claimed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("cordon: %w", context.Cause(ctx))
 	}
 }
 
@@ -93,6 +113,15 @@ func (in *incarnation) claimOnce(ctx context.Context, others *observer) error {
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 	defer cancel()
 	in.reap()
+	// Claims are read before sessions. The other way round, a node that opens its
+	// session after ours were read, and claims before theirs are, would look like
+	// one without a session, and its fresh claim would be taken from it while its
+	// lease is valid. A claim's session exists before the claim does, so one that
+	// is missing from a later reading has ended.
+	claims, err := in.store.Claims(ctx)
+	if err != nil {
+		return err
+	}
 	sessions, err := in.store.Sessions(ctx)
 	if err != nil {
 		others.reset()
@@ -101,13 +130,6 @@ func (in *incarnation) claimOnce(ctx context.Context, others *observer) error {
 	for _, s := range others.silent(sessions, in.cfg.Name, in.cfg.Clock.Elapsed(), in.deadAfter()) {
 		err := in.store.DeclareDead(ctx, s)
 		in.cfg.Logger.Warn("session declared dead", "node", s.Name, "incarnation", s.Incarnation, "error", err)
-	}
-	claims, err := in.store.Claims(ctx)
-	if err != nil {
-		return err
-	}
-	if in.isCordoned() {
-		return nil
 	}
 	want := takeable(in.bus.Partitions(), claims, sessions, in.session.Incarnation, in.serves)
 	if len(want) == 0 {
@@ -120,12 +142,6 @@ func (in *incarnation) serves(p actor.Partition) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.partitions[p] != nil
-}
-
-func (in *incarnation) isCordoned() bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.cordoned
 }
 
 // reap drops partitions whose flow of messages has failed. They are claimed, and
@@ -141,11 +157,16 @@ func (in *incarnation) reap() {
 	}
 }
 
+// drop stops a partition, and only then lets it be claimed again: were it the
+// other way round, the claim loop could serve it anew beside the old activations.
+// Two loops drop; the second one must not take the successor off the map.
 func (in *incarnation) drop(p *partition, cause error) {
-	in.mu.Lock()
-	delete(in.partitions, p.id)
-	in.mu.Unlock()
 	p.stop(cause)
+	in.mu.Lock()
+	if in.partitions[p.id] == p {
+		delete(in.partitions, p.id)
+	}
+	in.mu.Unlock()
 }
 
 // serveConcurrently bounds the subscriptions that are set up at once.
@@ -266,31 +287,49 @@ func (in *incarnation) trim(ctx context.Context) {
 }
 
 // drain hands everything back: it takes no more claims, brings what has arrived
-// to its end, releases the claims and ends the session. What is not done when
-// ctx ends is left to the next owner.
+// to its end, and releases the claims. What is not done when ctx ends is left to
+// the next owner. The session goes on, so that the answers can leave.
 func (in *incarnation) drain(ctx context.Context) error {
-	in.mu.Lock()
-	in.cordoned = true
-	in.mu.Unlock()
-	var draining sync.WaitGroup
+	if err := in.cordon(ctx); err != nil {
+		return err
+	}
 	served := in.served()
-	for _, p := range served {
+	faults := make([]error, len(served))
+	var draining sync.WaitGroup
+	for i, p := range served {
 		draining.Go(func() {
 			bounded, cancel := context.WithTimeout(ctx, in.cfg.DrainTimeout)
 			defer cancel()
-			p.drain(bounded)
+			faults[i] = p.drain(bounded)
 		})
 	}
 	draining.Wait()
+	return errors.Join(append(faults, in.release(ctx, served))...)
+}
+
+func (in *incarnation) release(ctx context.Context, served []*partition) error {
+	if len(served) == 0 {
+		return nil
+	}
 	claims := make([]store.Claim, len(served))
 	for i, p := range served {
 		_, claims[i] = p.progress()
 	}
 	if err := in.store.ReleaseClaims(ctx, claims); err != nil {
-		return err
+		return fmt.Errorf("release claims: %w", err)
 	}
 	for i, p := range served {
 		p.saved(claims[i].Watermark)
 	}
-	return in.store.EndSession(ctx, in.session)
+	return nil
+}
+
+// end removes the session. Claims that could not be released are free then, so
+// nothing of the incarnation may run any more. A renewal that came after it
+// would find the session lost.
+func (in *incarnation) end(ctx context.Context) error {
+	if err := in.store.EndSession(ctx, in.session); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
 }

@@ -11,8 +11,18 @@ import (
 // committer writes the batches of all activations. A flush takes whatever is
 // there when a flight is free, up to its limits: no artificial wait, so one
 // batch alone leaves at once, and the more are waiting, the larger the flushes.
+//
+// Nothing is written while the lease is lapsed. P1 does not need that: a commit of
+// a node that has lost its partitions is a conflict, or the only one. But a node
+// that was paused may still read its part of the stream. Say it reads a command
+// that was sent after another one took the partition, and writes it, while the
+// new owner tells the caller that it met the command after its deadline. The
+// lease is looked at after the command was read; the claim went over after the
+// lease had lapsed; so all that a former owner can still write was in the stream
+// when its successor took over, and refuseExpired knows those.
 type committer struct {
 	store    store.Commits
+	lease    *lease
 	cfg      *Config
 	mu       sync.Mutex
 	queue    []*batch
@@ -22,8 +32,8 @@ type committer struct {
 	inFlight sync.WaitGroup
 }
 
-func newCommitter(s store.Commits, cfg *Config) *committer {
-	return &committer{store: s, cfg: cfg, wake: make(chan struct{}, 1), flights: make(chan struct{}, cfg.Flights)}
+func newCommitter(s store.Commits, l *lease, cfg *Config) *committer {
+	return &committer{store: s, lease: l, cfg: cfg, wake: make(chan struct{}, 1), flights: make(chan struct{}, cfg.Flights)}
 }
 
 // submit queues a batch. Its activation is told by settle. The queue is bounded
@@ -39,6 +49,11 @@ func (c *committer) submit(b *batch) {
 		b.owner.settled(b, store.ErrUnknown)
 		return
 	}
+	c.resume()
+}
+
+// resume lets the committer look again whether it can write.
+func (c *committer) resume() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -78,11 +93,14 @@ func (c *committer) abandon() {
 	}
 }
 
-// next waits for batches and takes them off the queue; nil: ctx has ended.
+// next waits for batches and the lease, and takes them off the queue; nil: ctx
+// has ended.
 func (c *committer) next(ctx context.Context) []*batch {
 	for {
-		if flush := c.take(); flush != nil {
-			return flush
+		if c.lease.valid() {
+			if flush := c.take(); flush != nil {
+				return flush
+			}
 		}
 		select {
 		case <-ctx.Done():

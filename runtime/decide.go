@@ -1,7 +1,7 @@
 package runtime
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -25,7 +25,7 @@ func (a *activation) handle(d *delivery) {
 		}
 		if known {
 			a.passed(d)
-			a.stand(answer{d, o})
+			a.stand(answer{delivery: d, outcome: o, recalled: true})
 			return
 		}
 	}
@@ -47,8 +47,12 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	if !decided && a.ring.isNew(id) {
 		return actor.Outcome{}, false, nil
 	}
-	_, timed := id.UnixMilli()
-	rec, found, err := a.findOutcome(string(id), !timed)
+	rec, found := a.undurable(string(id))
+	var err error
+	if !found {
+		_, timed := id.UnixMilli()
+		rec, found, err = a.findOutcome(string(id), !timed)
+	}
 	switch {
 	case err != nil:
 		return actor.Outcome{}, false, err
@@ -64,6 +68,25 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	}
 }
 
+// undurable finds the outcome of a command that was decided but is not in the
+// store yet, nor, when more was decided since than the ring holds, in the ring.
+func (a *activation) undurable(id string) (store.Recorded, bool) {
+	for _, b := range []*batch{a.gathering, a.inFlight} {
+		if b == nil {
+			continue
+		}
+		if rec, ok := b.find(id); ok {
+			return rec, true
+		}
+	}
+	for i := range a.unrecorded {
+		if a.unrecorded[i].CommandID == id {
+			return store.Recorded{Outcome: a.unrecorded[i], Version: store.Version(a.instance.Version())}, true
+		}
+	}
+	return store.Recorded{}, false
+}
+
 // accept makes a decision part of what is to be written, or answers it.
 func (a *activation) accept(d *delivery, dec actor.Decision) {
 	switch {
@@ -71,7 +94,7 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 		a.panicked(d, dec)
 		return
 	case d.Message.Type != actor.TypeCommand:
-		a.stand(answer{d, dec.Outcome})
+		a.stand(answer{delivery: d, outcome: dec.Outcome})
 		return
 	}
 	if size := decisionSize(&dec); size > a.partition.cfg.EventBytes {
@@ -81,7 +104,7 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 		}
 	}
 	a.passed(d)
-	ans := answer{d, dec.Outcome}
+	ans := answer{delivery: d, outcome: dec.Outcome}
 	switch {
 	case len(dec.Events) > 0:
 		a.gather(ans, dec.Events)
@@ -102,7 +125,22 @@ func decisionSize(dec *actor.Decision) int {
 	for i := range dec.Events {
 		n += len(dec.Events[i].Data)
 	}
+	if r := dec.Outcome.Rejection; r != nil {
+		n += len(r.Message) + detailBytes(r)
+	}
 	return n
+}
+
+// detailBytes returns the size of a rejection's details as JSON.
+func detailBytes(r *actor.Rejection) int {
+	if len(r.Details) == 0 {
+		return 0
+	}
+	data, err := json.Marshal(r.Details)
+	if err != nil { // the definition has made sure that they can be encoded
+		return 0
+	}
+	return len(data)
 }
 
 // passed notes that a durable command has been decided.
@@ -123,10 +161,13 @@ func (a *activation) gather(ans answer, events []actor.Event) {
 			Partition: store.Partition(a.partition.id),
 			Outcomes:  a.unrecorded,
 		}}
-		a.gathering, a.unrecorded = b, nil
+		for i := range a.unrecorded {
+			b.bytes += outcomeBytes(&a.unrecorded[i])
+		}
+		a.gathering, a.unrecorded, a.unrecBytes = b, nil, 0
 	}
 	b.add(ans, events)
-	a.stateBytes += eventBytes(events)
+	a.grown += eventBytes(events)
 }
 
 func eventBytes(events []actor.Event) int {
@@ -144,13 +185,34 @@ func (a *activation) record(ans answer) {
 	a.ring.add(m.ID, ans.outcome, a.partition.cfg.RingMax)
 	o := storedOutcome(m, ans.outcome, 0)
 	if a.gathering != nil {
-		a.gathering.commit.Outcomes = append(a.gathering.commit.Outcomes, o)
+		a.gathering.record(o)
 		return
 	}
-	if len(a.unrecorded) == unrecordedMax {
-		a.unrecorded = append(a.unrecorded[:0], a.unrecorded[1:]...)
-	}
 	a.unrecorded = append(a.unrecorded, o)
+	a.unrecBytes += outcomeBytes(&o)
+	a.boundUnrecorded()
+}
+
+// keepUnrecorded replaces the outcomes that wait for the next commit.
+func (a *activation) keepUnrecorded(outcomes []store.Outcome) {
+	a.unrecorded, a.unrecBytes = outcomes, 0
+	for i := range outcomes {
+		a.unrecBytes += outcomeBytes(&outcomes[i])
+	}
+	a.boundUnrecorded()
+}
+
+// boundUnrecorded gives up the oldest outcomes above the bounds. Without the one
+// on bytes, refusals alone could make the next commit larger than a store takes.
+func (a *activation) boundUnrecorded() {
+	drop := 0
+	for len(a.unrecorded)-drop > unrecordedMax || a.unrecBytes > unrecordedMaxBytes {
+		a.unrecBytes -= outcomeBytes(&a.unrecorded[drop])
+		drop++
+	}
+	if drop > 0 {
+		a.unrecorded = append(a.unrecorded[:0], a.unrecorded[drop:]...)
+	}
 }
 
 // stand is the output gate: the answer waits for the newest batch that its
@@ -181,13 +243,11 @@ func (a *activation) expired(d *delivery) bool {
 //   - a durable command could be read again by the next owner, whose clock may be
 //     behind: the answer waits until the watermark has been saved above it.
 func (a *activation) refuseExpired(d *delivery) {
-	m := &d.Message
-	_, timed := m.ID.UnixMilli()
-	ans := answer{d, actor.Failure(actor.CodeExpired, "met its owner after its deadline")}
+	ans := answer{delivery: d, outcome: actor.Failure(actor.CodeExpired, "met its owner after its deadline")}
 	switch {
-	case m.Type != actor.TypeCommand:
+	case d.Message.Type != actor.TypeCommand:
 		a.stand(ans)
-	case m.Attempt > 1 || !timed || d.replayed:
+	case d.metBefore():
 		ans.outcome = actor.Failure(actor.CodeUnknownOutcome, "met its owner after its deadline, and not for the first time")
 		a.stand(ans)
 	case d.Sequence == 0:
@@ -197,41 +257,57 @@ func (a *activation) refuseExpired(d *delivery) {
 	}
 }
 
+// unlessAttempted keeps back a word that the command was not executed from one
+// that was in a lost write: that may yet become durable.
+func (a *activation) unlessAttempted(d *delivery, o actor.Outcome) actor.Outcome {
+	if !d.attempted {
+		return o
+	}
+	return actor.Failure(actor.CodeUnknownOutcome, "an earlier write of it may have taken effect; then: "+o.Detail)
+}
+
 // panicked tries the command again on a fresh state, a bounded number of times,
-// and then parks it.
+// and then parks it. A panic on a speculative state is not counted: it says
+// nothing about the state that will be there if the write on its way fails. What
+// is next decided comes after that write has ended.
 func (a *activation) panicked(d *delivery, dec actor.Decision) {
 	a.discard(DiscardPanic)
-	d.panics++
+	if a.gathering == nil && a.inFlight == nil || d.Message.Type != actor.TypeCommand {
+		d.panics++
+	}
 	a.partition.cfg.Logger.Error("handler panicked",
 		"aggregate", a.address.String(), "name", d.Message.Name, "command_id", string(d.Message.ID),
 		"attempt", d.panics, "panic", fmt.Sprint(dec.Panic.Value), "stack", string(dec.Panic.Stack))
 	switch {
 	case d.Message.Type != actor.TypeCommand:
-		a.stand(answer{d, actor.Failure(actor.CodeUnloadable, dec.Outcome.Detail)})
+		a.stand(answer{delivery: d, outcome: actor.Failure(actor.CodeUnloadable, dec.Outcome.Detail)})
 	case d.panics < a.partition.cfg.ParkAfter:
 		a.mu.Lock()
 		a.mailbox.pushFront([]*delivery{d})
 		a.mu.Unlock()
-	default:
-		a.park(d, dec.Outcome.Detail, string(dec.Panic.Stack))
+	case a.park(d, dec.Outcome.Detail, string(dec.Panic.Stack)):
 		a.passed(d)
-		a.stand(answer{d, dec.Outcome})
+		a.stand(answer{delivery: d, outcome: a.unlessAttempted(d, dec.Outcome)})
 	}
 }
 
 // cannotLoad answers a message whose aggregate cannot be brought into memory.
-// A durable command is parked: it was promised to its sender.
+// A durable command is parked: it was promised to its sender. Whether a command
+// was executed before cannot be looked up, so that it was not is said only of
+// one that cannot have been.
 func (a *activation) cannotLoad(d *delivery, err error) {
 	if a.partition.ctx.Err() != nil {
 		return
 	}
 	a.partition.cfg.Logger.Error("aggregate cannot be loaded", "aggregate", a.address.String(), "error", err)
-	code := actor.CodeUnloadable
-	if !errors.Is(err, actor.ErrUndecodable) && !errors.Is(err, store.ErrCorrupt) {
-		code = actor.CodeUnknownOutcome
+	o := actor.Failure(actor.CodeUnloadable, err.Error())
+	if d.Message.Type == actor.TypeCommand {
+		if d.attempted || d.metBefore() {
+			o.Code = actor.CodeUnknownOutcome
+		}
+		if d.Sequence > 0 && !a.park(d, err.Error(), "") {
+			return
+		}
 	}
-	if d.Sequence > 0 && d.Message.Type == actor.TypeCommand {
-		a.park(d, err.Error(), "")
-	}
-	a.stand(answer{d, actor.Failure(code, err.Error())})
+	a.stand(answer{delivery: d, outcome: o})
 }

@@ -30,6 +30,7 @@ const keptMax = 1 << 16
 type answer struct {
 	delivery *delivery
 	outcome  actor.Outcome
+	recalled bool // the outcome is that of an earlier delivery of the same command
 }
 
 func (g *gate) release(a answer) {
@@ -37,11 +38,24 @@ func (g *gate) release(a answer) {
 		g.send(a)
 		return
 	}
+	if !g.keep(a) {
+		g.send(a)
+	}
+}
+
+// keep takes the answer in, or drops it, unless the lease has been renewed
+// since it was found lapsed: reopened may have run in between, and nobody would
+// come for what is kept after it until the next renewal.
+func (g *gate) keep(a answer) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if !g.closed && g.lease.valid() {
+		return false
+	}
 	if !g.closed && len(g.kept) < keptMax {
 		g.kept = append(g.kept, a)
 	}
+	return true
 }
 
 func (g *gate) send(a answer) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -35,17 +36,23 @@ type incarnation struct {
 
 	mu         sync.Mutex
 	partitions map[actor.Partition]*partition
-	cordoned   bool // takes no more claims
+
+	claiming     context.Context //nolint:containedctx // ends with the taking of claims
+	stopClaiming context.CancelFunc
+	opened       atomic.Bool   // the session is open and parts run
+	claimed      chan struct{} // closed when the taking of claims has ended
 }
 
 func newIncarnation(ctx context.Context, n *Node) *incarnation {
+	l := newLease(n.cfg.Clock, n.cfg.Lease)
 	in := &incarnation{
 		cfg: &n.cfg, store: n.store, bus: n.bus, behaviors: n.behaviors, hybrid: n.hybrid,
-		lease:      newLease(n.cfg.Clock, n.cfg.Lease),
-		committer:  newCommitter(n.store, &n.cfg),
+		lease:      l,
+		committer:  newCommitter(n.store, l, &n.cfg),
 		snapshots:  newSnapshotter(n.store, &n.cfg),
 		memory:     &memory{cfg: &n.cfg},
 		partitions: map[actor.Partition]*partition{},
+		claimed:    make(chan struct{}),
 	}
 	in.gate = &gate{lease: in.lease, clock: n.cfg.Clock, listener: &n.cfg.Listener}
 	in.shortestIdle = min(restingAfter, n.cfg.PassivateAfter)
@@ -59,6 +66,7 @@ func newIncarnation(ctx context.Context, n *Node) *incarnation {
 		Address: n.cfg.Address, Build: n.cfg.Build, Kinds: n.kinds(),
 	}
 	in.ctx, in.cancel = context.WithCancelCause(ctx)
+	in.claiming, in.stopClaiming = context.WithCancel(in.ctx)
 	return in
 }
 
@@ -69,6 +77,7 @@ func (in *incarnation) live() error {
 	if err := in.open(); err != nil {
 		return err
 	}
+	in.opened.Store(true)
 	in.cfg.Logger.Info("session opened", "node", in.cfg.Name, "incarnation", in.session.Incarnation)
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
@@ -114,6 +123,8 @@ func (in *incarnation) open() error {
 		switch {
 		case err != nil:
 			seen = nil // a store that does not answer makes nobody dead
+		case old != nil && old.Incarnation == in.session.Incarnation && !old.Dead:
+			return nil // an opening took effect late; the first renewal makes the lease
 		case old == nil || old.Dead:
 			if err := in.openOver(old); err == nil || in.ctx.Err() != nil {
 				return err
@@ -191,40 +202,60 @@ func (in *incarnation) pause(d time.Duration) error {
 	}
 }
 
+// renewalAttempt bounds one attempt, so that a request that got lost leaves
+// time for another one within the lease.
+func (in *incarnation) renewalAttempt() time.Duration { return in.cfg.Lease / 2 }
+
 // renew keeps the session alive until ctx ends, or ends the incarnation when the
 // session is lost.
 func (in *incarnation) renew(ctx context.Context) {
 	session := in.session
 	for in.pause(in.renewEvery()) == nil {
-		attempt, cancel := context.WithTimeout(ctx, in.cfg.Lease)
-		sent := in.cfg.Clock.Elapsed()
-		err := in.store.Renew(attempt, session)
-		if err != nil {
-			err = in.reviewRenewal(attempt, &session, err)
+		started := in.cfg.Clock.Elapsed()
+		err := in.renewOnce(ctx, &session)
+		if errors.Is(err, store.ErrLost) {
+			err = in.reviewRenewal(ctx, &session, err)
 		}
-		cancel()
 		switch {
-		case err == nil:
-			session.Beat++
-			in.lease.renewed(sent)
-			in.gate.reopened()
 		case errors.Is(err, errSessionLost):
 			in.cancel(errSessionLost)
-		default:
+		case err != nil && ctx.Err() == nil:
 			in.cfg.Logger.Warn("session not renewed", "error", err)
 		}
 		if f := in.cfg.Listener.Renewed; f != nil {
-			f(in.cfg.Clock.Elapsed()-sent, err)
+			f(in.cfg.Clock.Elapsed()-started, err)
 		}
 	}
 }
 
-// reviewRenewal finds out what a renewal that did not succeed has come to. A
-// renewal can take effect late: it then moves the beat although its call failed,
-// which is no reason to give the session up. It returns nil if this renewal is
-// known to have been written, which can only have been after it was sent.
+// renewOnce makes one attempt, and extends the lease if it succeeded.
+func (in *incarnation) renewOnce(ctx context.Context, session *store.Session) error {
+	ctx, cancel := context.WithTimeout(ctx, in.renewalAttempt())
+	defer cancel()
+	sent := in.cfg.Clock.Elapsed()
+	if err := in.store.Renew(ctx, *session); err != nil {
+		return err
+	}
+	session.Beat++
+	in.lease.renewed(sent)
+	in.gate.reopened()
+	in.committer.resume()
+	return nil
+}
+
+// reviewRenewal finds out why the session is not as it was expected. An earlier
+// renewal whose outcome was unknown may have taken effect: it has then moved the
+// beat, which is no reason to give the session up, and the renewal is made again
+// on that beat, at once.
+//
+// It never counts a renewal by what it reads. Say one is sent at 0 s and
+// written, but its answer is lost, and the next one, on the same beat, is sent
+// at 3 s and lost on its way. The beat that is then read has moved, but others
+// have seen it since 0 s: a lease from 3 s on would outlast what they wait for.
 func (in *incarnation) reviewRenewal(ctx context.Context, session *store.Session, cause error) error {
-	sessions, err := in.store.Sessions(ctx)
+	reading, cancel := context.WithTimeout(ctx, in.renewalAttempt())
+	defer cancel()
+	sessions, err := in.store.Sessions(reading)
 	if err != nil {
 		return cause
 	}
@@ -232,13 +263,11 @@ func (in *incarnation) reviewRenewal(ctx context.Context, session *store.Session
 		if s.Name != session.Name || s.Incarnation != session.Incarnation || s.Dead {
 			continue
 		}
-		switch {
-		case s.Beat == session.Beat+1 && !errors.Is(cause, store.ErrLost):
-			return nil
-		case s.Beat != session.Beat:
-			session.Beat = s.Beat // a late one was written; the next renewal goes on from it
+		if s.Beat == session.Beat {
+			return cause
 		}
-		return cause
+		session.Beat = s.Beat
+		return in.renewOnce(ctx, session)
 	}
 	return errSessionLost
 }

@@ -18,7 +18,6 @@ type loaded struct {
 	time       int64
 	snapshotAt actor.Version
 	replayed   int // events
-	bytes      int // of snapshot and events
 }
 
 // load brings the aggregate into memory. It waits for the store as long as the
@@ -36,7 +35,7 @@ func (a *activation) load() error {
 		return err
 	}
 	a.instance, a.ring, a.position, a.time = l.instance, l.ring, l.position, l.time
-	a.snapshotAt, a.stateBytes = l.snapshotAt, l.bytes
+	a.snapshotAt, a.stateBytes, a.grown = l.snapshotAt, footprint(l.instance.State()), 0
 	a.restoreUnrecorded()
 	a.reweigh()
 	if every := a.behavior.SnapshotEvery(); every > 0 && l.replayed >= every {
@@ -64,34 +63,58 @@ func (a *activation) restoreUnrecorded() {
 			kept = append(kept, o)
 		}
 	}
-	a.unrecorded = kept
+	a.keepUnrecorded(kept)
 }
 
 // read replays the aggregate. Most aggregates are short, so it begins with the
 // commits, in one read, and looks for a snapshot only when there are more events
 // than lie between two snapshots.
 func (a *activation) read(ctx context.Context) (*loaded, error) {
+	ctx, w := watch(ctx, a.partition.cfg.WriteTimeout)
+	defer w.stop()
 	l := &loaded{instance: a.behavior.New(a.address), ring: newOutcomeRing()}
 	every := a.behavior.SnapshotEvery()
-	more, err := a.replay(ctx, l, every)
+	more, err := a.replay(ctx, l, every, w)
 	if err != nil || !more {
 		return l, err
 	}
 	if s, ok := a.readSnapshot(ctx); ok && s.instance.Version() > l.instance.Version() {
 		l = s
 	}
-	_, err = a.replay(ctx, l, 0)
+	_, err = a.replay(ctx, l, 0, w)
 	return l, err
+}
+
+// watchdog ends a context when there has been no progress for a while. A bound
+// on the whole of a replay would keep an aggregate with a long history from ever
+// being loaded.
+type watchdog struct {
+	timer  *time.Timer
+	bound  time.Duration
+	cancel context.CancelFunc
+}
+
+func watch(ctx context.Context, bound time.Duration) (context.Context, *watchdog) {
+	ctx, cancel := context.WithCancel(ctx)
+	return ctx, &watchdog{timer: time.AfterFunc(bound, cancel), bound: bound, cancel: cancel}
+}
+
+func (w *watchdog) progress() { w.timer.Reset(w.bound) }
+
+func (w *watchdog) stop() {
+	w.timer.Stop()
+	w.cancel()
 }
 
 // replay applies the commits above l's version. It stops, and reports that there
 // may be more, once it has applied limit events; 0: no limit.
-func (a *activation) replay(ctx context.Context, l *loaded, limit int) (more bool, err error) {
+func (a *activation) replay(ctx context.Context, l *loaded, limit int, w *watchdog) (more bool, err error) {
 	after := store.Version(l.instance.Version())
 	for c, err := range a.partition.store.Load(ctx, store.Aggregate(a.address.String()), after) {
 		if err != nil {
 			return false, err
 		}
+		w.progress()
 		if err := l.apply(&c, a.partition.cfg.RingMax); err != nil {
 			return false, err
 		}
@@ -107,7 +130,6 @@ func (l *loaded) apply(c *store.Commit, ringMax int) error {
 		if err := l.instance.Replay(actor.Event(e)); err != nil {
 			return err
 		}
-		l.bytes += len(e.Data)
 	}
 	l.replayed += len(c.Events)
 	l.position, l.time = c.Position, c.Time
@@ -142,16 +164,25 @@ func (a *activation) readSnapshot(ctx context.Context) (*loaded, bool) {
 	}
 	return &loaded{
 		instance: instance, ring: ring, position: s.Position, time: s.Time,
-		snapshotAt: instance.Version(), bytes: len(s.State),
+		snapshotAt: instance.Version(),
 	}, true
 }
 
 func (a *activation) findOutcome(id string, keyed bool) (rec store.Recorded, found bool, err error) {
-	err = a.partition.retry(0, func(ctx context.Context) (err error) {
+	err = a.partition.retryBounded(func(ctx context.Context) (err error) {
 		rec, found, err = a.partition.store.FindOutcome(ctx, store.Aggregate(a.address.String()), id, keyed)
 		return err
 	})
 	return rec, found, err
+}
+
+// retryBounded is retry with a bound on each attempt.
+func (p *partition) retryBounded(f func(context.Context) error) error {
+	return p.retry(0, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, p.cfg.WriteTimeout)
+		defer cancel()
+		return f(ctx)
+	})
 }
 
 // retry calls f until it succeeds, fails for good, or the partition is left.
@@ -167,9 +198,7 @@ func (p *partition) retry(failures int, f func(context.Context) error) error {
 			case <-time.After(pause/2 + rand.N(pause/2)):
 			}
 		}
-		ctx, cancel := context.WithTimeout(p.ctx, p.cfg.WriteTimeout)
-		err := f(ctx)
-		cancel()
+		err := f(p.ctx)
 		if p.ctx.Err() != nil {
 			return context.Cause(p.ctx)
 		}

@@ -8,8 +8,9 @@ import (
 )
 
 // park takes a command out of the way, durably. It waits for the store as long
-// as the partition is served.
-func (a *activation) park(d *delivery, reason, stack string) {
+// as the partition is served, and returns false when that ends first: its next
+// owner then reads the command again.
+func (a *activation) park(d *delivery, reason, stack string) bool {
 	message, err := json.Marshal(d.Message)
 	if err != nil { // a Message has no part that cannot be encoded
 		panic("runtime: encode message: " + err.Error())
@@ -24,13 +25,14 @@ func (a *activation) park(d *delivery, reason, stack string) {
 		Time:      a.partition.cfg.Clock.Now(),
 		Message:   message,
 	}
-	err = a.partition.retry(0, func(ctx context.Context) error {
+	err = a.partition.retryBounded(func(ctx context.Context) error {
 		return a.partition.store.Park(ctx, parked)
 	})
 	if err != nil {
-		return // the partition is left: its next owner reads the command again
+		return false
 	}
 	if f := a.partition.cfg.Listener.Parked; f != nil {
 		f(a.behavior.Kind())
 	}
+	return true
 }

@@ -96,14 +96,24 @@ func (p *partition) Durable(ctx context.Context, d actor.Delivery) {
 	p.unfinished++
 	p.mu.Unlock()
 	if behavior == nil {
-		p.conclude(answer{dl, unknownKind(&d.Message)})
+		p.conclude(answer{delivery: dl, outcome: unknownKind(&d.Message)})
 		return
 	}
 	for !p.post(behavior, dl) {
 		if !p.memory.awaitRoom(ctx, p.ctx) {
+			p.giveUp()
 			return
 		}
 	}
+}
+
+// giveUp: a durable command was taken in and is not going to be posted. It stays
+// open, so that the watermark does not pass it, but a drain need not wait for it.
+func (p *partition) giveUp() {
+	p.mu.Lock()
+	p.unfinished--
+	p.mu.Unlock()
+	p.signal()
 }
 
 // Direct takes a message of the direct lane, or refuses it.
@@ -119,12 +129,12 @@ func (p *partition) Direct(d actor.Delivery) {
 	p.mu.Unlock()
 	switch {
 	case behavior == nil:
-		p.conclude(answer{dl, unknownKind(&d.Message)})
+		p.conclude(answer{delivery: dl, outcome: unknownKind(&d.Message)})
 	case !p.post(behavior, dl):
 		if f := p.cfg.Listener.Overloaded; f != nil {
 			f(d.Message.Target.Kind, "mailbox or activations")
 		}
-		p.conclude(answer{dl, actor.Failure(actor.CodeOverloaded, "too many messages wait for "+d.Message.Target.String())})
+		p.conclude(answer{delivery: dl, outcome: actor.Failure(actor.CodeOverloaded, "too many messages wait for "+d.Message.Target.String())})
 	}
 }
 
@@ -132,11 +142,16 @@ func unknownKind(m *actor.Message) actor.Outcome {
 	return actor.Failure(actor.CodeUnknownKind, "this node has no aggregate "+string(m.Target.Kind))
 }
 
+// spanFactor bounds, in windows, how far a partition gets ahead of a command
+// that is stuck. Behind it others finish without end, and all of them would be
+// remembered here, and read again by the next owner.
+const spanFactor = 64
+
 // awaitWindow waits for room in the window of durable commands.
 func (p *partition) awaitWindow(ctx context.Context) bool {
 	for {
 		p.mu.Lock()
-		room := p.tracker.open() < p.cfg.WindowMax
+		room := p.tracker.open() < p.cfg.WindowMax && p.tracker.span() < spanFactor*p.cfg.WindowMax
 		p.mu.Unlock()
 		if room {
 			return true
@@ -165,6 +180,9 @@ func (p *partition) post(behavior *actor.Behavior, d *delivery) bool {
 			p.mu.Unlock()
 			p.memory.makeRoom(p.incarnation)
 			p.mu.Lock()
+			if p.stopped {
+				return true
+			}
 			if a = p.activations[d.Message.Target]; a == nil && !p.memory.admit() {
 				return false
 			}
@@ -179,16 +197,35 @@ func (p *partition) post(behavior *actor.Behavior, d *delivery) bool {
 }
 
 // conclude lets an answer out and marks its message as finished.
+//
+// It does neither once the partition has been left. The node's lease says
+// nothing about a partition that was drained or dropped: say a handler does not
+// return until another node, or this one anew, has taken the partition and
+// changed the aggregate. What it then decides stands on a state of the past,
+// although the lease is valid. Nor may the watermark pass a command that was to
+// be parked and could not be, because the partition was left meanwhile.
 func (p *partition) conclude(ans answer) {
+	if p.ctx.Err() != nil {
+		return
+	}
 	p.gate.release(ans)
 	p.finish(ans.delivery)
 }
 
+// whenSavedMax bounds the answers that wait for a watermark. Callers of those
+// beyond it get no answer, and ask again.
+const whenSavedMax = 1 << 14
+
 // concludeWhenSaved marks a durable message as finished, and lets its answer out
 // once that is saved.
 func (p *partition) concludeWhenSaved(ans answer) {
+	if p.ctx.Err() != nil {
+		return
+	}
 	p.mu.Lock()
-	p.whenSaved = append(p.whenSaved, ans)
+	if len(p.whenSaved) < whenSavedMax {
+		p.whenSaved = append(p.whenSaved, ans)
+	}
 	p.mu.Unlock()
 	p.finish(ans.delivery)
 }
@@ -200,6 +237,10 @@ func (p *partition) finish(d *delivery) {
 		p.tracker.finish(d.Sequence)
 	}
 	p.mu.Unlock()
+	p.signal()
+}
+
+func (p *partition) signal() {
 	select {
 	case p.changed <- struct{}{}:
 	default:
@@ -235,24 +276,24 @@ func (p *partition) saved(w store.Position) {
 }
 
 // drain stops the flow, lets everything that has arrived come to its end, and
-// stops. It gives up, and stops all the same, when ctx ends.
-func (p *partition) drain(ctx context.Context) {
+// stops. It gives up with an error, and stops all the same, when ctx ends.
+func (p *partition) drain(ctx context.Context) error {
 	defer p.stop(errDrained)
-	if p.sub == nil || p.sub.Stop(ctx) != nil {
-		return
+	if err := p.sub.Stop(ctx); err != nil {
+		return fmt.Errorf("drain partition %d: %w", p.id, err)
 	}
 	for {
 		p.mu.Lock()
-		done := p.unfinished == 0
+		unfinished := p.unfinished
 		p.mu.Unlock()
-		if done {
-			return
+		if unfinished == 0 {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return fmt.Errorf("drain partition %d: %d messages not finished: %w", p.id, unfinished, context.Cause(ctx))
 		case <-p.ctx.Done():
-			return
+			return fmt.Errorf("drain partition %d: %w", p.id, context.Cause(p.ctx))
 		case <-p.changed:
 		}
 	}

@@ -49,7 +49,9 @@ type memory struct {
 	cfg   *Config
 	count atomic.Int64
 	bytes atomic.Int64 // estimate
-	sweep sync.Mutex   // one sweep at a time
+
+	sweep     sync.Mutex    // one sweep at a time
+	notBefore time.Duration // Clock.Elapsed of the next sweep, after one in vain; under sweep
 }
 
 // admit counts another activation if the budget has room for it.
@@ -68,16 +70,27 @@ func (m *memory) admit() bool {
 // the next sweep is a while off.
 const evictShare = 64
 
+// futileSweep is the pause after a sweep that found every activation busy: each
+// looks at all of them, and a node that is full refuses a message per sweep.
+const futileSweep = 10 * time.Millisecond
+
 // makeRoom gives up the least recently used activations of all partitions until
 // the budget has room. Those with work pending stay.
 func (m *memory) makeRoom(in *incarnation) {
 	m.sweep.Lock()
 	defer m.sweep.Unlock()
 	count := int64(m.cfg.MaxActivations) - max(1, int64(m.cfg.MaxActivations)/evictShare)
-	bytes := m.cfg.MaxBytes - m.cfg.MaxBytes/evictShare
-	if m.count.Load() <= count && m.bytes.Load() <= bytes {
-		return // another sweep was faster
+	bytes := m.cfg.MaxBytes - max(1, m.cfg.MaxBytes/evictShare)
+	now := m.cfg.Clock.Elapsed()
+	if m.count.Load() <= count && m.bytes.Load() <= bytes || now < m.notBefore {
+		return // another sweep was faster, or found nothing just now
 	}
+	before := m.count.Load()
+	defer func() {
+		if m.count.Load() >= before {
+			m.notBefore = now + futileSweep
+		}
+	}()
 	queue := in.byAge()
 	for len(queue) > 0 && (m.count.Load() > count || m.bytes.Load() > bytes) {
 		p := queue[0].partition
@@ -109,7 +122,9 @@ func (m *memory) forget(p *partition) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range p.activations {
+		a.mu.Lock()
 		m.bytes.Add(-a.weight)
+		a.mu.Unlock()
 	}
 	m.count.Add(-int64(len(p.activations)))
 	p.activations, p.recency = map[actor.Address]*activation{}, recency{}
@@ -229,7 +244,7 @@ func (a *activation) rest() {
 	a.resting = true
 	a.mailbox = mailbox{}
 	a.ring.shrink(ringAtRest)
-	a.reweigh()
+	a.reweighLocked()
 }
 
 // passivate sweeps all partitions until ctx ends.

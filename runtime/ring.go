@@ -71,7 +71,7 @@ func (r *outcomeRing) add(id actor.CommandID, o actor.Outcome, limit int) {
 		r.link(len(r.entries) - 1)
 		return
 	}
-	r.forget(&r.entries[r.head])
+	r.forget(r.head)
 	r.entries[r.head] = e
 	r.link(r.head)
 	r.head = (r.head + 1) % len(r.entries)
@@ -86,9 +86,12 @@ func (r *outcomeRing) link(i int) {
 	}
 }
 
-func (r *outcomeRing) forget(e *ringEntry) {
+// forget notes that entry i is about to go. A newer one of the same id stays
+// in the index.
+func (r *outcomeRing) forget(i int) {
+	e := &r.entries[i]
 	r.bytes -= e.size()
-	if r.index != nil {
+	if at, ok := r.index[e.id]; ok && at == int32(i) {
 		delete(r.index, e.id)
 	}
 	if ms, timed := e.id.UnixMilli(); timed {
@@ -106,7 +109,7 @@ func (r *outcomeRing) shrink(keep int) {
 	r.unroll()
 	drop := max(0, len(r.entries)-keep)
 	for i := range drop {
-		r.forget(&r.entries[i])
+		r.forget(i)
 	}
 	r.entries = append(make([]ringEntry, 0, len(r.entries)-drop), r.entries[drop:]...)
 	r.index = nil
@@ -137,7 +140,7 @@ func (r *outcomeRing) reindex() {
 func (e *ringEntry) size() int {
 	n := 112 + len(e.id) + len(e.outcome.Reply) + len(e.outcome.Detail)
 	if e.outcome.Rejection != nil {
-		n += 64 + len(e.outcome.Rejection.Message)
+		n += 64 + len(e.outcome.Rejection.Message) + 128*len(e.outcome.Rejection.Details)
 	}
 	return n
 }
@@ -161,7 +164,7 @@ func (r *outcomeRing) encode(keep int) ([]byte, error) {
 	r.unroll()
 	c := outcomeRing{entries: r.entries, forgottenUntil: r.forgottenUntil, forgotKeyed: r.forgotKeyed}
 	for len(c.entries) > keep {
-		c.forget(&c.entries[0])
+		c.forget(0)
 		c.entries = c.entries[1:]
 	}
 	rec := ringRecord{ForgottenUntil: c.forgottenUntil, ForgotKeyed: c.forgotKeyed}

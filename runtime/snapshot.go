@@ -24,7 +24,6 @@ func (a *activation) takeSnapshot() *store.Snapshot {
 		a.partition.cfg.Logger.Warn("snapshot not taken", "aggregate", a.address.String(), "error", err)
 		return nil
 	}
-	a.stateBytes = 2 * len(state)
 	return &store.Snapshot{
 		Aggregate: store.Aggregate(a.address.String()),
 		Version:   store.Version(a.instance.Version()),

@@ -66,3 +66,6 @@ func (t *tracker) compact() {
 
 // open returns the number of commands that are not finished.
 func (t *tracker) open() int { return len(t.unfinished) }
+
+// span returns the number of commands from the first that is not finished on.
+func (t *tracker) span() int { return len(t.pending) - t.first }
