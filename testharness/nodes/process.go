@@ -1,0 +1,162 @@
+package nodes
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ganglion-go/ganglion/testharness"
+	"github.com/ganglion-go/ganglion/testharness/internal/child"
+	"github.com/ganglion-go/ganglion/testharness/internal/loopback"
+)
+
+// Process is a node as a child process, on one data folder and one pair of
+// addresses over all its lives.
+type Process struct {
+	binary  string
+	args    []string
+	env     []string
+	logPath string
+	http    string
+	admin   string
+	child   *child.Process
+}
+
+// Build compiles a main package of this module into the test's folder and
+// returns the path of the binary. The package is a path as go build takes it,
+// seen from the test's directory.
+func Build(t testing.TB, pkg string, flags ...string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "node")
+	args := append(append([]string{"build"}, flags...), "-o", binary, pkg)
+	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("nodes: build %s: %v\n%s", pkg, err, out)
+	}
+	return binary
+}
+
+// Spawn starts a node binary with the given flags, besides data folder and
+// addresses, and waits until it is ready. env are further variables of its
+// environment. The process ends with the test.
+func Spawn(t testing.TB, binary string, env []string, flags ...string) *Process {
+	t.Helper()
+	dir := t.TempDir()
+	p := &Process{
+		binary: binary, env: env, logPath: filepath.Join(dir, "log"),
+		http: freeAddress(t), admin: freeAddress(t),
+	}
+	p.args = append([]string{"--data-dir", filepath.Join(dir, "data"), "--http-addr", p.http, "--admin-addr", p.admin}, flags...)
+	t.Cleanup(p.Kill)
+	p.Start(t)
+	return p
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	port, err := loopback.Reserve()
+	if err != nil {
+		t.Fatalf("nodes: %v", err)
+	}
+	t.Cleanup(func() { port.Release() })
+	return port.Addr()
+}
+
+// URL returns the base of the node's HTTP API.
+func (p *Process) URL() string { return "http://" + p.http }
+
+// AdminURL returns the base of the node's admin server.
+func (p *Process) AdminURL() string { return "http://" + p.admin }
+
+// Start starts the process again after Kill or Terminate, and waits until it is
+// ready.
+func (p *Process) Start(t testing.TB) {
+	t.Helper()
+	p.Launch(t)
+	testharness.Eventually(t, startTimeout, func() bool {
+		if p.child.Gone() {
+			t.Fatalf("nodes: the node has ended: %v\n%s", p.child.State(), p.Log())
+		}
+		return p.Ready(t.Context())
+	})
+}
+
+// Launch starts the process and does not wait.
+func (p *Process) Launch(t testing.TB) {
+	t.Helper()
+	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatalf("nodes: %v", err)
+	}
+	cmd := exec.Command(p.binary, p.args...) //nolint:noctx // it outlives the call
+	cmd.Env = append(os.Environ(), p.env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if p.child, err = child.Start(cmd, log); err != nil {
+		t.Fatalf("nodes: %v", err)
+	}
+}
+
+// Ready asks the node whether it is ready, with at least one partition.
+func (p *Process) Ready(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.AdminURL()+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var body struct{ Partitions int }
+	return resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(&body) == nil && body.Partitions > 0
+}
+
+// Kill ends the process at once, as kill -9 does, and waits until it is gone.
+func (p *Process) Kill() {
+	if p.child != nil {
+		p.child.Kill()
+	}
+}
+
+// Terminate asks the process to end in order and waits until it is gone.
+func (p *Process) Terminate(t testing.TB) {
+	t.Helper()
+	if err := p.child.Signal(syscall.SIGTERM); err != nil {
+		t.Fatalf("nodes: %v", err)
+	}
+	select {
+	case <-p.child.Exited():
+	case <-time.After(stopTimeout + 15*time.Second):
+		t.Fatalf("nodes: the node does not end\n%s", p.Log())
+	}
+	if err := p.child.State(); err != nil {
+		t.Errorf("nodes: the node ended with %v\n%s", err, p.Log())
+	}
+}
+
+// Pause stops the process's execution until Resume.
+func (p *Process) Pause() error { return p.child.Pause() }
+
+// Resume lets a paused process go on.
+func (p *Process) Resume() error { return p.child.Resume() }
+
+// Exited is closed when the process is gone.
+func (p *Process) Exited() <-chan struct{} { return p.child.Exited() }
+
+// Log returns the last 16 KiB of what the node has written.
+func (p *Process) Log() string {
+	data, err := os.ReadFile(p.logPath)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(data[max(0, len(data)-16<<10):]))
+}
