@@ -125,7 +125,10 @@ func (m *Member) Kill() {
 }
 
 // Pause stops the member with SIGSTOP: its connections stay open and nothing
-// answers. It fails with [ErrNotRunning], or [errors.ErrUnsupported] on a system
+// answers. After the pause of a primary another one takes writes in 3 to 5 s, but
+// majority writes can take 30 s more: a secondary whose report of progress was
+// under way to the old primary waits that long, a constant of MongoDB, before it
+// reports to the new one. A cut through a proxy has the same effect. It fails with [ErrNotRunning], or [errors.ErrUnsupported] on a system
 // without signals. It is idempotent.
 func (m *Member) Pause() error { return m.signal((*process).pause) }
 

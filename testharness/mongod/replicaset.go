@@ -99,8 +99,8 @@ func (rs *ReplicaSet) initiate(ctx context.Context) error {
 		{Key: "settings", Value: bson.D{
 			{Key: "electionTimeoutMillis", Value: rs.cfg.ElectionTimeout.Milliseconds()},
 			{Key: "heartbeatTimeoutSecs", Value: silenceSeconds},
-			// Secondaries follow the primary alone. One that tries the silent former
-			// primary instead waits 30 s for it, and majority writes with it.
+			// Secondaries follow the primary alone, so that none tries the silent
+			// former primary, for which it would wait 30 s.
 			{Key: "chainingAllowed", Value: false},
 		}},
 	}}}).Err()
