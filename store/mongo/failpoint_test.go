@@ -1,0 +1,202 @@
+package mongo_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/ganglion-go/ganglion/store"
+	mongostore "github.com/ganglion-go/ganglion/store/mongo"
+	"github.com/ganglion-go/ganglion/testharness"
+	"github.com/ganglion-go/ganglion/testharness/mongod"
+)
+
+// direct connects to one member, whatever its state.
+func direct(t *testing.T, addr string) *driver.Client {
+	t.Helper()
+	client, err := driver.Connect(options.Client().SetHosts([]string{addr}).SetDirect(true))
+	must(t, "connect", err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = client.Disconnect(ctx)
+	})
+	return client
+}
+
+func admin(t *testing.T, client *driver.Client, command bson.D) {
+	t.Helper()
+	must(t, command[0].Key, client.Database("admin").RunCommand(t.Context(), command).Err())
+}
+
+// failPoint sets a fail point of a server until the test ends.
+func failPoint(t *testing.T, client *driver.Client, name string, mode any, data bson.D) {
+	t.Helper()
+	admin(t, client, bson.D{{Key: "configureFailPoint", Value: name}, {Key: "mode", Value: mode}, {Key: "data", Value: data}})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		off := bson.D{{Key: "configureFailPoint", Value: name}, {Key: "mode", Value: "off"}}
+		if err := client.Database("admin").RunCommand(ctx, off).Err(); err != nil {
+			t.Errorf("end fail point: %v", err)
+		}
+	})
+}
+
+func testCommands(t *testing.T, members int) *mongod.ReplicaSet {
+	t.Helper()
+	return testharness.MongoWith(t, mongod.Config{Members: members, Parameters: map[string]string{"enableTestCommands": "1"}})
+}
+
+func inserts(data ...bson.E) bson.D {
+	return append(bson.D{{Key: "failCommands", Value: bson.A{"insert"}}}, data...)
+}
+
+// TestAppend_FailPoints lets the server answer inserts with errors. The subtests
+// run one after another: a fail point is the server's.
+func TestAppend_FailPoints(t *testing.T) {
+	t.Parallel()
+	rs := testCommands(t, 1)
+	client := direct(t, rs.Members()[0].Addr())
+	s := open(t, rs.URI(), mongostore.Config{WriteTimeout: 2 * time.Second})
+	once := bson.D{{Key: "times", Value: 1}}
+	concern := bson.E{Key: "writeConcernError", Value: bson.D{{Key: "code", Value: 64}, {Key: "errmsg", Value: "timed out"}}}
+	for _, test := range []struct {
+		name, point string
+		mode        any
+		data        bson.D
+		want        error
+		stored      bool
+	}{
+		{"connection breaks before", "failCommand", once, inserts(bson.E{Key: "closeConnection", Value: true}), nil, true},
+		{"connection breaks after", "onPrimaryTransactionalWrite", once, bson.D{{Key: "closeConnection", Value: true}}, nil, true},
+		{"not primary for a moment", "failCommand", once, inserts(bson.E{Key: "errorCode", Value: 10107}, bson.E{Key: "errorLabels", Value: bson.A{"RetryableWriteError"}}), nil, true},
+		{"connections keep breaking", "failCommand", "alwaysOn", inserts(bson.E{Key: "closeConnection", Value: true}), store.ErrUnknown, false},
+		{"an error that is not retried", "failCommand", once, inserts(bson.E{Key: "errorCode", Value: 8}), store.ErrUnknown, false},
+		{"no majority in time", "failCommand", once, inserts(concern), store.ErrUnknown, true},
+		{"no answer in time", "failCommand", "alwaysOn", inserts(bson.E{Key: "blockConnection", Value: true}, bson.E{Key: "blockTimeMS", Value: 4000}), store.ErrUnknown, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			failPoint(t, client, test.point, test.mode, test.data)
+			one, two := typicalCommit(1), typicalCommit(2)
+			one.Aggregate, two.Aggregate = store.Aggregate("one/"+test.name), store.Aggregate("two/"+test.name)
+			start := time.Now()
+			for _, err := range s.Append(t.Context(), []store.Commit{one, two}) {
+				if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
+					t.Errorf("append: %v, want %v", err, test.want)
+				}
+			}
+			if took := time.Since(start); took > 3*time.Second {
+				t.Errorf("append took %v", took)
+			}
+			want := 0
+			if test.stored {
+				want = 1
+			}
+			for _, c := range []store.Commit{one, two} {
+				// What was not acknowledged may become durable a little later.
+				testharness.Eventually(t, 5*time.Second, func() bool { return count(s, t, c.Aggregate) == want })
+			}
+		})
+	}
+}
+
+// TestAppend_RepeatAfterUnknown: a commit whose outcome was unknown is in
+// conflict with itself.
+func TestAppend_RepeatAfterUnknown(t *testing.T) {
+	t.Parallel()
+	rs := testCommands(t, 1)
+	s := open(t, rs.URI(), mongostore.Config{})
+	failPoint(t, direct(t, rs.Members()[0].Addr()), "failCommand", bson.D{{Key: "times", Value: 1}},
+		inserts(bson.E{Key: "writeConcernError", Value: bson.D{{Key: "code", Value: 64}, {Key: "errmsg", Value: "timed out"}}}))
+	c := typicalCommit(1)
+	for _, want := range []error{store.ErrUnknown, store.ErrConflict, store.ErrConflict} {
+		if err := s.Append(t.Context(), []store.Commit{c})[0]; !errors.Is(err, want) {
+			t.Fatalf("append: %v, want %v", err, want)
+		}
+	}
+}
+
+// TestLoad_NeverStale asks a member that has fallen behind, as a primary would
+// be that was replaced without knowing. A store that has seen a later write does
+// not get an answer from it; one that has not, does.
+func TestLoad_NeverStale(t *testing.T) {
+	t.Parallel()
+	rs := testCommands(t, 3)
+	s := open(t, rs.URI(), mongostore.Config{})
+	one := typicalCommit(1)
+	must(t, "append", s.Append(t.Context(), []store.Commit{one})[0])
+
+	behind := follower(t, rs)
+	stale, err := mongostore.New(t.Context(), behind, mongostore.Config{ReadTimeout: 1500 * time.Millisecond})
+	must(t, "open the member", err)
+	stale.SeeWhat(s)
+	testharness.Eventually(t, 10*time.Second, func() bool { return count(stale, t, one.Aggregate) == 1 })
+	failPoint(t, behind, "rsSyncApplyStop", "alwaysOn", bson.D{})
+
+	two := one
+	two.First = 2
+	must(t, "append", s.Append(t.Context(), []store.Commit{two})[0])
+	if n := count(stale, t, one.Aggregate); n != 1 {
+		t.Fatalf("the member shows %d commits: it is not behind, and the test shows nothing", n)
+	}
+	stale.SeeWhat(s)
+	for what, err := range map[string]error{
+		"load":         firstError(stale.Load(t.Context(), one.Aggregate, 0)),
+		"find outcome": outcomeError(stale, t, one.Aggregate),
+		"snapshot":     snapshotError(stale, t, one.Aggregate),
+	} {
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s from a member that is behind: %v, want unavailable", what, err)
+		}
+	}
+}
+
+// follower connects to a secondary.
+func follower(t *testing.T, rs *mongod.ReplicaSet) *driver.Client {
+	t.Helper()
+	primary := primaryOf(t.Context(), t, rs)
+	for _, m := range rs.Members() {
+		if m != primary {
+			return direct(t, m.Addr())
+		}
+	}
+	t.Fatal("no secondary")
+	return nil
+}
+
+func count(s *mongostore.Store, t *testing.T, a store.Aggregate) (n int) {
+	t.Helper()
+	for _, err := range s.Load(t.Context(), a, 0) {
+		if err != nil {
+			return -1
+		}
+		n++
+	}
+	return n
+}
+
+func firstError(seq func(yield func(store.Commit, error) bool)) (first error) {
+	for _, err := range seq {
+		first = err
+		break
+	}
+	return first
+}
+
+func outcomeError(s *mongostore.Store, t *testing.T, a store.Aggregate) error {
+	t.Helper()
+	_, _, err := s.FindOutcome(t.Context(), a, "x", true)
+	return err
+}
+
+func snapshotError(s *mongostore.Store, t *testing.T, a store.Aggregate) error {
+	t.Helper()
+	_, _, err := s.LoadSnapshot(t.Context(), a, "v1")
+	return err
+}
