@@ -78,6 +78,9 @@ func (r *results) output(e event) {
 		}
 		return
 	}
+	if strings.HasPrefix(e.Output, "=== ") {
+		return // RUN, PAUSE, CONT, NAME: only go test -v shows them
+	}
 	key := testKey{e.Package, e.Test}
 	kept := r.pending[key]
 	if kept == nil {
@@ -121,7 +124,7 @@ func (r *results) reason(key testKey) string {
 	}
 	var said []string
 	for line := range strings.Lines(kept.String()) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "===") && !strings.HasPrefix(line, "---") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "---") {
 			said = append(said, line)
 		}
 	}

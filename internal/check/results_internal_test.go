@@ -74,6 +74,7 @@ func TestResults_ShowsWhatGoTestShows(t *testing.T) {
 	_, out := read(t, "go: downloading something\n"+stream(t,
 		event{Action: "build-output", ImportPath: "q", Output: "q.go:1: syntax error\n"},
 		say("TestGood", "chatter\n"),
+		say("TestBad", "=== RUN   TestBad\n"),
 		say("TestBad", "bad_test.go:1: wrong\n"),
 		say("TestStuck", "waits for ever\n"),
 		end("pass", "TestGood"),

@@ -28,6 +28,9 @@ type checker struct {
 	seed string
 }
 
+// faultTests are those that inject faults at random moments.
+const faultTests = "_(Faults|Kill9)"
+
 // childWait is how long a child's children may keep its output open after it.
 const childWait = 10 * time.Second
 
@@ -124,7 +127,7 @@ func (c *checker) faults(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"test", "-json", "-timeout=10m", "-count=1", "-run=Faults"}, race...)
+	args := append([]string{"test", "-json", "-timeout=10m", "-count=1", "-run=" + faultTests}, race...)
 	return c.goTest(ctx, append(env, envSeed+"="+c.seed), append(args, "./...")...)
 }
 
@@ -170,12 +173,10 @@ func (c *checker) goTest(ctx context.Context, env []string, args ...string) erro
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	results, err := readResults(events, c.out)
-	if err := errors.Join(err, cmd.Wait()); err != nil {
-		return errors.Join(err, results.verdict(c.ci))
-	}
+	results, readErr := readResults(events, c.out)
+	waitErr := cmd.Wait()
 	c.say("%s", results.summary())
-	return results.verdict(c.ci)
+	return errors.Join(results.verdict(c.ci), readErr, waitErr)
 }
 
 // say writes what is for people. A report that cannot be written changes no result.
