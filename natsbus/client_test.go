@@ -519,3 +519,59 @@ func TestDirect_HandOver_NoCallFails(t *testing.T) {
 	group.Wait()
 	stop(t, sub)
 }
+
+// TestClient_Reconnect_TriesAtOnce: an answer that was lost with the connection
+// is asked for again long before the client loses patience, which takes 1.75 s at
+// least. This is in real time: nats.go shares the timers of its reconnects with
+// the whole process, so that bubbles and other tests cannot both reconnect.
+func TestClient_Reconnect_TriesAtOnce(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 1})
+	arrived := make(chan struct{}, 10)
+	serveAll(t, f.bus, &owner{answer: func(d actor.Delivery) (actor.Outcome, bool) {
+		arrived <- struct{}{}
+		return actor.Outcome{Reply: d.Message.Data}, d.Message.Attempt > 1
+	}})
+	told := make(chan error)
+	go func() { told <- f.client.Deliver(t.Context(), command("a", "1")).Err() }()
+	<-arrived
+	start := time.Now()
+	f.server.Restart(t)
+	if err := <-told; err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 1700*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+}
+
+// TestClient_LateAnswer_IsNotTakenForAnother: calls reuse what they wait on. The
+// answer to a call that is over must not reach the next one.
+func TestClient_LateAnswer_IsNotTakenForAnother(t *testing.T) {
+	t.Parallel()
+	within(t, natsbus.Config{Partitions: 1}, func(t *testing.T, f *fixture) {
+		late := make(chan actor.Delivery, 1)
+		serveAll(t, f.bus, &owner{answer: func(d actor.Delivery) (actor.Outcome, bool) {
+			switch string(d.Message.Data) {
+			case "1":
+				if d.Message.Attempt == 1 {
+					late <- d
+				}
+				return actor.Outcome{}, false
+			case "2":
+				before := <-late
+				before.Responder.Respond(actor.Outcome{Reply: before.Message.Data})
+				before.Responder.Respond(actor.Outcome{Reply: before.Message.Data})
+			}
+			return echo(d)
+		}})
+		if o := deliverWithin(t, f, 100*time.Millisecond, direct("a", "1")); o.Code != actor.CodeUnknownOutcome {
+			t.Fatalf("the first call was told %+v", o)
+		}
+		for _, n := range []string{"2", "3", "4"} {
+			if o := f.client.Deliver(t.Context(), direct("a", n)); string(o.Reply) != n {
+				t.Errorf("call %s was told %+v", n, o)
+			}
+		}
+	})
+}

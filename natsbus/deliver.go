@@ -20,7 +20,10 @@ import (
 // caller's, so that the caller can still be told of it.
 const maxMargin = time.Second
 
-const statusNoResponders = "503"
+const (
+	headerStatus       = "Status"
+	statusNoResponders = "503"
+)
 
 // Deliver implements [actor.Client]. Past the earlier of the context's deadline,
 // the message's deadline, and without either the default timeout, the caller is

@@ -69,7 +69,7 @@ func (d *durableLane) run(ctx context.Context) error {
 		if d.bus.cfg.Events.ConsumerReset != nil {
 			d.bus.cfg.Events.ConsumerReset(d.partition, cause)
 		}
-		d.bus.cfg.Logger.Debug("consumer reset", slog.Any("partition", d.partition), slog.Any("cause", cause))
+		d.bus.cfg.Logger.DebugContext(ctx, "consumer reset", slog.Uint64("partition", uint64(d.partition)), slog.Any("cause", cause))
 		d.feed.close()
 		if err := d.reopen(ctx, status); err != nil {
 			return err
@@ -108,7 +108,7 @@ func (d *durableLane) consume(ctx context.Context, status <-chan nats.Status) er
 
 // take hands one message over, or skips it when nobody can execute it.
 func (d *durableLane) take(ctx context.Context, msg *nats.Msg) error {
-	sequence, err := d.feed.accept(msg)
+	sequence, err := d.feed.flow.Accept(msg)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,6 +11,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/pull"
 	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
@@ -31,19 +31,7 @@ const (
 	apiDelete = "$JS.API.CONSUMER.DELETE."
 )
 
-// The headers of what the server says about a consumer.
-const (
-	headerStatus          = "Status"
-	headerDescription     = "Description"
-	headerPendingMessages = "Nats-Pending-Messages"
-	headerLastConsumer    = "Nats-Last-Consumer"
-)
-
-var (
-	errGap     = errors.New("messages were lost on the way")
-	errStatus  = errors.New("server gave up the consumer")
-	errSilence = errors.New("no heartbeat")
-)
+var errSilence = errors.New("no heartbeat")
 
 // feed is one consumer of the command stream: ephemeral, in memory, without
 // acknowledgements. It delivers each message of its partition once, in order, or
@@ -54,9 +42,7 @@ type feed struct {
 	inbox string
 	sub   *nats.Subscription
 	msgs  chan *nats.Msg
-
-	credit credit
-	last   uint64 // the consumer's count of the last message
+	flow  *pull.Flow
 }
 
 // openFeed makes a consumer that starts at a sequence and grants it its window.
@@ -69,11 +55,11 @@ func (b *Bus) openFeed(ctx context.Context, p actor.Partition, start uint64) (*f
 		return nil, ctx.Err()
 	}
 	f := &feed{
-		bus:    b,
-		name:   "p" + wire.FormatPartition(p) + "-" + nuid.Next(),
-		inbox:  b.nc.NewInbox(),
-		msgs:   make(chan *nats.Msg, b.cfg.Window+statusSlack(b.cfg.Heartbeat)),
-		credit: credit{window: b.cfg.Window},
+		bus:   b,
+		name:  "p" + wire.FormatPartition(p) + "-" + nuid.Next(),
+		inbox: b.nc.NewInbox(),
+		msgs:  make(chan *nats.Msg, b.cfg.Window+statusSlack(b.cfg.Heartbeat)),
+		flow:  pull.NewFlow(b.cfg.Window),
 	}
 	_, err := b.js.CreateConsumer(ctx, b.ns.Stream(), jetstream.ConsumerConfig{
 		Name:              f.name,
@@ -114,7 +100,7 @@ func statusSlack(heartbeat time.Duration) int { return int(pullExpiry/heartbeat)
 
 // pull asks for more messages if it is time to.
 func (f *feed) pull() error {
-	n := f.credit.grant()
+	n := f.flow.Grant()
 	if n == 0 {
 		return nil
 	}
@@ -125,38 +111,6 @@ func (f *feed) pull() error {
 		return fmt.Errorf("pull: %w", err)
 	}
 	return nil
-}
-
-// accept takes what has arrived. It returns the sequence of a message, 0 for
-// anything else, and an error when the feed is broken.
-func (f *feed) accept(msg *nats.Msg) (uint64, error) {
-	if at, ok := wire.ParsePosition(msg.Reply); ok {
-		if at.Consumer != f.last+1 {
-			return 0, fmt.Errorf("delivery %d after %d: %w", at.Consumer, f.last, errGap)
-		}
-		f.last = at.Consumer
-		f.credit.used()
-		return at.Stream, nil
-	}
-	return 0, f.acceptStatus(wire.First(msg.Header, headerStatus), msg.Header)
-}
-
-func (f *feed) acceptStatus(status string, h nats.Header) error {
-	switch status {
-	case "100": // a heartbeat tells of losses that no later message would
-		last, ok := wire.ParseSequence(wire.First(h, headerLastConsumer))
-		if ok && last > f.last {
-			return fmt.Errorf("delivery %d of %d: %w", f.last, last, errGap)
-		}
-		return nil
-	case "408", "409": // the request has ended, or the consumer has
-		back, err := strconv.Atoi(wire.First(h, headerPendingMessages))
-		if err == nil {
-			f.credit.returned(back)
-			return nil
-		}
-	}
-	return fmt.Errorf("status %q %s: %w", status, wire.First(h, headerDescription), errStatus)
 }
 
 // close gives the consumer up. That the server hears of it is not essential:

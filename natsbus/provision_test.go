@@ -99,9 +99,11 @@ func TestOpen_BadConfig_CreatesNothing(t *testing.T) {
 func TestOpen_ForeignStream(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*jetstream.StreamConfig){
-		"no metadata":       func(c *jetstream.StreamConfig) { c.Metadata = nil },
-		"later format":      func(c *jetstream.StreamConfig) { c.Metadata["ganglion.format"] = "2" },
-		"other mapping":     func(c *jetstream.StreamConfig) { c.SubjectTransform.Destination = "gn.cmd.{{partition(16,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}" },
+		"no metadata":  func(c *jetstream.StreamConfig) { c.Metadata = nil },
+		"later format": func(c *jetstream.StreamConfig) { c.Metadata["ganglion.format"] = "2" },
+		"other mapping": func(c *jetstream.StreamConfig) {
+			c.SubjectTransform.Destination = "gn.cmd.{{partition(16,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}"
+		},
 		"no mapping":        func(c *jetstream.StreamConfig) { c.SubjectTransform = nil },
 		"odd partitions":    func(c *jetstream.StreamConfig) { c.Metadata["ganglion.partitions"] = "7" },
 		"no incarnation":    func(c *jetstream.StreamConfig) { delete(c.Metadata, "ganglion.incarnation") },

@@ -21,11 +21,11 @@ const (
 // Patience is how long a call waits for what before it tries again. Waits double
 // from try to try up to their maximum.
 type Patience struct {
-	Ack        Backoff // for the stream to say that it has stored the command
-	Outcome    Backoff // for the outcome of a stored command
-	Answer     Backoff // for the answer to a direct message
-	NoStream   Backoff // before the next try when no stream took the command
-	NoOwner    Backoff // before the next try when no owner was there
+	Ack        Backoff       // for the stream to say that it has stored the command
+	Outcome    Backoff       // for the outcome of a stored command
+	Answer     Backoff       // for the answer to a direct message
+	NoStream   Backoff       // before the next try when no stream took the command
+	NoOwner    Backoff       // before the next try when no owner was there
 	Reconnect  time.Duration // at most, before the next try after a lost connection
 	MaxExposed int           // tries that may have reached an owner
 }
@@ -61,16 +61,16 @@ type Effort struct {
 	patience Patience
 	jitter   func(time.Duration) time.Duration
 
-	tries    uint32    // made; the last one's number
-	next     time.Time // of the next try
-	base     int       // attempt of the caller's
-	exposed  int       // tries that may have reached an owner
-	doubts   []uint32  // tries in doubt
-	untold   bool      // in doubt for ever: the caller's own earlier attempts
-	waits    int       // for an acknowledgement or an answer
-	stored   int       // waits for an outcome
-	pauses   int       // since something was reached
-	reason   actor.Outcome // why it came to nothing so far
+	tries   uint32        // made; the last one's number
+	next    time.Time     // of the next try
+	base    int           // attempt of the caller's
+	exposed int           // tries that may have reached an owner
+	doubts  []uint32      // tries in doubt
+	untold  bool          // in doubt for ever: the caller's own earlier attempts
+	waits   int           // for an acknowledgement or an answer
+	stored  int           // waits for an outcome
+	pauses  int           // since something was reached
+	reason  actor.Outcome // why it came to nothing so far
 }
 
 // New returns an effort for a message that its caller counts as his attempt-th, 0

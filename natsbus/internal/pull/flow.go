@@ -1,0 +1,82 @@
+package pull
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
+)
+
+// The headers of what the server says about a consumer.
+const (
+	headerStatus          = "Status"
+	headerDescription     = "Description"
+	headerPendingMessages = "Nats-Pending-Messages"
+	headerLastConsumer    = "Nats-Last-Consumer"
+)
+
+var (
+	// ErrGap reports that the server has sent messages that did not arrive.
+	ErrGap = errors.New("messages were lost on the way")
+
+	// ErrStatus reports that the server has given the consumer up.
+	ErrStatus = errors.New("server gave up the consumer")
+)
+
+// Flow is the state of one consumer.
+type Flow struct {
+	window int
+	open   int    // messages granted and not yet used
+	last   uint64 // the consumer's count of the last message
+}
+
+// NewFlow returns the flow of a new consumer that may have up to window messages
+// on the way.
+func NewFlow(window int) *Flow { return &Flow{window: window} }
+
+// Grant returns how many messages to ask for now, 0 for none. It asks again when
+// half of the window is used up: seldom, and before the server runs dry.
+func (f *Flow) Grant() int {
+	if f.open > f.window/2 {
+		return 0
+	}
+	n := f.window - f.open
+	f.open = f.window
+	return n
+}
+
+// Accept takes what has arrived. It returns the sequence of a message, 0 for
+// anything else, and an error when the flow has ended.
+func (f *Flow) Accept(msg *nats.Msg) (uint64, error) {
+	at, ok := wire.ParsePosition(msg.Reply)
+	if !ok {
+		return 0, f.acceptStatus(wire.First(msg.Header, headerStatus), msg.Header)
+	}
+	if at.Consumer != f.last+1 {
+		return 0, fmt.Errorf("delivery %d after %d: %w", at.Consumer, f.last, ErrGap)
+	}
+	f.last = at.Consumer
+	f.open = max(f.open-1, 0)
+	return at.Stream, nil
+}
+
+func (f *Flow) acceptStatus(status string, h nats.Header) error {
+	switch status {
+	case "100": // a heartbeat tells of losses that no later message would
+		last, ok := wire.ParseSequence(wire.First(h, headerLastConsumer))
+		if ok && last > f.last {
+			return fmt.Errorf("delivery %d of %d: %w", f.last, last, ErrGap)
+		}
+		return nil
+	case "408", "409": // the request has ended; without a remainder the consumer has
+		remainder, err := strconv.Atoi(wire.First(h, headerPendingMessages))
+		if err == nil && remainder >= 0 {
+			f.open = max(f.open-remainder, 0)
+			return nil
+		}
+	}
+	return fmt.Errorf("status %q %s: %w", status, wire.First(h, headerDescription), ErrStatus)
+}
