@@ -25,7 +25,7 @@ func TestBody_Accepted(t *testing.T) {
 		for _, contentType := range []string{"", "application/json", "application/x-www-form-urlencoded", "text/plain; charset=x"} {
 			f := setup(t)
 			a := f.do(t, "POST", "/v1/account/a/Deposit", body, "Content-Type: "+contentType)
-			if a.StatusCode != 200 {
+			if a.StatusCode != http.StatusOK {
 				t.Fatalf("body %q of type %q: %d %s", body, contentType, a.StatusCode, a.body)
 			}
 			if got := string(f.client.one(t).Data); got != body {
@@ -63,8 +63,9 @@ func TestBody_Limit(t *testing.T) {
 	f.do(t, "POST", "/v1/account/a/Deposit", fits+" ").fails(t, 413, actor.CodeTooLarge)
 }
 
-// exchange writes raw bytes and reads one response, all within ten seconds.
-func exchange(t *testing.T, f *fixture, write func(io.Writer)) (*http.Response, *bufio.Reader) {
+// exchange writes raw bytes and reads the head of one response, all within ten
+// seconds. last: the connection is not used again.
+func exchange(t *testing.T, f *fixture, write func(io.Writer)) (status int, last bool) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.server.Listener.Addr().String())
 	if err != nil {
@@ -75,39 +76,38 @@ func exchange(t *testing.T, f *fixture, write func(io.Writer)) (*http.Response, 
 		t.Fatal(err)
 	}
 	write(conn)
-	in := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(in, nil)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = resp.Body.Close() })
-	return resp, in
+	defer func() { _ = resp.Body.Close() }()
+	return resp.StatusCode, resp.Close
 }
 
 // The body never comes: an answer shows that nobody waits for it.
 func TestBody_TooLarge_IsRefusedUnread(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	resp, _ := exchange(t, f, func(w io.Writer) {
+	status, last := exchange(t, f, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n{", 10<<20)
 	})
-	if resp.StatusCode != 413 || !resp.Close {
-		t.Errorf("got %d, close %v", resp.StatusCode, resp.Close)
+	if status != http.StatusRequestEntityTooLarge || !last {
+		t.Errorf("got %d, close %v", status, last)
 	}
 }
 
 func TestBody_TooLarge_Chunked(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	resp, _ := exchange(t, f, func(w io.Writer) {
+	status, last := exchange(t, f, func(w io.Writer) {
 		_, _ = io.WriteString(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
 		chunk := strings.Repeat(" ", 1<<16)
 		for range 17 { // 1 MiB and 64 KiB, without an end
 			_, _ = fmt.Fprintf(w, "%x\r\n%s\r\n", len(chunk), chunk)
 		}
 	})
-	if resp.StatusCode != 413 || !resp.Close {
-		t.Errorf("got %d, close %v", resp.StatusCode, resp.Close)
+	if status != http.StatusRequestEntityTooLarge || !last {
+		t.Errorf("got %d, close %v", status, last)
 	}
 }
 
@@ -115,33 +115,33 @@ func TestBody_TooLarge_Chunked(t *testing.T) {
 func TestBody_TooLarge_IsNotAskedFor(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	resp, _ := exchange(t, f, func(w io.Writer) {
+	status, last := exchange(t, f, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", 10<<20)
 	})
-	if resp.StatusCode != 413 {
-		t.Errorf("got %d", resp.StatusCode)
+	if status != http.StatusRequestEntityTooLarge || !last {
+		t.Errorf("got %d, close %v", status, last)
 	}
 }
 
 func TestBody_Chunked(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	resp, _ := exchange(t, f, func(w io.Writer) {
+	status, last := exchange(t, f, func(w io.Writer) {
 		_, _ = io.WriteString(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"amo\r\n7\r\nunt\":1}\r\n0\r\n\r\n")
 	})
-	if got := string(f.client.one(t).Data); resp.StatusCode != 200 || got != `{"amount":1}` {
-		t.Errorf("got %d, body %q", resp.StatusCode, got)
+	if got := string(f.client.one(t).Data); status != http.StatusOK || last || got != `{"amount":1}` {
+		t.Errorf("got %d, close %v, body %q", status, last, got)
 	}
 }
 
 func TestBody_MalformedChunk(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	resp, _ := exchange(t, f, func(w io.Writer) {
+	status, last := exchange(t, f, func(w io.Writer) {
 		_, _ = io.WriteString(w, "POST /v1/account/a/Deposit HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
 	})
-	if resp.StatusCode != 400 || len(f.client.sent()) != 0 {
-		t.Errorf("got %d, %d sent", resp.StatusCode, len(f.client.sent()))
+	if status != http.StatusBadRequest || !last || len(f.client.sent()) != 0 {
+		t.Errorf("got %d, close %v, %d sent", status, last, len(f.client.sent()))
 	}
 }
 
@@ -199,7 +199,7 @@ func TestBody_DeadlineEndsWithTheBody(t *testing.T) {
 		}
 		for range 3 {
 			a, err := send(t.Context(), f.http, "POST", "http://x/v1/account/a/Deposit", "{}")
-			if err != nil || a.StatusCode != 200 || cut != nil {
+			if err != nil || a.StatusCode != http.StatusOK || cut != nil {
 				t.Fatalf("%v %v, context %v", a.Response, err, cut)
 			}
 			<-time.After(5 * time.Second)

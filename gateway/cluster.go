@@ -50,8 +50,8 @@ type PartitionView struct {
 	Lag       uint64          `json:"lag"` // durable commands stored and not finished
 }
 
-func (g *Gateway) serveCluster(c *call) *Problem {
-	ctx, cancel := c.bounded()
+func (g *Gateway) serveCluster(ctx context.Context, c *call) *Problem {
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	view, err := g.cfg.Cluster.Cluster(ctx)
 	if err != nil {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -8,7 +9,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 )
 
-func (g *Gateway) serveCommand(c *call) *Problem {
+func (g *Gateway) serveCommand(ctx context.Context, c *call) *Problem {
 	m, o, p := g.message(c, actor.TypeCommand)
 	if p != nil {
 		return p
@@ -18,19 +19,19 @@ func (g *Gateway) serveCommand(c *call) *Problem {
 		c.w.Header().Set(headerCommandID, string(m.ID))
 	}
 	if o.async {
-		return g.enqueue(c, m)
+		return g.enqueue(ctx, c, m)
 	}
 	m.Deadline = c.deadline
-	return g.deliver(c, m)
+	return g.deliver(ctx, c, m)
 }
 
-func (g *Gateway) serveQuery(c *call) *Problem {
+func (g *Gateway) serveQuery(ctx context.Context, c *call) *Problem {
 	m, _, p := g.message(c, actor.TypeQuery)
 	if p != nil {
 		return p
 	}
 	m.Deadline = c.deadline
-	return g.deliver(c, m)
+	return g.deliver(ctx, c, m)
 }
 
 // message makes the message that the request asks for. Whatever can be found
@@ -53,8 +54,8 @@ func (g *Gateway) message(c *call, t actor.MessageType) (actor.Message, options,
 	}, o, nil
 }
 
-func (g *Gateway) deliver(c *call, m actor.Message) *Problem {
-	ctx, cancel := c.bounded()
+func (g *Gateway) deliver(ctx context.Context, c *call, m actor.Message) *Problem {
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	out := g.client.Deliver(ctx, m)
 	if out.Code != actor.CodeOK {
@@ -71,8 +72,8 @@ func (g *Gateway) deliver(c *call, m actor.Message) *Problem {
 
 // enqueue leaves the command with the stream. It has no deadline then: what was
 // accepted is executed, however late.
-func (g *Gateway) enqueue(c *call, m actor.Message) *Problem {
-	ctx, cancel := c.bounded()
+func (g *Gateway) enqueue(ctx context.Context, c *call, m actor.Message) *Problem {
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	if err := g.client.Enqueue(ctx, m); err != nil {
 		return problemOfError(err)

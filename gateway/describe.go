@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,12 +14,12 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 )
 
-func (g *Gateway) serveDescription(c *call) *Problem {
+func (g *Gateway) serveDescription(ctx context.Context, c *call) *Problem {
 	if c.notModified(g.descriptionTag) {
 		return nil
 	}
 	c.w.Header().Set("Content-Type", "application/json")
-	g.written(c, writeBody(c.w, http.StatusOK, g.description))
+	g.written(ctx, writeBody(c.w, http.StatusOK, g.description))
 	return nil
 }
 
@@ -82,8 +83,10 @@ func (d *describer) describeOwn(s *schemas) {
 	if d.cfg.History != nil {
 		s.components["EventPage"] = objectSchema(object{
 			"events": object{"type": "array", "items": d.schema(s, reflect.TypeFor[Event](), output)},
-			"next": object{"allOf": []object{ref("schemas", "Version")},
-				"description": "What to pass as after for the following page. It is the given after when the page is empty."},
+			"next": object{
+				"allOf":       []object{ref("schemas", "Version")},
+				"description": "What to pass as after for the following page. It is the given after when the page is empty.",
+			},
 		})
 	}
 	if d.cfg.Cluster != nil {

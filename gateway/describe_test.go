@@ -89,10 +89,9 @@ func jsonText(t *testing.T, v any) string {
 type zoo struct {
 	Base
 	*Embedded
-	hidden    int
 	NoTag     uint8
 	Skipped   func()            `json:"-"`
-	Dash      int               `json:"-,"`
+	Dash      int               `json:"-,"` //nolint:staticcheck // what the schema must not get wrong
 	Shadowed  string            `json:"shadowed"`
 	Quoted    int64             `json:"quoted,string"`
 	QuotedPtr *bool             `json:"quotedPtr,string"`
@@ -100,7 +99,7 @@ type zoo struct {
 	PtrOmit   *Base             `json:"ptrOmit,omitempty"`
 	Self      *zoo              `json:"self"`
 	Selves    []*zoo            `json:"selves"`
-	Struct    Base              `json:"struct,omitempty"`
+	Struct    Base              `json:"struct,omitempty"` //nolint:modernize // what the schema must not get wrong
 	Zero      time.Time         `json:"zero,omitzero"`
 	Time      time.Time         `json:"time"`
 	Duration  time.Duration     `json:"duration"`
@@ -135,9 +134,9 @@ type (
 	blob    []byte
 	named   int
 	list    []named
-	ownJSON struct{ a int }
-	ownText struct{ s string }
-	textOut struct{ s string }
+	ownJSON struct{}
+	ownText struct{}
+	textOut struct{}
 
 	page[T any] struct {
 		Items []T `json:"items"`
@@ -351,12 +350,12 @@ func TestDescription_RefusesWrongAnswers(t *testing.T) {
 		if wrong == good {
 			t.Fatal("nothing was replaced")
 		}
-		r, err := http.NewRequestWithContext(t.Context(), "GET", f.server.URL+"/v1/zoo/a", nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.server.URL+"/v1/zoo/a", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp := &http.Response{
-			StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+			StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
 			Body: io.NopCloser(strings.NewReader(`{"version":1,"state":` + wrong + `}`)),
 		}
 		if ok, _ := f.validator.ValidateHttpResponse(r, resp); ok {

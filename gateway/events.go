@@ -18,7 +18,7 @@ const (
 	maxPageEvents     = 1000
 )
 
-func (g *Gateway) serveEvents(c *call) *Problem {
+func (g *Gateway) serveEvents(ctx context.Context, c *call) *Problem {
 	c.w.Header().Set("Vary", "Accept")
 	after, err := parseAfter(c.query["after"])
 	if err != nil {
@@ -29,9 +29,9 @@ func (g *Gateway) serveEvents(c *call) *Problem {
 		return malformed(err.Error())
 	}
 	if acceptsStream(c.r.Header) && c.r.Method == http.MethodGet {
-		return g.serveStream(c, after)
+		return g.serveStream(ctx, c, after)
 	}
-	events, p := g.readEvents(c.r.Context(), c, after, limit)
+	events, p := g.readEvents(ctx, c, after, limit)
 	if p != nil {
 		return p
 	}

@@ -95,7 +95,7 @@ func TestEvents_Accept(t *testing.T) {
 			`x/y; p="text/event-stream, text/event-stream"`: false,
 		} {
 			ctx, cancel := context.WithCancel(t.Context())
-			resp := f.open1(ctx, t, "GET", "", "Accept: "+accept)
+			resp := f.get(ctx, t, "GET", "", "Accept: "+accept)
 			if got := resp.Header.Get("Content-Type") == "text/event-stream"; got != streams {
 				t.Errorf("Accept %q: %s", accept, resp.Header.Get("Content-Type"))
 			}
@@ -103,14 +103,14 @@ func TestEvents_Accept(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 		// HEAD has no body to stream.
-		resp := f.open1(t.Context(), t, "HEAD", "", "Accept: text/event-stream")
+		resp := f.get(t.Context(), t, "HEAD", "", "Accept: text/event-stream")
 		_ = resp.Body.Close()
 	})
 }
 
-// open1 sends a request for the events of account a-1 and returns the response
+// get sends a request for the events of account a-1 and returns the response
 // unread.
-func (f *virtual) open1(ctx context.Context, t *testing.T, method, query string, headers ...string) *http.Response {
+func (f *virtual) get(ctx context.Context, t *testing.T, method, query string, headers ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, method, "http://x/v1/account/a-1/events"+query, nil)
 	if err != nil {
@@ -135,8 +135,9 @@ type follower struct {
 
 func (f *virtual) follow(t *testing.T, query string, headers ...string) *follower {
 	t.Helper()
-	resp := f.open1(t.Context(), t, "GET", query, append(headers, "Accept: text/event-stream")...)
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+	resp := f.get(t.Context(), t, "GET", query, append(headers, "Accept: text/event-stream")...)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("got %d %v", resp.StatusCode, resp.Header)
 	}
 	s := &follower{resp: resp, lines: make(chan string, 10_000)}
@@ -149,7 +150,6 @@ func (f *virtual) follow(t *testing.T, query string, headers ...string) *followe
 			}
 		}
 	}()
-	t.Cleanup(func() { _ = resp.Body.Close() })
 	return s
 }
 
@@ -317,7 +317,7 @@ func TestStream_StuckClient_IsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := setupVirtual(t)
 		f.history.add(1000)
-		resp := f.open1(t.Context(), t, "GET", "", "Accept: text/event-stream")
+		resp := f.get(t.Context(), t, "GET", "", "Accept: text/event-stream")
 		defer func() { _ = resp.Body.Close() }()
 		synctest.Wait()
 		if f.open.Load() != 1 {
@@ -337,9 +337,9 @@ func TestStream_Bound(t *testing.T) {
 		f := setupVirtual(t, func(c *gateway.Config) { c.MaxStreams = 2 })
 		first := f.follow(t, "")
 		f.follow(t, "")
-		full := f.open1(t.Context(), t, "GET", "", "Accept: text/event-stream")
+		full := f.get(t.Context(), t, "GET", "", "Accept: text/event-stream")
 		_ = full.Body.Close()
-		if full.StatusCode != 429 || full.Header.Get("Retry-After") == "" {
+		if full.StatusCode != http.StatusTooManyRequests || full.Header.Get("Retry-After") == "" {
 			t.Errorf("got %d %v", full.StatusCode, full.Header)
 		}
 		_ = first.resp.Body.Close()

@@ -76,23 +76,24 @@ type call struct {
 	behavior *actor.Behavior
 }
 
-// bounded returns the request's context with the call's deadline.
-func (c *call) bounded() (context.Context, context.CancelFunc) {
-	return context.WithDeadline(c.r.Context(), c.deadline)
+// bounded returns a context that ends at the call's deadline.
+func (c *call) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(ctx, c.deadline)
 }
 
 // ServeHTTP serves one request. It reads the whole body and waits for the
 // outcome, at most for the request's timeout; an event stream has none.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{w: &recorder{ResponseWriter: w}, r: r, start: time.Now()}
-	defer g.finish(c)
+	ctx := r.Context()
+	defer g.finish(ctx, c)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if p := g.serve(c); p != nil {
-		g.written(c, p.write(c.w))
+	if p := g.serve(ctx, c); p != nil {
+		g.written(ctx, p.write(c.w))
 	}
 }
 
-func (g *Gateway) serve(c *call) *Problem {
+func (g *Gateway) serve(ctx context.Context, c *call) *Problem {
 	c.deadline = c.start.Add(g.cfg.DefaultTimeout)
 	if err := c.limitRead(c.deadline); err != nil {
 		return newProblem(codeInternal, "")
@@ -112,40 +113,40 @@ func (g *Gateway) serve(c *call) *Problem {
 	c.query, c.deadline = query, c.start.Add(timeout)
 	switch c.route.endpoint {
 	case endpointCommand:
-		return g.serveCommand(c)
+		return g.serveCommand(ctx, c)
 	case endpointQuery:
-		return g.serveQuery(c)
+		return g.serveQuery(ctx, c)
 	case endpointState:
-		return g.serveState(c)
+		return g.serveState(ctx, c)
 	case endpointEvents:
-		return g.serveEvents(c)
+		return g.serveEvents(ctx, c)
 	case endpointCluster:
-		return g.serveCluster(c)
+		return g.serveCluster(ctx, c)
 	case endpointDescription:
-		return g.serveDescription(c)
+		return g.serveDescription(ctx, c)
 	case endpointNone:
 	}
 	return newProblem(codeUnknownRoute, "")
 }
 
 // finish answers for a handler that panicked, and reports the request.
-func (g *Gateway) finish(c *call) {
+func (g *Gateway) finish(ctx context.Context, c *call) {
 	v := recover()
 	if err, _ := v.(error); v != nil && !errors.Is(err, http.ErrAbortHandler) {
-		g.cfg.Logger.LogAttrs(c.r.Context(), slog.LevelError, "handler_panicked",
+		g.cfg.Logger.LogAttrs(ctx, slog.LevelError, "handler_panicked",
 			slog.String("route", c.route.endpoint.template()), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 		if c.w.status == 0 {
 			v = nil
-			g.written(c, newProblem(codeInternal, "").write(c.w))
+			g.written(ctx, newProblem(codeInternal, "").write(c.w))
 		}
 	}
-	g.report(c)
+	g.report(ctx, c)
 	if v != nil {
 		panic(http.ErrAbortHandler) // the answer has begun: cut it, so that nobody takes it for whole
 	}
 }
 
-func (g *Gateway) report(c *call) {
+func (g *Gateway) report(ctx context.Context, c *call) {
 	info := RequestInfo{
 		Method: "other", Route: c.route.endpoint.template(), Name: c.route.name,
 		Status: c.w.status, Duration: time.Since(c.start),
@@ -157,7 +158,7 @@ func (g *Gateway) report(c *call) {
 	if c.behavior != nil {
 		info.Kind = c.behavior.Kind()
 	}
-	g.cfg.Logger.LogAttrs(c.r.Context(), slog.LevelDebug, "request",
+	g.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "request",
 		slog.String("method", info.Method), slog.String("route", info.Route), slog.String("kind", string(info.Kind)),
 		slog.String("name", info.Name), slog.Int("status", info.Status), slog.Duration("duration", info.Duration))
 	if g.cfg.Listener.RequestDone != nil {
@@ -167,8 +168,8 @@ func (g *Gateway) report(c *call) {
 
 // written notes that an answer could not be written. The client has gone, or
 // reads too slowly; there is nobody to tell.
-func (g *Gateway) written(c *call, err error) {
+func (g *Gateway) written(ctx context.Context, err error) {
 	if err != nil {
-		g.cfg.Logger.LogAttrs(c.r.Context(), slog.LevelDebug, "answer_not_written", slog.Any("error", err))
+		g.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "answer_not_written", slog.Any("error", err))
 	}
 }

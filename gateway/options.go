@@ -32,7 +32,7 @@ type options struct {
 	metadata actor.Metadata
 }
 
-var errAsyncDirect = errors.New("Prefer: respond-async needs the durable lane")
+var errAsyncDirect = errors.New("the preference respond-async needs the durable lane")
 
 // parseOptions reads the options of a command; a query has the same but for id,
 // lane and preference.

@@ -144,7 +144,7 @@ func TestState_IsRead(t *testing.T) {
 		t.Errorf("message %+v", m)
 	}
 	head := f.do(t, "HEAD", "/v1/account/a-1", "")
-	if head.StatusCode != 200 || head.Header.Get("ETag") != `"41"` || head.body != "" {
+	if head.StatusCode != http.StatusOK || head.Header.Get("ETag") != `"41"` || head.body != "" {
 		t.Errorf("HEAD: %d %v %q", head.StatusCode, head.Header, head.body)
 	}
 }
@@ -335,9 +335,15 @@ func TestListener_AndLog(t *testing.T) {
 		c.Logger = slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	})
 	for _, r := range [][2]string{
-		{"POST", "/v1/account/x/Deposit"}, {"POST", "/v1/account/x/queries/Statement"}, {"GET", "/v1/account/x"},
-		{"GET", "/v1/account/x/events"}, {"GET", "/v1/cluster"}, {"HEAD", "/openapi.json"},
-		{"GET", "/v1/secret/x"}, {"POST", "/v1/account/x/Secret"}, {"BREW", "/pot"},
+		{"POST", "/v1/account/x/Deposit"},
+		{"POST", "/v1/account/x/queries/Statement"},
+		{"GET", "/v1/account/x"},
+		{"GET", "/v1/account/x/events"},
+		{"GET", "/v1/cluster"},
+		{"HEAD", "/openapi.json"},
+		{"GET", "/v1/secret/x"},
+		{"POST", "/v1/account/x/Secret"},
+		{"BREW", "/pot"},
 	} {
 		f.do(t, r[0], r[1], "")
 	}

@@ -207,7 +207,7 @@ func FuzzID(f *testing.F) {
 		}}
 		g := newGateway(t, c, gateway.Config{})
 		w := httptest.NewRecorder()
-		g.ServeHTTP(w, httptest.NewRequest("GET", "/v1/account/"+url.PathEscape(id), nil))
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/account/"+url.PathEscape(id), nil))
 		valid := id != "" && len(id) <= 256 && utf8.ValidString(id)
 		if valid && (w.Code != 200 || len(got) != 1 || got[0] != id) || !valid && (w.Code != 400 || len(got) != 0) {
 			t.Errorf("id %q: %d, arrived as %q", id, w.Code, got)

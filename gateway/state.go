@@ -11,7 +11,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 )
 
-func (g *Gateway) serveState(c *call) *Problem {
+func (g *Gateway) serveState(ctx context.Context, c *call) *Problem {
 	expect, err := parseIfMatch(c.r.Header)
 	if err != nil {
 		return malformed(err.Error())
@@ -20,7 +20,7 @@ func (g *Gateway) serveState(c *call) *Problem {
 	if err != nil {
 		return malformed(err.Error())
 	}
-	ctx, cancel := c.bounded()
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	var (
 		state   json.RawMessage

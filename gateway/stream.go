@@ -28,7 +28,7 @@ type stream struct {
 
 // serveStream follows the aggregate's events until the client goes away, the
 // server shuts down, or the history cannot be read.
-func (g *Gateway) serveStream(c *call, after actor.Version) *Problem {
+func (g *Gateway) serveStream(ctx context.Context, c *call, after actor.Version) *Problem {
 	if last := c.r.Header.Get("Last-Event-Id"); last != "" {
 		v, err := parseVersion(last)
 		if err != nil {
@@ -41,8 +41,6 @@ func (g *Gateway) serveStream(c *call, after actor.Version) *Problem {
 		return p
 	}
 	defer leave()
-	ctx, cancel := context.WithCancel(c.r.Context())
-	defer cancel()
 	// Watch before the first read: an event between the two then wakes us.
 	wake, stop := g.cfg.History.Watch(ctx, c.route.target)
 	defer stop()
@@ -55,7 +53,7 @@ func (g *Gateway) serveStream(c *call, after actor.Version) *Problem {
 	if err == nil {
 		err = s.follow(ctx, events, wake)
 	}
-	g.written(c, err)
+	g.written(ctx, err)
 	return nil
 }
 
