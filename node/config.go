@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/runtime"
 )
 
 // ErrConfig wraps every fault of a [Config].
@@ -44,6 +45,11 @@ type Config struct {
 
 	LogLevel  string `name:"log-level" help:"debug, info, warn or error." default:"info" env:"GANGLION_LOG_LEVEL"`
 	LogFormat string `name:"log-format" help:"text or json." default:"text" env:"GANGLION_LOG_FORMAT"`
+
+	// Limits tunes the runtime, for programs that open a node themselves. Name,
+	// Address, Build, Lease, Logger and Listener in it are of no effect: they come
+	// from the fields above.
+	Limits runtime.Config `kong:"-"`
 
 	Build  string       `kong:"-"` // version of the binary; default: from its build information
 	Logger *slog.Logger `kong:"-"` // default: to standard error, by LogLevel and LogFormat

@@ -158,11 +158,11 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 		return fmt.Errorf("open client: %w", err)
 	}
 	n.onClose(n.client.Close)
-	n.runtime, err = runtime.New(runtime.Config{
-		Name: n.cfg.Name, Address: n.cfg.HTTPAddr, Build: n.build(), Lease: n.cfg.lease,
-		SoleHolderOfName: n.soleHolder(),
-		Logger:           n.cfg.Logger, Listener: n.metrics.runtimeListener(),
-	}, n.store, n.bus, definitions...)
+	limits := n.cfg.Limits
+	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.cfg.HTTPAddr, n.build(), n.cfg.lease
+	limits.SoleHolderOfName = n.soleHolder()
+	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
+	n.runtime, err = runtime.New(limits, n.store, n.bus, definitions...)
 	if err != nil {
 		return errors.Join(err, ErrConfig)
 	}
