@@ -27,6 +27,18 @@ type Local struct {
 // ends.
 func Start(t testing.TB, cfg node.Config, definitions ...actor.Registrable) *Local {
 	t.Helper()
+	l := Standby(t, cfg, definitions...)
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	if err := l.AwaitServing(ctx, 1); err != nil {
+		t.Fatalf("nodes: %v", err)
+	}
+	return l
+}
+
+// Standby is [Start] for a node that need not get a partition: it does not wait.
+func Standby(t testing.TB, cfg node.Config, definitions ...actor.Registrable) *Local {
+	t.Helper()
 	if cfg.DataDir == "" {
 		cfg.DataDir = t.TempDir()
 	}
@@ -48,9 +60,6 @@ func Start(t testing.TB, cfg node.Config, definitions ...actor.Registrable) *Loc
 	l := &Local{Node: n, ended: make(chan error, 1)}
 	go func() { l.ended <- n.Run(context.WithoutCancel(ctx)) }()
 	t.Cleanup(func() { _ = l.Close() })
-	if err := n.AwaitServing(ctx, 1); err != nil {
-		t.Fatalf("nodes: %v", err)
-	}
 	return l
 }
 
