@@ -1,0 +1,41 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/ganglion-go/ganglion/examples/trader/domain"
+)
+
+// Balance is what all users together own, free and reserved.
+type Balance struct {
+	Cash  int64
+	Items map[string]int64 // by book
+}
+
+// Balance reads all portfolios. It is a fixed quantity while nobody deposits,
+// withdraws or adds items but by trades that are settled on both sides.
+func (d *Driver) Balance(ctx context.Context) (Balance, error) {
+	b := Balance{Items: map[string]int64{}}
+	for user := range d.cfg.Users {
+		var p domain.PortfolioView
+		if err := d.steps("balance").read(ctx, portfolioID(user), &p); err != nil {
+			return b, err
+		}
+		b.Cash += p.Cash + p.ReservedCash
+		for _, items := range []map[string]int64{p.Items, p.ReservedItems} {
+			for book, n := range items {
+				b.Items[book] += n
+			}
+		}
+	}
+	return b, nil
+}
+
+// Compare counts a wrong answer if anything came from nowhere or was lost.
+func (d *Driver) Compare(before, after Balance) {
+	if before.Cash != after.Cash || !maps.Equal(before.Items, after.Items) {
+		d.recorder.fault(fmt.Sprintf("the users owned %+v before the load and %+v after it", before, after))
+	}
+}

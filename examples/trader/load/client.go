@@ -1,0 +1,209 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+const (
+	bodyMax      = 64 << 20
+	backoffFirst = 20 * time.Millisecond
+	backoffMax   = time.Second
+)
+
+// Refusal is a decided "no": a rejection, a creation policy, a malformed request.
+type Refusal struct {
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Error returns the status, the code and the detail.
+func (r *Refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.Status, r.Code, r.Detail) }
+
+// errUndecided is what stays when the time to find out an outcome is over.
+var errUndecided = errors.New("the outcome stayed unknown")
+
+// Client speaks the gateway's HTTP. It counts every attempt itself.
+type Client struct {
+	base     string
+	http     *http.Client
+	lane     string
+	within   time.Duration
+	recorder *Recorder
+}
+
+// NewClient returns a client of the node at url. It keeps up to clients
+// connections open.
+func NewClient(cfg Config, recorder *Recorder) *Client {
+	transport := &http.Transport{MaxIdleConns: cfg.Clients, MaxIdleConnsPerHost: cfg.Clients, IdleConnTimeout: time.Minute}
+	return &Client{
+		base:     cfg.URL,
+		http:     &http.Client{Transport: transport, Timeout: cfg.RequestTimeout},
+		lane:     cfg.Lane,
+		within:   cfg.ResolveWithin,
+		recorder: recorder,
+	}
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Result is the answer to a command that was carried out.
+type Result struct {
+	Version actor.Version   `json:"version"`
+	Reply   json.RawMessage `json:"reply"`
+}
+
+// Command brings a command to an outcome, with as many attempts under one key
+// as it takes. A decided "no" is a [*Refusal].
+func (c *Client) Command(ctx context.Context, to actor.Address, key actor.CommandID, name string, command any) (Result, error) {
+	data, err := json.Marshal(command)
+	if err != nil {
+		return Result{}, fmt.Errorf("encode %s: %w", name, err)
+	}
+	var result Result
+	err = c.resolve(ctx, func() (*http.Request, error) {
+		// Not NewRequest: GetBody must stay nil. With it, the transport resends
+		// a POST with an Idempotency-Key on its own when a connection breaks.
+		return newRequest(ctx, http.MethodPost, c.path(to, name), data, http.Header{
+			"Content-Type":    {"application/json"},
+			"Idempotency-Key": {string(key)},
+			"Ganglion-Lane":   {c.lane},
+		})
+	}, &result)
+	return result, err
+}
+
+// State reads an aggregate's state, linearizable with its commands.
+func (c *Client) State(ctx context.Context, of actor.Address, state any) error {
+	result := struct{ State any }{State: state}
+	return c.get(ctx, c.path(of), &result)
+}
+
+// RecordedEvent is one event as the gateway lists it.
+type RecordedEvent struct {
+	Version   actor.Version   `json:"version"`
+	Type      string          `json:"type"`
+	Data      json.RawMessage `json:"data"`
+	CommandID actor.CommandID `json:"commandId"`
+}
+
+// Events lists up to limit events after a version.
+func (c *Client) Events(ctx context.Context, of actor.Address, after actor.Version, limit int64) ([]RecordedEvent, error) {
+	var page struct{ Events []RecordedEvent }
+	query := url.Values{"after": {strconv.FormatUint(uint64(after), 10)}, "limit": {strconv.FormatInt(limit, 10)}}
+	err := c.get(ctx, c.path(of, "events")+"?"+query.Encode(), &page)
+	return page.Events, err
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	return c.resolve(ctx, func() (*http.Request, error) {
+		return newRequest(ctx, http.MethodGet, path, nil, http.Header{})
+	}, into)
+}
+
+func (c *Client) path(of actor.Address, rest ...string) string {
+	path := c.base + "/v1/" + url.PathEscape(string(of.Kind)) + "/" + url.PathEscape(of.ID)
+	for _, part := range rest {
+		path += "/" + url.PathEscape(part)
+	}
+	return path
+}
+
+func newRequest(ctx context.Context, method, target string, data []byte, header http.Header) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	r.GetBody = nil
+	r.Header = header
+	return r, nil
+}
+
+// resolve makes attempts until one has an answer that stands.
+func (c *Client) resolve(ctx context.Context, request func() (*http.Request, error), into any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.within, errUndecided)
+	defer cancel()
+	backoff := backoffFirst
+	for {
+		r, err := request()
+		if err != nil {
+			return err
+		}
+		wait, err := c.attempt(r.WithContext(ctx), into)
+		if err == nil || wait == final {
+			return err
+		}
+		c.recorder.retry()
+		pause := time.NewTimer(max(backoff, wait))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-pause.C:
+		}
+		backoff = min(2*backoff, backoffMax)
+	}
+}
+
+// final instead of a pause says that another attempt would change nothing.
+const final time.Duration = -1
+
+// attempt makes one attempt. Beside an error it returns how long to wait at
+// least before the next.
+func (c *Client) attempt(r *http.Request, into any) (wait time.Duration, err error) {
+	began := time.Now()
+	response, err := c.http.Do(r)
+	if err != nil {
+		c.recorder.attempt(time.Since(began), "transport error")
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, bodyMax))
+	if err != nil {
+		c.recorder.attempt(time.Since(began), "transport error")
+		return 0, err
+	}
+	if response.StatusCode == http.StatusOK {
+		c.recorder.attempt(time.Since(began), "")
+		if err := json.Unmarshal(body, into); err != nil {
+			return final, fmt.Errorf("answer %q: %w", shortened(body), err)
+		}
+		return 0, nil
+	}
+	refusal := &Refusal{}
+	if err := json.Unmarshal(body, refusal); err != nil || refusal.Code == "" {
+		refusal.Detail = "no problem document: " + shortened(body)
+	}
+	refusal.Status = response.StatusCode
+	c.recorder.attempt(time.Since(began), fmt.Sprintf("%d %s", refusal.Status, refusal.Code))
+	switch refusal.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusRequestTimeout:
+		seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+		if err != nil || seconds < 0 {
+			return 0, refusal
+		}
+		return time.Duration(min(seconds, 5)) * time.Second, refusal
+	default:
+		return final, refusal
+	}
+}
+
+func shortened(body []byte) string {
+	const length = 200
+	if len(body) > length {
+		return string(body[:length]) + "..."
+	}
+	return string(body)
+}

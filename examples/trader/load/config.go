@@ -1,0 +1,52 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+)
+
+// Config says what load to make.
+type Config struct {
+	URL            string        // of a node, without a path
+	Users          int           // at least 2: one buys, one sells
+	Books          int           // at least 1
+	Clients        int           // transactions at the same time, at least 1
+	Rate           float64       // transactions per second; 0: as fast as the clients can
+	Duration       time.Duration // in which transactions are started
+	CancelShare    float64       // of the transactions, 0 to 1
+	Lane           string        // durable or direct
+	Seed           uint64        // of the random choices
+	RequestTimeout time.Duration // of one attempt
+	ResolveWithin  time.Duration // for all attempts of one command together
+}
+
+// Lanes.
+const (
+	LaneDurable = "durable"
+	LaneDirect  = "direct"
+)
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	var errs []error
+	if u, err := url.Parse(c.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
+		errs = append(errs, fmt.Errorf("url %q: want http://host:port", c.URL))
+	}
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Users >= 2, "users %d: want at least 2", c.Users)
+	check(c.Books >= 1, "books %d: want at least 1", c.Books)
+	check(c.Clients >= 1, "clients %d: want at least 1", c.Clients)
+	check(c.Rate >= 0, "rate %v: want 0 or more", c.Rate)
+	check(c.Duration > 0, "duration %v: want more than 0", c.Duration)
+	check(c.CancelShare >= 0 && c.CancelShare <= 1, "cancel share %v: want 0 to 1", c.CancelShare)
+	check(c.Lane == LaneDurable || c.Lane == LaneDirect, "lane %q: want durable or direct", c.Lane)
+	check(c.RequestTimeout > 0, "request timeout %v: want more than 0", c.RequestTimeout)
+	check(c.ResolveWithin > 0, "time to resolve %v: want more than 0", c.ResolveWithin)
+	return errors.Join(errs...)
+}

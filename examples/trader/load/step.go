@@ -1,0 +1,76 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// errWrong ends a walk after an answer that has been counted as wrong.
+var errWrong = errors.New("wrong answer")
+
+// stepper makes the commands of one walk, each under a key of its own.
+type stepper struct {
+	client   *Client
+	recorder *Recorder
+	keys     func(step string) actor.CommandID
+}
+
+// step is a command with the refusals that are answers like any other.
+type step struct {
+	to      actor.Address
+	name    string // of the intention, unique in its walk
+	command any
+	allowed []string // codes
+}
+
+// do makes a step. refused is the code of an allowed refusal.
+func (s *stepper) do(ctx context.Context, st step) (result Result, refused string, err error) {
+	began := time.Now()
+	command := reflect.TypeOf(st.command).Name()
+	result, err = s.client.Command(ctx, st.to, s.keys(st.name), command, st.command)
+	s.recorder.command(time.Since(began))
+	if err == nil {
+		return result, "", nil
+	}
+	if r, ok := errors.AsType[*Refusal](err); ok && slices.Contains(st.allowed, r.Code) {
+		s.recorder.refused(r.Code)
+		return result, r.Code, nil
+	}
+	s.recorder.fault(fmt.Sprintf("%s to %s: %v", command, st.to, err))
+	return result, "", fmt.Errorf("%s to %s: %w: %w", command, st.to, errWrong, err)
+}
+
+// all makes steps one after another, up to the first wrong answer.
+func (s *stepper) all(ctx context.Context, steps ...step) error {
+	for _, st := range steps {
+		if _, _, err := s.do(ctx, st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads a state; a failure counts as a wrong answer.
+func (s *stepper) read(ctx context.Context, of actor.Address, into any) error {
+	if err := s.client.State(ctx, of, into); err != nil {
+		s.recorder.fault(fmt.Sprintf("read %s: %v", of, err))
+		return fmt.Errorf("read %s: %w: %w", of, errWrong, err)
+	}
+	return nil
+}
+
+// reply decodes a reply; one of another form counts as a wrong answer.
+func (s *stepper) reply(result Result, into any) error {
+	if err := json.Unmarshal(result.Reply, into); err != nil {
+		s.recorder.fault(fmt.Sprintf("reply %s: %v", shortened(result.Reply), err))
+		return fmt.Errorf("reply: %w: %w", errWrong, err)
+	}
+	return nil
+}
