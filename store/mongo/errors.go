@@ -30,6 +30,9 @@ const (
 	codeHistoryLost        = 286 // ChangeStreamHistoryLost
 	codeFatalStream        = 280 // ChangeStreamFatalError
 	codeInvalidResumeToken = 260
+	codeBadValue           = 2 // this and the next two: bytes that are no resume token
+	codeFailedToParse      = 9
+	codeOverflow           = 15
 	codeSnapshotTooOld     = 239
 	codeSnapshotGone       = 246 // SnapshotUnavailable
 )
@@ -144,6 +147,12 @@ func optional(err error) error {
 
 func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", store.ErrCorrupt, fmt.Errorf(format, args...))
+}
+
+// placeLost reports whether the server no longer knows the place that a change
+// stream is to go on from, or never has.
+func placeLost(err error) bool {
+	return hasCode(err, codeHistoryLost, codeFatalStream, codeInvalidResumeToken, codeBadValue, codeFailedToParse, codeOverflow)
 }
 
 // Failures of the feed that have no error of the driver's.

@@ -100,7 +100,7 @@ func (f *follower) emit(c store.Commit) {
 // survive waits before the next try. It returns an error when there should be none.
 func (f *follower) survive(ctx context.Context, err error) error {
 	switch {
-	case hasCode(err, codeHistoryLost, codeFatalStream, codeInvalidResumeToken):
+	case placeLost(err):
 		return fmt.Errorf("%w: %w", store.ErrTokenExpired, err)
 	case isFinal(err):
 		return err
