@@ -35,7 +35,7 @@ test-race: ## Run the tests under the race detector.
 
 .PHONY: lint
 lint: ## Run golangci-lint. The first run builds it, which takes minutes.
-	$(LINT) run ./...
+	$(GO) run ./internal/check lint
 
 .PHONY: fmt
 fmt: ## Format the code and sort its imports as lint wants them.

@@ -99,8 +99,24 @@ func moduleDirs(root string) (dirs []string, err error) {
 	return dirs, err
 }
 
+// lint runs in each module: a pattern of packages does not cross their borders.
 func (c *checker) lint(ctx context.Context) error {
-	return c.goCommand(ctx, "tool", "-modfile=tools/go.mod", "golangci-lint", "run", "./...")
+	dirs, err := moduleDirs(".")
+	if err != nil {
+		return err
+	}
+	for _, dir := range append([]string{"."}, dirs...) {
+		up, err := filepath.Rel(dir, ".")
+		if err != nil {
+			return err
+		}
+		err = c.goCommand(ctx, "-C", dir, "tool", "-modfile="+filepath.Join(up, "tools", "go.mod"),
+			"golangci-lint", "run", "--allow-serial-runners", "--config="+filepath.Join(up, ".golangci.yml"), "./...")
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *checker) test(ctx context.Context) error {

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestModuleDirs_FindsModulesButNotTheToolsOrTheMainOne(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for _, dir := range []string{"", "bench", "deep/below", "tools", ".hidden", "a/testdata/fixture"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, dir, "go.mod"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := moduleDirs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		if got[i], err = filepath.Rel(root, got[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"bench", filepath.Join("deep", "below")}, got); diff != "" {
+		t.Errorf("modules (-want +got):\n%s", diff)
+	}
+}
