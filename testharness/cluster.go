@@ -51,11 +51,13 @@ type Cluster struct {
 // 127.0.0.1, and stops them when the test ends. It returns once JetStream has a
 // leader that every member knows and follows, about half a second for three, and
 // ends the test when that does not happen within 45 s. Three servers are the least
-// that allow replicated streams. A cluster needs sockets, so it cannot run in a
+// that allow replicated streams; to create one takes another election, seldom up to
+// 9 s, so give that call a context with more than its default of 5 s. A cluster needs sockets, so it cannot run in a
 // synctest bubble.
 func NATSCluster(t testing.TB, members int, opts ...NATSOption) *Cluster {
 	t.Helper()
 	forbidBubble(t, "NATSCluster")
+	enterClock(t)
 	c := &Cluster{stopped: make([]bool, members)}
 	for _, s := range newClusterServers(t, members, newNATSConfig(opts)) {
 		c.members = append(c.members, s)

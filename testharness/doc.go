@@ -21,6 +21,11 @@
 // socket's peer is outside, so a goroutine that waits for it keeps the bubble
 // from being idle and its clock from moving.
 //
+// nats.go shares timers between all connections of a binary, and a timer must not
+// leave its bubble: the process would die. [NATS] therefore lets one bubble run at
+// a time, and none beside tests in real time. Connections to other servers than
+// this package's are not kept apart; do not mix them with bubbles in one binary.
+//
 // # Concurrency
 //
 // All constructors may be called from parallel tests; each server has its own

@@ -52,6 +52,7 @@ func NATS(t testing.TB, opts ...NATSOption) *NATSServer {
 		forbidBubble(t, "NATS with a listener")
 		s.port = reservePort(t)
 	}
+	enterClock(t)
 	t.Cleanup(s.Stop)
 	s.Start(t)
 	return s
@@ -62,7 +63,6 @@ func NATS(t testing.TB, opts ...NATSOption) *NATSServer {
 // connections, and ends the test when it does not within 20 s.
 func (s *NATSServer) Start(t testing.TB) {
 	t.Helper()
-	requireVirtualTime(t)
 	if err := s.start(); err != nil {
 		t.Fatalf("testharness: %v", err)
 	}

@@ -1,6 +1,7 @@
 package testharness_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func TestNATS_Restart_KeepsStoreAndConnections(t *testing.T) {
 			if s.URL() != url {
 				t.Errorf("URL changed over a restart: %q to %q", url, s.URL())
 			}
-			testharness.Eventually(t, 10*time.Second, nc.IsConnected)
+			awaitReconnect(t, nc)
 			publish(t, js, "s.b")
 			stream, err := js.Stream(t.Context(), "S")
 			if err != nil {
@@ -75,6 +76,13 @@ func TestNATS_Stop_Disconnects(t *testing.T) {
 	}
 }
 
+// awaitReconnect waits until a restart was noticed, which IsConnected alone does
+// not tell, and is over.
+func awaitReconnect(t *testing.T, nc *nats.Conn) {
+	t.Helper()
+	testharness.Eventually(t, 10*time.Second, func() bool { return nc.Stats().Reconnects > 0 && nc.IsConnected() })
+}
+
 func newJetStream(t *testing.T, nc *nats.Conn) jetstream.JetStream {
 	t.Helper()
 	js, err := jetstream.New(nc)
@@ -86,7 +94,10 @@ func newJetStream(t *testing.T, nc *nats.Conn) jetstream.JetStream {
 
 func createStream(t *testing.T, js jetstream.JetStream, replicas int) jetstream.Stream {
 	t.Helper()
-	s, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: replicas})
+	// A replicated stream needs an election, which can take nats-server 9 s.
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	s, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: replicas})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package testharness_test
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +17,6 @@ import (
 const maxReal = 10 * time.Second
 
 func TestVirtualTime_RedeliversAfterAckWait(t *testing.T) {
-	t.Parallel()
 	inVirtualTime(t, func(t *testing.T) {
 		js := newJetStream(t, testharness.NATS(t).Connect(t))
 		stream := createStream(t, js, 1)
@@ -51,7 +51,6 @@ func TestVirtualTime_RedeliversAfterAckWait(t *testing.T) {
 }
 
 func TestVirtualTime_KeyExpires(t *testing.T) {
-	t.Parallel()
 	inVirtualTime(t, func(t *testing.T) {
 		js := newJetStream(t, testharness.NATS(t).Connect(t))
 		kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "lease", LimitMarkerTTL: time.Minute})
@@ -78,25 +77,51 @@ func TestVirtualTime_KeyExpires(t *testing.T) {
 }
 
 func TestVirtualTime_Restart(t *testing.T) {
-	t.Parallel()
 	inVirtualTime(t, func(t *testing.T) {
 		s := testharness.NATS(t)
 		nc := s.Connect(t)
 		js := newJetStream(t, nc)
 		createStream(t, js, 1)
 		s.Restart(t)
-		testharness.Eventually(t, 10*time.Second, nc.IsConnected)
+		awaitReconnect(t, nc)
 		publish(t, js, "s.a")
 	})
 }
 
+// Connections of bubbles, and of tests in real time, share the pool of timers
+// that Flush takes from.
+func TestVirtualTime_KeepsTimersApart(t *testing.T) {
+	t.Parallel()
+	flush := func(t *testing.T) {
+		for range 2 {
+			nc := testharness.NATS(t).Connect(t)
+			for range 20 {
+				if err := nc.Flush(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	for i := range 16 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			if i%2 == 0 {
+				synctest.Test(t, flush)
+				return
+			}
+			flush(t)
+		})
+	}
+}
+
+// inVirtualTime is for tests that are not parallel: they wait for no other.
 func inVirtualTime(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	begin := time.Now()
 	synctest.Test(t, test)
-	if real := time.Since(begin); real > maxReal {
-		t.Errorf("took %v of real time", real)
+	if took := time.Since(begin); took > maxReal {
+		t.Errorf("took %v of real time", took)
 	} else {
-		t.Logf("took %v of real time", real)
+		t.Logf("took %v of real time", took)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +21,7 @@ const envChildDir = "GANGLION_TEST_MONGOD_CHILD_DIR"
 
 func TestReplicaSet_DiesWithParent(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS != "linux" {
+	if goruntime.GOOS != "linux" {
 		t.Skip("only Linux has a parent-death signal")
 	}
 	requireMongod(t)
@@ -82,7 +82,7 @@ func endThreads(n int) {
 	done := make(chan struct{}, n)
 	for range n {
 		go func() {
-			runtime.LockOSThread()
+			goruntime.LockOSThread()
 			done <- struct{}{}
 		}()
 	}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"runtime"
+	goruntime "runtime"
 )
 
 // process is one running child.
@@ -34,8 +34,8 @@ func startProcess(binary string, args []string, logPath string) (*process, error
 	p := &process{exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		goruntime.LockOSThread()
+		defer goruntime.UnlockOSThread()
 		err := cmd.Start()
 		p.os = cmd.Process
 		started <- err

@@ -1,6 +1,6 @@
 package mongod
 
-import "runtime"
+import goruntime "runtime"
 
 const (
 	archiveHost    = "https://fastdl.mongodb.org/"
@@ -21,7 +21,7 @@ func archivePaths() map[string]string {
 
 // platformSources lists what can be fetched for this platform, best first.
 func platformSources() []source {
-	platform := runtime.GOOS + "/" + runtime.GOARCH
+	platform := goruntime.GOOS + "/" + goruntime.GOARCH
 	var sources []source
 	if prefix, ok := archivePaths()[platform]; ok {
 		sources = append(sources, archive{

@@ -31,7 +31,7 @@ func TestReserveNumber_SeesMarkAndServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	if again, err := loopback.ReserveNumber(port.Number()); err == nil {
 		again.Release()
 		t.Fatalf("port %d was reserved under a listening server", port.Number())
