@@ -28,8 +28,9 @@ type checker struct {
 	seed string
 }
 
-// faultTests are those that inject faults at random moments.
-const faultTests = "_(Faults|Kill9)"
+// faultTests are those that take a seed: random faults, and random walks beside a
+// model.
+const faultTests = "_(Faults|Kill9|MongoUnknownOutcomes|Model)"
 
 // childWait is how long a child's children may keep its output open after it.
 const childWait = 10 * time.Second
@@ -42,7 +43,7 @@ func (c *checker) steps() []step {
 		{"modules", "the other modules of this repository build", c.modules},
 		{"lint", "golangci-lint; the first run builds it, which takes minutes", c.lint},
 		{"test", "all tests, with the race detector and a real mongod", c.test},
-		{"faults", "the fault tests again, seed " + c.seed + " (" + envSeed + "=" + c.seed + " repeats it)", c.faults},
+		{"faults", "the random tests again, seed " + c.seed + " (" + envSeed + "=" + c.seed + " repeats it)", c.faults},
 	}
 }
 
@@ -132,8 +133,8 @@ func (c *checker) test(ctx context.Context) error {
 	return c.goTest(ctx, env, append(args, "./...")...)
 }
 
-// faults runs the tests that inject faults at random moments, never from the
-// cache, under a seed that is told.
+// faults runs the tests that take a seed under one that is told, never from the
+// cache.
 func (c *checker) faults(ctx context.Context) error {
 	env, err := c.mongod(ctx)
 	if err != nil {
