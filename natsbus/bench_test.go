@@ -93,6 +93,7 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 func benchDeliver(b *testing.B, lane actor.Lane) {
+	b.Helper()
 	client, _ := benchmark(b)
 	for _, n := range []int{1, 256, 1024} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {

@@ -20,12 +20,6 @@ import (
 	"github.com/ganglion-go/ganglion/testharness"
 )
 
-// within runs a test in virtual time and ends what it started before the bubble.
-func within(t *testing.T, cfg natsbus.Config, test func(t *testing.T, f *fixture)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, setup(t, cfg)) })
-}
-
 func direct(id, data string) actor.Message {
 	m := command(id, data)
 	m.Lane = actor.LaneDirect
@@ -80,7 +74,8 @@ func TestClient_Silence(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			within(t, natsbus.Config{Partitions: 1}, func(t *testing.T, f *fixture) {
+			synctest.Test(t, func(t *testing.T) {
+				f := setup(t, natsbus.Config{Partitions: 1})
 				if tt.owner != nil {
 					serveAll(t, f.bus, tt.owner)
 				}
@@ -111,9 +106,10 @@ func TestClient_LostAnswer_IsAskedForAgain(t *testing.T) {
 	for _, m := range []actor.Message{command("a", "1"), direct("a", "1"), query("a")} {
 		t.Run(fmt.Sprintf("type %d lane %d", m.Type, m.Lane), func(t *testing.T) {
 			t.Parallel()
-			within(t, natsbus.Config{Partitions: 1}, func(t *testing.T, f *fixture) {
+			synctest.Test(t, func(t *testing.T) {
+				f := setup(t, natsbus.Config{Partitions: 1})
 				o := &owner{answer: func(d actor.Delivery) (actor.Outcome, bool) {
-					return actor.Outcome{Version: 4, Reply: []byte(fmt.Sprint(d.Message.Attempt))}, d.Message.Attempt == 3
+					return actor.Outcome{Version: 4, Reply: fmt.Append(nil, d.Message.Attempt)}, d.Message.Attempt == 3
 				}}
 				serveAll(t, f.bus, o)
 				got := f.client.Deliver(t.Context(), m)
@@ -138,7 +134,8 @@ func TestClient_LostAnswer_IsAskedForAgain(t *testing.T) {
 // TestClient_OwnerAppearsLater: callers wait for an owner, in both lanes.
 func TestClient_OwnerAppearsLater(t *testing.T) {
 	t.Parallel()
-	within(t, natsbus.Config{Partitions: 1}, func(t *testing.T, f *fixture) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t, natsbus.Config{Partitions: 1})
 		var group sync.WaitGroup
 		start := time.Now()
 		for _, m := range []actor.Message{command("a", "1"), direct("a", "1"), query("a")} {
@@ -159,7 +156,8 @@ func TestClient_OwnerAppearsLater(t *testing.T) {
 
 func TestClient_Deadlines(t *testing.T) {
 	t.Parallel()
-	within(t, natsbus.Config{Partitions: 1}, func(t *testing.T, f *fixture) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t, natsbus.Config{Partitions: 1})
 		o := &owner{answer: echo}
 		serveAll(t, f.bus, o)
 		now := time.Now()
@@ -171,17 +169,21 @@ func TestClient_Deadlines(t *testing.T) {
 		ctx, cancel := context.WithDeadline(t.Context(), now.Add(2*time.Second))
 		defer cancel()
 		for i, tt := range []struct {
-			ctx     context.Context
+			bounded bool // by a context that ends in 2 s
 			message actor.Message
 			want    time.Duration // deadline of the message, from now
 		}{
-			{t.Context(), command("a", "1"), 9 * time.Second},
-			{ctx, command("a", "1"), 1600 * time.Millisecond},
-			{ctx, until(time.Second), 800 * time.Millisecond},
-			{ctx, until(time.Hour), 1600 * time.Millisecond},
-			{t.Context(), until(time.Minute), 59 * time.Second},
+			{false, command("a", "1"), 9 * time.Second},
+			{true, command("a", "1"), 1600 * time.Millisecond},
+			{true, until(time.Second), 800 * time.Millisecond},
+			{true, until(time.Hour), 1600 * time.Millisecond},
+			{false, until(time.Minute), 59 * time.Second},
 		} {
-			if err := f.client.Deliver(tt.ctx, tt.message).Err(); err != nil {
+			use := t.Context()
+			if tt.bounded {
+				use = ctx
+			}
+			if err := f.client.Deliver(use, tt.message).Err(); err != nil {
 				t.Fatalf("case %d: %v", i, err)
 			}
 			got := o.durables()[i].Message
@@ -418,24 +420,27 @@ func TestClient_DuplicatePublish(t *testing.T) {
 	}
 }
 
+// TestClient_IDsGrow makes ids while the clock stands still.
 func TestClient_IDsGrow(t *testing.T) {
 	t.Parallel()
-	f := setup(t, natsbus.Config{Partitions: 1})
-	o := &owner{}
-	serveAll(t, f.bus, o)
-	start := time.Now().UnixMilli()
-	enqueue(t, f.client, "a", 0, 300)
-	expectInOrder(t, o, 300)
-	var ids []actor.CommandID
-	for _, d := range o.durables() {
-		ids = append(ids, d.Message.ID)
-		if ms, ok := d.Message.ID.UnixMilli(); !ok || ms < start || ms > time.Now().UnixMilli()+1 || d.Message.ID[19] < '8' || d.Message.ID[19] > 'b' {
-			t.Fatalf("%s is no UUIDv7 of now", d.Message.ID)
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t, natsbus.Config{Partitions: 1})
+		o := &owner{}
+		serveAll(t, f.bus, o)
+		now := time.Now().UnixMilli()
+		enqueue(t, f.client, "a", 0, 300)
+		synctest.Wait()
+		var ids []actor.CommandID
+		for _, d := range o.durables() {
+			ids = append(ids, d.Message.ID)
+			if ms, ok := d.Message.ID.UnixMilli(); !ok || ms < now || ms > now+1 || d.Message.ID[19] < '8' || d.Message.ID[19] > 'b' {
+				t.Fatalf("%s is no UUIDv7 of now", d.Message.ID)
+			}
 		}
-	}
-	if !slices.IsSorted(ids) || len(slices.Compact(slices.Clone(ids))) != len(ids) {
-		t.Error("ids do not grow")
-	}
+		if !slices.IsSorted(ids) || len(slices.Compact(slices.Clone(ids))) != 300 {
+			t.Errorf("%d ids do not grow", len(ids))
+		}
+	})
 }
 
 // TestDirect_Overflow_IsCounted: what finds the owner's queue full is dropped,
@@ -549,7 +554,8 @@ func TestClient_Reconnect_TriesAtOnce(t *testing.T) {
 // answer to a call that is over must not reach the next one.
 func TestClient_LateAnswer_IsNotTakenForAnother(t *testing.T) {
 	t.Parallel()
-	within(t, natsbus.Config{Partitions: 1}, func(t *testing.T, f *fixture) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t, natsbus.Config{Partitions: 1})
 		late := make(chan actor.Delivery, 1)
 		serveAll(t, f.bus, &owner{answer: func(d actor.Delivery) (actor.Outcome, bool) {
 			switch string(d.Message.Data) {

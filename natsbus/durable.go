@@ -28,7 +28,7 @@ const (
 	missedHeartbeats = 3
 )
 
-var errReconnected = errors.New("connection was lost and made again")
+var errReconnected = errors.New("connection was lost and made again, or closed")
 
 // durableLane hands a partition's stored commands to its handler, one after
 // another. Its goroutine is the only one that touches it.
@@ -63,8 +63,11 @@ func (d *durableLane) run(ctx context.Context) error {
 	defer d.bus.nc.RemoveStatusListener(status)
 	for {
 		cause := d.consume(ctx, status)
-		if ctx.Err() != nil || errors.Is(cause, nats.ErrConnectionClosed) {
+		switch {
+		case ctx.Err() != nil:
 			return cause
+		case d.bus.nc.IsClosed():
+			return nats.ErrConnectionClosed
 		}
 		if d.bus.cfg.Events.ConsumerReset != nil {
 			d.bus.cfg.Events.ConsumerReset(d.partition, cause)
@@ -95,10 +98,7 @@ func (d *durableLane) consume(ctx context.Context, status <-chan nats.Status) er
 			if quiet++; quiet >= missedHeartbeats {
 				return errSilence
 			}
-		case s := <-status:
-			if s == nats.CLOSED {
-				return nats.ErrConnectionClosed
-			}
+		case <-status:
 			return errReconnected
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -132,9 +132,7 @@ func (d *durableLane) take(ctx context.Context, msg *nats.Msg) error {
 func (d *durableLane) reopen(ctx context.Context, status <-chan nats.Status) error {
 	var lostSince time.Time
 	for wait := reopenMinPause; ; wait = min(2*wait, reopenMaxPause) {
-		if err := drainStatus(status); err != nil {
-			return err
-		}
+		forget(status)
 		attempt, cancel := context.WithTimeout(ctx, reopenTimeout)
 		err := d.open(attempt)
 		cancel()
@@ -160,16 +158,13 @@ func (d *durableLane) reopen(ctx context.Context, status <-chan nats.Status) err
 	}
 }
 
-// drainStatus forgets changes of the connection that came before the next try.
-func drainStatus(status <-chan nats.Status) error {
+// forget drops changes of the connection that came before the next try.
+func forget(status <-chan nats.Status) {
 	for {
 		select {
-		case s := <-status:
-			if s == nats.CLOSED {
-				return nats.ErrConnectionClosed
-			}
+		case <-status:
 		default:
-			return nil
+			return
 		}
 	}
 }

@@ -20,11 +20,11 @@ import (
 )
 
 // enqueue stores n commands for one aggregate, one after another.
-func enqueue(t testing.TB, client *natsbus.Client, id string, from, n int) {
-	t.Helper()
+func enqueue(tb testing.TB, client *natsbus.Client, id string, from, n int) {
+	tb.Helper()
 	for i := range n {
-		if err := client.Enqueue(t.Context(), command(id, fmt.Sprint(from+i))); err != nil {
-			t.Fatalf("enqueue %d: %v", from+i, err)
+		if err := client.Enqueue(tb.Context(), command(id, fmt.Sprint(from+i))); err != nil {
+			tb.Fatalf("enqueue %d: %v", from+i, err)
 		}
 	}
 }
@@ -47,16 +47,16 @@ func counting(n int) []string {
 }
 
 // expectInOrder waits for n deliveries, and wants each once and in order.
-func expectInOrder(t testing.TB, o *owner, n int) {
-	t.Helper()
-	testharness.Eventually(t, patient, func() bool { return len(o.durables()) >= n })
+func expectInOrder(tb testing.TB, o *owner, n int) {
+	tb.Helper()
+	testharness.Eventually(tb, patient, func() bool { return len(o.durables()) >= n })
 	ds := o.durables()
 	if diff := cmp.Diff(counting(n), numbers(ds)); diff != "" {
-		t.Errorf("deliveries (-want +got):\n%s", diff)
+		tb.Errorf("deliveries (-want +got):\n%s", diff)
 	}
 	for i := 1; i < len(ds); i++ {
 		if ds[i].Sequence <= ds[i-1].Sequence {
-			t.Errorf("sequence %d after %d", ds[i].Sequence, ds[i-1].Sequence)
+			tb.Errorf("sequence %d after %d", ds[i].Sequence, ds[i-1].Sequence)
 		}
 	}
 }
@@ -237,14 +237,14 @@ func TestServe_ServerRestart_GoesOn(t *testing.T) {
 
 // expectEachOnceOrRetried wants all numbers, in the order of their first
 // appearance: a retried publish may store a command twice, with one id.
-func expectEachOnceOrRetried(t testing.TB, o *owner, n int) {
-	t.Helper()
+func expectEachOnceOrRetried(tb testing.TB, o *owner, n int) {
+	tb.Helper()
 	seen := map[actor.CommandID]bool{}
 	var first []actor.Delivery
 	sequences := map[uint64]bool{}
 	for _, d := range o.durables() {
 		if sequences[d.Sequence] {
-			t.Errorf("sequence %d was handed over twice", d.Sequence)
+			tb.Errorf("sequence %d was handed over twice", d.Sequence)
 		}
 		sequences[d.Sequence] = true
 		if !seen[d.Message.ID] {
@@ -253,7 +253,7 @@ func expectEachOnceOrRetried(t testing.TB, o *owner, n int) {
 		}
 	}
 	if diff := cmp.Diff(counting(n), numbers(first)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		tb.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

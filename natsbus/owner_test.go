@@ -77,64 +77,64 @@ type fixture struct {
 	client *natsbus.Client
 }
 
-func setup(t testing.TB, cfg natsbus.Config, opts ...testharness.NATSOption) *fixture {
-	t.Helper()
-	f := &fixture{server: testharness.NATS(t, opts...)}
-	f.bus = openBus(t, f.server.Connect(t), cfg)
-	f.nc = f.server.Connect(t)
-	f.client = newClient(t, f.nc, natsbus.ClientConfig{Namespace: cfg.Namespace, Events: cfg.Events})
+func setup(tb testing.TB, cfg natsbus.Config, opts ...testharness.NATSOption) *fixture {
+	tb.Helper()
+	f := &fixture{server: testharness.NATS(tb, opts...)}
+	f.bus = openBus(tb, f.server.Connect(tb), cfg)
+	f.nc = f.server.Connect(tb)
+	f.client = newClient(tb, f.nc, natsbus.ClientConfig{Namespace: cfg.Namespace, Events: cfg.Events})
 	return f
 }
 
-func openBus(t testing.TB, nc *nats.Conn, cfg natsbus.Config) *natsbus.Bus {
-	t.Helper()
-	bus, err := natsbus.Open(t.Context(), nc, cfg)
+func openBus(tb testing.TB, nc *nats.Conn, cfg natsbus.Config) *natsbus.Bus {
+	tb.Helper()
+	bus, err := natsbus.Open(tb.Context(), nc, cfg)
 	if err != nil {
-		t.Fatalf("open bus: %v", err)
+		tb.Fatalf("open bus: %v", err)
 	}
 	return bus
 }
 
-func newClient(t testing.TB, nc *nats.Conn, cfg natsbus.ClientConfig) *natsbus.Client {
-	t.Helper()
-	client, err := natsbus.NewClient(t.Context(), nc, cfg)
+func newClient(tb testing.TB, nc *nats.Conn, cfg natsbus.ClientConfig) *natsbus.Client {
+	tb.Helper()
+	client, err := natsbus.NewClient(tb.Context(), nc, cfg)
 	if err != nil {
-		t.Fatalf("new client: %v", err)
+		tb.Fatalf("new client: %v", err)
 	}
-	t.Cleanup(client.Close)
+	tb.Cleanup(client.Close)
 	return client
 }
 
 // serve serves partitions from the start of the stream until the test ends.
-func serve(t testing.TB, bus *natsbus.Bus, h actor.Handler, partitions ...actor.Partition) []actor.Subscription {
-	t.Helper()
+func serve(tb testing.TB, bus *natsbus.Bus, h actor.Handler, partitions ...actor.Partition) []actor.Subscription {
+	tb.Helper()
 	subs := make([]actor.Subscription, len(partitions))
 	for i, p := range partitions {
-		sub, err := bus.Serve(t.Context(), p, 0, h)
+		sub, err := bus.Serve(tb.Context(), p, 0, h)
 		if err != nil {
-			t.Fatalf("serve partition %d: %v", p, err)
+			tb.Fatalf("serve partition %d: %v", p, err)
 		}
-		t.Cleanup(func() { stop(t, sub) })
+		tb.Cleanup(func() { stop(tb, sub) })
 		subs[i] = sub
 	}
 	return subs
 }
 
-func serveAll(t testing.TB, bus *natsbus.Bus, h actor.Handler) []actor.Subscription {
-	t.Helper()
+func serveAll(tb testing.TB, bus *natsbus.Bus, h actor.Handler) []actor.Subscription {
+	tb.Helper()
 	all := make([]actor.Partition, bus.Partitions())
 	for i := range all {
 		all[i] = actor.Partition(i)
 	}
-	return serve(t, bus, h, all...)
+	return serve(tb, bus, h, all...)
 }
 
-func stop(t testing.TB, sub actor.Subscription) {
-	t.Helper()
+func stop(tb testing.TB, sub actor.Subscription) {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patient)
 	defer cancel()
 	if err := sub.Stop(ctx); err != nil {
-		t.Errorf("stop: %v", err)
+		tb.Errorf("stop: %v", err)
 	}
 }
 

@@ -16,11 +16,11 @@ import (
 	"github.com/ganglion-go/ganglion/testharness"
 )
 
-func newJetStream(t testing.TB, s *testharness.NATSServer) jetstream.JetStream {
-	t.Helper()
-	js, err := jetstream.New(s.Connect(t))
+func newJetStream(tb testing.TB, s *testharness.NATSServer) jetstream.JetStream {
+	tb.Helper()
+	js, err := jetstream.New(s.Connect(tb))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return js
 }

@@ -32,6 +32,7 @@ const (
 )
 
 const (
+	// Format is the version of headers, subjects and stream metadata.
 	Format = "1"
 
 	typeQuery = "query"

@@ -17,6 +17,7 @@ var ErrSubject = errors.New("subject does not name an aggregate")
 // Namespace makes and reads the names of one cluster's streams and subjects.
 type Namespace string
 
+// Stream is the name of the command stream.
 func (ns Namespace) Stream() string { return string(ns) + "_COMMANDS" }
 
 // Published is what the command stream listens to, before its own mapping.
@@ -30,10 +31,12 @@ func (ns Namespace) Mapping(p actor.Partitions) *jetstream.SubjectTransformConfi
 	}
 }
 
+// Command is where commands for an aggregate are published, on the durable lane.
 func (ns Namespace) Command(to actor.Address) string {
 	return string(ns) + ".cmd." + string(to.Kind) + "." + to.Token()
 }
 
+// Ask is where the owner of an aggregate is asked, on the direct lane.
 func (ns Namespace) Ask(p actor.Partition, to actor.Address) string {
 	return string(ns) + ".ask." + FormatPartition(p) + "." + string(to.Kind) + "." + to.Token()
 }
@@ -80,4 +83,5 @@ func (ns Namespace) Replyable(inbox string) bool {
 	return inbox != "" && inbox[0] != '$' && !strings.HasPrefix(inbox, string(ns)+".") && !strings.ContainsAny(inbox, "*> \t\r\n")
 }
 
+// FormatPartition writes a partition as a subject token.
 func FormatPartition(p actor.Partition) string { return strconv.FormatUint(uint64(p), 10) }

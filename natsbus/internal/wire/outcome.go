@@ -20,6 +20,7 @@ const (
 
 const maxDetailBytes = 1024
 
+// EncodeOutcome writes an outcome to an inbox. Its detail is cut to 1024 bytes.
 func EncodeOutcome(inbox string, o actor.Outcome) *nats.Msg {
 	h := newHeaders(3)
 	h.set(headerVersion, strconv.FormatUint(uint64(o.Version), 10))
@@ -41,6 +42,8 @@ func EncodeOutcome(inbox string, o actor.Outcome) *nats.Msg {
 	return msg
 }
 
+// DecodeOutcome is the inverse of [EncodeOutcome]. The outcome owns the message's
+// data from now on.
 func DecodeOutcome(msg *nats.Msg) (actor.Outcome, error) {
 	o := actor.Outcome{Code: actor.Code(First(msg.Header, headerCode))}
 	version, err := strconv.ParseUint(First(msg.Header, headerVersion), 10, 64)

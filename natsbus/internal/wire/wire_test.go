@@ -297,3 +297,28 @@ func TestNamespace_Replyable(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkMessage is what the headers of a usual command cost, without their
+// way through nats.go.
+func BenchmarkMessage(b *testing.B) {
+	to := actor.Address{Kind: "account", ID: "a-1"}
+	m := actor.Message{
+		Target: to, ID: "0197a5c2-7d3e-7abc-8def-0123456789ab", Name: "Deposit",
+		Time: time.UnixMicro(1700000000000000), Deadline: time.UnixMicro(1700000009000000),
+	}
+	h := wire.EncodeMessage(&m)
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			wire.EncodeMessage(&m)
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := wire.DecodeMessage(to, actor.LaneDurable, h, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
