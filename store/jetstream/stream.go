@@ -46,6 +46,7 @@ type stream struct {
 	replicas int
 	timeout  time.Duration // of one read
 	batches  chan struct{} // atomic batches in flight; nil: the server has none
+	minBatch int           // messages from which on an atomic batch is worth it
 	floor    atomic.Uint64 // reads must see at least this sequence
 }
 
@@ -55,7 +56,10 @@ const maxBatches = 6
 
 func newStream(nc *nats.Conn, handle jetstream.Stream, mark string, timeout time.Duration) *stream {
 	cfg := handle.CachedInfo().Config
-	st := &stream{nc: nc, handle: handle, name: cfg.Name, mark: mark, replicas: cfg.Replicas, timeout: timeout}
+	st := &stream{nc: nc, handle: handle, name: cfg.Name, mark: mark, replicas: cfg.Replicas, timeout: timeout, minBatch: minBatch}
+	if cfg.Replicas == 1 && cfg.Storage == jetstream.FileStorage {
+		st.minBatch = minBatchFile
+	}
 	if cfg.AllowAtomicPublish {
 		st.batches = make(chan struct{}, maxBatches)
 	}
@@ -131,6 +135,18 @@ type getRequest struct {
 	Last     []string `json:"multi_last,omitempty"`
 }
 
+// mostReplies is how many messages can answer the request, so that none is
+// dropped for want of room: what is asked for and the status.
+func (r *getRequest) mostReplies() int {
+	if r.Batch > 0 {
+		return r.Batch + 1
+	}
+	return maxLast + 1
+}
+
+// maxLast is how many messages a server returns for a multi-get.
+const maxLast = 1024
+
 // stored is a message as the stream holds it.
 type stored struct {
 	subject string
@@ -158,7 +174,8 @@ func (st *stream) get(ctx context.Context, request *getRequest) (answer, error) 
 	ctx, cancel := context.WithTimeout(ctx, st.timeout)
 	defer cancel()
 	inbox := st.nc.NewInbox()
-	sub, err := st.nc.SubscribeSync(inbox)
+	replies := make(chan *nats.Msg, request.mostReplies())
+	sub, err := st.nc.ChanSubscribe(inbox, replies)
 	if err != nil {
 		return answer{}, unavailable(err)
 	}
@@ -168,7 +185,7 @@ func (st *stream) get(ctx context.Context, request *getRequest) (answer, error) 
 	}
 	var a answer
 	for {
-		m, err := sub.NextMsgWithContext(ctx)
+		m, err := receive(ctx, replies)
 		if err != nil {
 			return answer{}, unavailable(err)
 		}
@@ -305,6 +322,15 @@ func (st *stream) awaitReplica(ctx context.Context) error {
 		return fmt.Errorf("%w: %s: %w: %w", store.ErrUnavailable, st.name, errBehind, err)
 	}
 	return nil
+}
+
+func receive(ctx context.Context, replies <-chan *nats.Msg) (*nats.Msg, error) {
+	select {
+	case m := <-replies:
+		return m, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // pause waits, unless ctx ends.

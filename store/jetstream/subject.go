@@ -81,7 +81,9 @@ func (s subjects) parked(a store.Aggregate, commandID string) string {
 }
 
 // parkedOf is the prefix of all parked commands of an aggregate.
-func (s subjects) parkedOf(a store.Aggregate) string { return s.ns + ".park." + aggregateTokens(a) + "." }
+func (s subjects) parkedOf(a store.Aggregate) string {
+	return s.ns + ".park." + aggregateTokens(a) + "."
+}
 
 // checkSubject is [store.ErrTooLarge] for an address that no subject can carry.
 func checkSubject(subject string) error {

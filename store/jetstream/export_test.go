@@ -1,0 +1,4 @@
+package jetstream
+
+// AggregateTokens lets the fuzz test see the encoding of addresses.
+var AggregateTokens = aggregateTokens
