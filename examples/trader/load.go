@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/term"
 
 	"github.com/ganglion-go/ganglion/examples/trader/load"
@@ -62,6 +63,11 @@ func (c loadCommand) run(ctx context.Context, stop <-chan struct{}, out io.Write
 	client := load.NewClient(cfg, recorder)
 	defer client.Close()
 	if !c.SkipSeed {
+		hash, err := bcrypt.GenerateFromPassword([]byte("demo"), bcrypt.DefaultCost)
+		if err != nil {
+			return fmt.Errorf("hash the password of the demonstration users: %w", err)
+		}
+		cfg.PasswordHash = string(hash)
 		bar := bars(cfg.Users+cfg.Books, "seed")
 		if err := load.Seed(ctx, client, recorder, cfg, func(done, _ int) { _ = bar.Set(done) }); err != nil {
 			return fmt.Errorf("seed: %w", err)

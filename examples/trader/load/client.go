@@ -34,7 +34,8 @@ func (r *Refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.Status, r.C
 // errUndecided is what stays when the time to find out an outcome is over.
 var errUndecided = errors.New("the outcome stayed unknown")
 
-// Client speaks the gateway's HTTP. It counts every attempt itself.
+// Client speaks the gateway's HTTP. It counts every attempt at a command
+// itself; a read may be resent by the transport, which does no harm.
 type Client struct {
 	base     string
 	http     *http.Client
@@ -166,17 +167,17 @@ func (c *Client) attempt(r *http.Request, into any) (wait time.Duration, err err
 	began := time.Now()
 	response, err := c.http.Do(r)
 	if err != nil {
-		c.recorder.attempt(time.Since(began), "transport error")
+		c.recorder.attempt(r.Method, time.Since(began), "transport error")
 		return 0, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, bodyMax))
 	if err != nil {
-		c.recorder.attempt(time.Since(began), "transport error")
+		c.recorder.attempt(r.Method, time.Since(began), "transport error")
 		return 0, err
 	}
 	if response.StatusCode == http.StatusOK {
-		c.recorder.attempt(time.Since(began), "")
+		c.recorder.attempt(r.Method, time.Since(began), "")
 		if err := json.Unmarshal(body, into); err != nil {
 			return final, fmt.Errorf("answer %q: %w", shortened(body), err)
 		}
@@ -187,7 +188,7 @@ func (c *Client) attempt(r *http.Request, into any) (wait time.Duration, err err
 		refusal.Detail = "no problem document: " + shortened(body)
 	}
 	refusal.Status = response.StatusCode
-	c.recorder.attempt(time.Since(began), fmt.Sprintf("%d %s", refusal.Status, refusal.Code))
+	c.recorder.attempt(r.Method, time.Since(began), fmt.Sprintf("%d %s", refusal.Status, refusal.Code))
 	switch refusal.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusRequestTimeout:
 		seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))

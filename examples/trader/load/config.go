@@ -18,6 +18,7 @@ type Config struct {
 	CancelShare    float64       // of the transactions, 0 to 1
 	Lane           string        // durable or direct
 	Seed           uint64        // of the random choices
+	PasswordHash   string        // of the users that are seeded
 	RequestTimeout time.Duration // of one attempt
 	ResolveWithin  time.Duration // for all attempts of one command together
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -21,16 +22,17 @@ const (
 
 // Recorder gathers what the load saw. It is safe for concurrent use.
 type Recorder struct {
-	mu           sync.Mutex
-	attempts     *hdrhistogram.Histogram // one request
-	commands     *hdrhistogram.Histogram // one command with all its attempts
-	transactions *hdrhistogram.Histogram // all steps of one, from when it was due
-	retries      int64
-	answers      map[string]int64 // of attempts, by status and code
-	refusals     map[string]int64 // expected ones, by code
-	outcomes     map[string]int64 // of transactions
-	wrong        int64
-	faults       []string
+	mu              sync.Mutex
+	attempts        *hdrhistogram.Histogram // one request
+	commands        *hdrhistogram.Histogram // one command with all its attempts
+	transactions    *hdrhistogram.Histogram // all steps of one, from when it was due
+	retries         int64
+	commandAttempts int64
+	answers         map[string]int64 // of attempts, by status and code
+	refusals        map[string]int64 // expected ones, by code
+	outcomes        map[string]int64 // of transactions
+	wrong           int64
+	faults          []string
 }
 
 // NewRecorder returns an empty recorder.
@@ -49,10 +51,13 @@ func observe(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d, time.Microsecond), latencyMax).Microseconds())
 }
 
-func (r *Recorder) attempt(d time.Duration, failure string) {
+func (r *Recorder) attempt(method string, d time.Duration, failure string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	observe(r.attempts, d)
+	if method == http.MethodPost {
+		r.commandAttempts++
+	}
 	if failure != "" {
 		r.answers[failure]++
 	}
@@ -107,11 +112,11 @@ func (r *Recorder) Transactions() int64 {
 	return r.transactions.TotalCount()
 }
 
-// Attempts returns the number of requests that were made.
+// Attempts returns the number of requests that carried a command.
 func (r *Recorder) Attempts() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.attempts.TotalCount()
+	return r.commandAttempts
 }
 
 // WriteReport writes all figures for people to read.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"golang.org/x/crypto/bcrypt"
-
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
 )
@@ -46,10 +44,6 @@ func Seed(ctx context.Context, client *Client, recorder *Recorder, cfg Config, r
 	s := &stepper{client: client, recorder: recorder, keys: func(step string) actor.CommandID {
 		return actor.CommandID("seed-" + step)
 	}}
-	hash, err := bcrypt.GenerateFromPassword([]byte("demo"), bcrypt.DefaultCost)
-	if err != nil {
-		return fmt.Errorf("hash the password of the demonstration users: %w", err)
-	}
 	total := cfg.Books + cfg.Users
 	for book := range cfg.Books {
 		if err := s.all(ctx, companySteps(book)...); err != nil {
@@ -58,7 +52,7 @@ func Seed(ctx context.Context, client *Client, recorder *Recorder, cfg Config, r
 		report(book+1, total)
 	}
 	for user := range cfg.Users {
-		if err := s.all(ctx, userSteps(user, cfg.Books, string(hash))...); err != nil {
+		if err := s.all(ctx, userSteps(user, cfg.Books, cfg.PasswordHash)...); err != nil {
 			return err
 		}
 		report(cfg.Books+user+1, total)
