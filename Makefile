@@ -6,6 +6,8 @@ GO       ?= go
 LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 PKG      ?= ./...
 FUZZTIME ?= 30s
+KILLS    ?= 50
+FAULTS   ?= 20
 ARGS     ?=
 
 .PHONY: help
@@ -40,6 +42,10 @@ lint: ## Run golangci-lint. The first run builds it, which takes minutes.
 .PHONY: fmt
 fmt: ## Format the code and sort its imports as lint wants them.
 	$(LINT) fmt ./...
+
+.PHONY: soak
+soak: ## Kill and disturb a node under load many times (KILLS=50, FAULTS=20).
+	GANGLION_KILLS=$(KILLS) GANGLION_FAULTS=$(FAULTS) $(GO) test -race -count=1 -timeout 2h -v -run '_(Kill9|Mongo|StoreCutOff)' ./node
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME (30s).
