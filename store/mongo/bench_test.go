@@ -1,14 +1,13 @@
+//go:build unix
+
 package mongo_test
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
@@ -21,18 +20,15 @@ import (
 func BenchmarkInsertOne(b *testing.B) {
 	uri := testharness.SharedMongo(b, 3).URI()
 	journal := true
-	client, err := driver.Connect(options.Client().ApplyURI(uri).SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer client.Disconnect(context.Background())
-	coll := client.Database(testharness.DatabaseName(b)).Collection("c")
+	client := connect(b, uri)
+	coll := client.Database(testharness.DatabaseName(b)).Collection("c", options.Collection().SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}))
 	i := 0
 	for b.Loop() {
 		i++
 		doc := bson.D{
 			{Key: "_id", Value: bson.D{{Key: "a", Value: fmt.Sprintf("account/a-%d", i)}, {Key: "v", Value: 1}}},
-			{Key: "amount", Value: 125000}, {Key: "text", Value: "0123456789012345678901234567890123456789012345678901234567890123456789"},
+			{Key: "amount", Value: 125000},
+			{Key: "text", Value: "0123456789012345678901234567890123456789012345678901234567890123456789"},
 		}
 		if _, err := coll.InsertOne(b.Context(), doc); err != nil {
 			b.Fatal(err)
@@ -81,16 +77,6 @@ func benchmarkAppend(b *testing.B, size, flights int) {
 	total := float64(n * size)
 	b.ReportMetric(total/b.Elapsed().Seconds(), "commits/s")
 	b.ReportMetric(float64((processorTime(b)-before).Microseconds())/total, "cpu-us/commit")
-}
-
-// typicalCommit takes about 400 bytes in the store.
-func typicalCommit(i int) store.Commit {
-	return store.Commit{
-		Aggregate: store.Aggregate(fmt.Sprintf("account/a-%d", i)), First: 1, Partition: store.Partition(i % 128),
-		Position: store.Position{Stream: "0192f0c1", Sequence: uint64(i)}, Time: time.Now().UnixMicro(),
-		Outcomes: []store.Outcome{{CommandID: fmt.Sprintf("0192f0c1-0000-7000-8000-%012d", i), Events: 1, Reply: []byte(`{"balance":125000}`)}},
-		Events:   []store.Event{{Name: "deposited.v1", Data: []byte(`{"amount":125000,"currency":"EUR","reference":"order 1029","price":101.25}`)}},
-	}
 }
 
 func BenchmarkLoad(b *testing.B) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
 	"github.com/ganglion-go/ganglion/store"
@@ -163,7 +162,7 @@ func (r *reader) commit(doc []byte) (c store.Commit) {
 		}
 	}
 	if r.err == nil && (c.First == 0 || len(c.Events) == 0) {
-		r.err = fmt.Errorf("no version or no events")
+		r.err = errIncomplete
 	}
 	return c
 }
@@ -296,9 +295,4 @@ func (r *reader) outgoing(e element) (o store.Outgoing) {
 		}
 	}
 	return o
-}
-
-// rawElement is a field of a document of the driver's.
-func rawElement(v bson.RawValue) element {
-	return element{kind: bsoncore.Type(v.Type), value: v.Value}
 }

@@ -3,6 +3,7 @@ package mongo
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 
@@ -129,12 +130,7 @@ func hasCode(err error, codes ...int) bool {
 	if !ok {
 		return false
 	}
-	for _, code := range codes {
-		if known.HasErrorCode(code) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(codes, known.HasErrorCode)
 }
 
 // optional takes the error of a read of one document that need not exist.
@@ -155,10 +151,11 @@ func placeLost(err error) bool {
 	return hasCode(err, codeHistoryLost, codeFatalStream, codeInvalidResumeToken, codeBadValue, codeFailedToParse, codeOverflow)
 }
 
-// Failures of the feed that have no error of the driver's.
+// Failures that have no error of the driver's.
 var (
 	errStreamClosed = errors.New("the server has closed the change stream")
 	errScanTooLong  = errors.New("the scan takes too long")
+	errIncomplete   = errors.New("no version or no events")
 )
 
 // isFinal reports whether another try would fail in the same way.

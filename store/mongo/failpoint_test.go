@@ -57,9 +57,8 @@ func inserts(data ...bson.E) bson.D {
 	return append(bson.D{{Key: "failCommands", Value: bson.A{"insert"}}}, data...)
 }
 
-// TestAppend_FailPoints lets the server answer inserts with errors. The subtests
-// run one after another: a fail point is the server's.
-func TestAppend_FailPoints(t *testing.T) {
+// TestAppend_FailPoints lets the server answer inserts with errors.
+func TestAppend_FailPoints(t *testing.T) { //nolint:tparallel // a fail point is the server's: one subtest at a time
 	t.Parallel()
 	rs := testCommands(t, 1)
 	client := direct(t, rs.Members()[0].Addr())
@@ -100,7 +99,7 @@ func TestAppend_FailPoints(t *testing.T) {
 			}
 			for _, c := range []store.Commit{one, two} {
 				// What was not acknowledged may become durable a little later.
-				testharness.Eventually(t, 5*time.Second, func() bool { return count(s, t, c.Aggregate) == want })
+				testharness.Eventually(t, 5*time.Second, func() bool { return count(t, s, c.Aggregate) == want })
 			}
 		})
 	}
@@ -136,20 +135,20 @@ func TestLoad_NeverStale(t *testing.T) {
 	stale, err := mongostore.New(t.Context(), behind, mongostore.Config{ReadTimeout: 1500 * time.Millisecond})
 	must(t, "open the member", err)
 	stale.SeeWhat(s)
-	testharness.Eventually(t, 10*time.Second, func() bool { return count(stale, t, one.Aggregate) == 1 })
+	testharness.Eventually(t, 10*time.Second, func() bool { return count(t, stale, one.Aggregate) == 1 })
 	failPoint(t, behind, "rsSyncApplyStop", "alwaysOn", bson.D{})
 
 	two := one
 	two.First = 2
 	must(t, "append", s.Append(t.Context(), []store.Commit{two})[0])
-	if n := count(stale, t, one.Aggregate); n != 1 {
+	if n := count(t, stale, one.Aggregate); n != 1 {
 		t.Fatalf("the member shows %d commits: it is not behind, and the test shows nothing", n)
 	}
 	stale.SeeWhat(s)
 	for what, err := range map[string]error{
 		"load":         firstError(stale.Load(t.Context(), one.Aggregate, 0)),
-		"find outcome": outcomeError(stale, t, one.Aggregate),
-		"snapshot":     snapshotError(stale, t, one.Aggregate),
+		"find outcome": outcomeError(t, stale, one.Aggregate),
+		"snapshot":     snapshotError(t, stale, one.Aggregate),
 	} {
 		if !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s from a member that is behind: %v, want unavailable", what, err)
@@ -170,7 +169,7 @@ func follower(t *testing.T, rs *mongod.ReplicaSet) *driver.Client {
 	return nil
 }
 
-func count(s *mongostore.Store, t *testing.T, a store.Aggregate) (n int) {
+func count(t *testing.T, s *mongostore.Store, a store.Aggregate) (n int) {
 	t.Helper()
 	for _, err := range s.Load(t.Context(), a, 0) {
 		if err != nil {
@@ -189,13 +188,13 @@ func firstError(seq func(yield func(store.Commit, error) bool)) (first error) {
 	return first
 }
 
-func outcomeError(s *mongostore.Store, t *testing.T, a store.Aggregate) error {
+func outcomeError(t *testing.T, s *mongostore.Store, a store.Aggregate) error {
 	t.Helper()
 	_, _, err := s.FindOutcome(t.Context(), a, "x", true)
 	return err
 }
 
-func snapshotError(s *mongostore.Store, t *testing.T, a store.Aggregate) error {
+func snapshotError(t *testing.T, s *mongostore.Store, a store.Aggregate) error {
 	t.Helper()
 	_, _, err := s.LoadSnapshot(t.Context(), a, "v1")
 	return err

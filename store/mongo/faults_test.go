@@ -23,7 +23,7 @@ const (
 
 // TestAppend_Faults lets appenders write while the replica set loses its primary
 // in several ways, and checks what they were told against what is stored.
-func TestAppend_Faults(t *testing.T) {
+func TestAppend_Faults(t *testing.T) { //nolint:tparallel // one fault at a time
 	t.Parallel()
 	rs := testharness.Mongo(t, 3)
 	// The patient client waits out a fail-over. The other one gives up while its

@@ -175,8 +175,7 @@ func TestFollow_GivesUp(t *testing.T) {
 // TestFollow_OplogGone: a token that the oplog has left behind has expired.
 func TestFollow_OplogGone(t *testing.T) {
 	t.Parallel()
-	// The server keeps the oplog since its last checkpoint: one a second will do.
-	rs := testharness.MongoWith(t, mongod.Config{Members: 1, Parameters: map[string]string{"syncdelay": "1"}})
+	rs := testharness.Mongo(t, 1)
 	s := open(t, rs.URI(), mongostore.Config{})
 	for i := range 2 {
 		must(t, "append", s.Append(t.Context(), []store.Commit{typicalCommit(i)})[0])
@@ -216,6 +215,8 @@ func TestFollow_OplogGone(t *testing.T) {
 	}
 }
 
+const oplogMB = 256 // what the harness gives a server
+
 // floodOplog writes until the server has cut the beginning of its oplog off.
 func floodOplog(t *testing.T, client *driver.Client) {
 	t.Helper()
@@ -230,10 +231,20 @@ func floodOplog(t *testing.T, client *driver.Client) {
 	before := first()
 	ballast := client.Database("ballast").Collection("c", options.Collection().SetWriteConcern(writeconcern.W1()))
 	text := strings.Repeat("0123456789abcdef", 512<<10)
-	testharness.Eventually(t, 2*time.Minute, func() bool {
-		for range 4 {
-			_, err := ballast.InsertOne(t.Context(), bson.D{{Key: "text", Value: text}})
-			must(t, "write ballast", err)
+	write := func() {
+		_, err := ballast.InsertOne(t.Context(), bson.D{{Key: "text", Value: text}})
+		must(t, "write ballast", err)
+	}
+	for range 2 * oplogMB / 8 {
+		write()
+	}
+	// The server cuts only what is older than its last checkpoint, which it makes
+	// once a minute.
+	var last time.Time
+	testharness.Eventually(t, 3*time.Minute, func() bool {
+		if time.Since(last) > time.Second {
+			write()
+			last = time.Now()
 		}
 		return first().After(before)
 	})

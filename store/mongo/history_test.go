@@ -33,7 +33,7 @@ func fill(t *testing.T, s *mongostore.Store, a store.Aggregate, commits int) {
 	}
 }
 
-func versionsAfter(s *mongostore.Store, t *testing.T, a store.Aggregate, after store.Version) (firsts []store.Version, err error) {
+func versionsAfter(t *testing.T, s *mongostore.Store, a store.Aggregate, after store.Version) (firsts []store.Version, err error) {
 	t.Helper()
 	for c, err := range s.Load(t.Context(), a, after) {
 		if err != nil {
@@ -61,10 +61,20 @@ func TestLoad_Gap(t *testing.T) {
 	}{
 		// Commits 1-3, 4-6, 10-12 and 13-15 are left. Of a commit that has the
 		// version in its middle, the next one is compared with its end.
-		{0, "[1 4]", true}, {1, "[4]", true}, {3, "[4]", true}, {4, "[]", true}, {6, "[]", true}, {8, "[]", true},
-		{9, "[10 13]", false}, {10, "[13]", false}, {11, "[13]", false}, {12, "[13]", false}, {13, "[]", false}, {99, "[]", false},
+		{0, "[1 4]", true},
+		{1, "[4]", true},
+		{3, "[4]", true},
+		{4, "[]", true},
+		{6, "[]", true},
+		{8, "[]", true},
+		{9, "[10 13]", false},
+		{10, "[13]", false},
+		{11, "[13]", false},
+		{12, "[13]", false},
+		{13, "[]", false},
+		{99, "[]", false},
 	} {
-		got, err := versionsAfter(s, t, a, test.after)
+		got, err := versionsAfter(t, s, a, test.after)
 		if fmt.Sprint(got) != test.want || errors.Is(err, store.ErrCorrupt) != test.gap || (err != nil) != test.gap {
 			t.Errorf("after %d: %v, %v; want %s and a gap %v", test.after, got, err, test.want, test.gap)
 		}
@@ -86,7 +96,7 @@ func TestLoad_NotUnderstood(t *testing.T) {
 		if err != nil || result.ModifiedCount != 1 {
 			t.Fatalf("%s: %v, %v", name, result, err)
 		}
-		if _, err := versionsAfter(s, t, a, 0); !errors.Is(err, store.ErrCorrupt) {
+		if _, err := versionsAfter(t, s, a, 0); !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("%s: %v, want corrupt", name, err)
 		}
 	}

@@ -46,7 +46,7 @@ func TestOpen_ManyAtOnce(t *testing.T) {
 			continue
 		}
 		for j := range stores {
-			if n := count(s, t, typicalCommit(j).Aggregate); n != 1 {
+			if n := count(t, s, typicalCommit(j).Aggregate); n != 1 {
 				t.Errorf("store %d sees %d commits of store %d", i, n, j)
 			}
 		}
@@ -134,7 +134,7 @@ func TestNew_OwnClient(t *testing.T) {
 		c := typicalCommit(0)
 		c.First = store.Version(i + 1)
 		must(t, "append", s.Append(t.Context(), []store.Commit{c})[0])
-		if n := count(s, t, c.Aggregate); n != i+1 {
+		if n := count(t, s, c.Aggregate); n != i+1 {
 			t.Fatalf("%d commits are seen after %d appends", n, i+1)
 		}
 	}
@@ -142,11 +142,13 @@ func TestNew_OwnClient(t *testing.T) {
 	must(t, "ping with a client that Close has left alone", client.Ping(t.Context(), nil))
 }
 
-func connect(t *testing.T, uri string) *driver.Client {
-	t.Helper()
+func connect(tb testing.TB, uri string) *driver.Client {
+	tb.Helper()
 	client, err := driver.Connect(options.Client().ApplyURI(uri))
-	must(t, "connect", err)
-	t.Cleanup(func() {
+	if err != nil {
+		tb.Fatalf("connect: %v", err)
+	}
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = client.Disconnect(ctx)
@@ -172,7 +174,7 @@ func TestStore_Plans(t *testing.T) {
 	db := connect(t, rs.URI()).Database(mongostore.DefaultDatabase)
 	must(t, "profile", db.RunCommand(t.Context(), bson.D{{Key: "profile", Value: 2}}).Err())
 	key := typicalCommit(1).Outcomes[0].CommandID + "250"
-	if n := count(s, t, typicalCommit(1).Aggregate); n != commits {
+	if n := count(t, s, typicalCommit(1).Aggregate); n != commits {
 		t.Fatalf("loaded %d", n)
 	}
 	if firstError(s.Load(t.Context(), typicalCommit(1).Aggregate, commits-5)) != nil {

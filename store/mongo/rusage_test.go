@@ -1,3 +1,5 @@
+//go:build unix
+
 package mongo_test
 
 import (
@@ -7,11 +9,11 @@ import (
 )
 
 // processorTime is what this process has used of all processors.
-func processorTime(t testing.TB) time.Duration {
-	t.Helper()
+func processorTime(tb testing.TB) time.Duration {
+	tb.Helper()
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -110,7 +110,8 @@ func (s *Store) ensureIndexes(ctx context.Context) error {
 		options    *options.IndexOptionsBuilder
 	}{
 		{
-			s.commits, keysIndex, bson.D{{Key: "_id.a", Value: 1}, {Key: "keys", Value: 1}},
+			s.commits, keysIndex,
+			bson.D{{Key: "_id.a", Value: 1}, {Key: "keys", Value: 1}},
 			options.Index().SetPartialFilterExpression(bson.D{{Key: "keys", Value: bson.D{{Key: "$exists", Value: true}}}}),
 		},
 		{s.parked, parkedIndex, bson.D{{Key: "t", Value: 1}, {Key: "_id", Value: 1}}, options.Index()},

@@ -3,7 +3,6 @@ package mongo_test
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,28 +12,40 @@ import (
 	"github.com/ganglion-go/ganglion/testharness"
 )
 
-var databases atomic.Int64
+func TestMain(m *testing.M) { testharness.Main(m) }
 
-func newDatabase() string {
-	return fmt.Sprintf("test-%d-%d", time.Now().UnixNano(), databases.Add(1))
-}
-
-func open(t testing.TB, uri string, cfg mongostore.Config) *mongostore.Store {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+func open(tb testing.TB, uri string, cfg mongostore.Config) *mongostore.Store {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
 	defer cancel()
 	s, err := mongostore.Open(ctx, uri, cfg)
 	if err != nil {
-		t.Fatalf("open: %v", err)
+		tb.Fatalf("open: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
 	})
 	return s
+}
+
+// typicalCommit takes about 400 bytes in the store.
+func typicalCommit(i int) store.Commit {
+	return store.Commit{
+		Aggregate: store.Aggregate(fmt.Sprintf("account/a-%d", i)), First: 1, Partition: store.Partition(i % 128),
+		Position: store.Position{Stream: "0192f0c1", Sequence: uint64(i)}, Time: time.Now().UnixMicro(),
+		Outcomes: []store.Outcome{{CommandID: fmt.Sprintf("0192f0c1-0000-7000-8000-%012d", i), Events: 1, Reply: []byte(`{"balance":125000}`)}},
+		Events:   []store.Event{{Name: "deposited.v1", Data: []byte(`{"amount":125000,"currency":"EUR","reference":"order 1029","price":101.25}`)}},
+	}
+}
+
+// contractStore remembers its database for a peer.
+type contractStore struct {
+	*mongostore.Store
+	database string
 }
 
 func TestStore_Contract(t *testing.T) {
@@ -42,16 +53,12 @@ func TestStore_Contract(t *testing.T) {
 	uri := testharness.SharedMongo(t, 3).URI()
 	storetest.Config{
 		Peer: func(t *testing.T, s store.Store) store.Store {
+			t.Helper()
 			return open(t, uri, mongostore.Config{Database: s.(*contractStore).database})
 		},
 	}.Run(t, func(t *testing.T) store.Store {
-		database := newDatabase()
+		t.Helper()
+		database := testharness.DatabaseName(t)
 		return &contractStore{Store: open(t, uri, mongostore.Config{Database: database}), database: database}
 	})
-}
-
-// contractStore remembers its database for a peer.
-type contractStore struct {
-	*mongostore.Store
-	database string
 }

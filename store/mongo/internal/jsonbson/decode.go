@@ -13,9 +13,9 @@ import (
 )
 
 var (
-	// ErrMalformed: the bytes are not BSON.
+	// ErrMalformed says that the bytes are not BSON.
 	ErrMalformed = errors.New("malformed BSON")
-	// ErrType: BSON that JSON has no value for.
+	// ErrType says that JSON has no value for the BSON.
 	ErrType = errors.New("BSON value without JSON form")
 )
 
@@ -50,7 +50,7 @@ func appendValue(dst []byte, kind byte, value []byte, depth int) ([]byte, error)
 }
 
 func appendNumber(dst []byte, kind byte, value []byte) ([]byte, error) {
-	size, ok := 8, true
+	size := 8
 	switch kind {
 	case typeInt32:
 		size = 4
@@ -63,6 +63,7 @@ func appendNumber(dst []byte, kind byte, value []byte) ([]byte, error) {
 	if len(value) < size {
 		return dst, ErrMalformed
 	}
+	var ok bool
 	switch kind {
 	case typeInt32:
 		return strconv.AppendInt(dst, int64(int32(binary.LittleEndian.Uint32(value))), 10), nil

@@ -26,22 +26,22 @@ func document(text string) (doc bson.Raw, ok bool) {
 	return dst, ok
 }
 
-func roundTrip(t testing.TB, text string) (back string, ok bool) {
-	t.Helper()
+func roundTrip(tb testing.TB, text string) (back string, ok bool) {
+	tb.Helper()
 	doc, ok := document(text)
 	if !ok {
 		if len(doc) != bsoncore.EmptyDocumentLength {
-			t.Fatalf("%q was declined, but left %d bytes", text, len(doc))
+			tb.Fatalf("%q was declined, but left %d bytes", text, len(doc))
 		}
 		return "", false
 	}
 	if err := doc.Validate(); err != nil {
-		t.Fatalf("%q became invalid BSON: %v", text, err)
+		tb.Fatalf("%q became invalid BSON: %v", text, err)
 	}
 	value := doc.Lookup("d")
 	out, err := jsonbson.AppendJSON(nil, byte(value.Type), value.Value)
 	if err != nil {
-		t.Fatalf("%q cannot be read back: %v", text, err)
+		tb.Fatalf("%q cannot be read back: %v", text, err)
 	}
 	return string(out), true
 }
@@ -187,7 +187,8 @@ func TestRoundTrip_DecodesAsBefore(t *testing.T) {
 func TestAppendJSON_Foreign(t *testing.T) {
 	t.Parallel()
 	doc, err := bson.Marshal(bson.D{
-		{Key: "i", Value: int32(-7)}, {Key: "bad", Value: "a\xffb"},
+		{Key: "i", Value: int32(-7)},
+		{Key: "bad", Value: "a\xffb"},
 		{Key: "dec", Value: bson.NewDecimal128(0x3040000000000000|1<<63, 42)},
 	})
 	if err != nil {

@@ -1,9 +1,0 @@
-package mongo_test
-
-import (
-	"testing"
-
-	"github.com/ganglion-go/ganglion/testharness"
-)
-
-func TestMain(m *testing.M) { testharness.Main(m) }
