@@ -104,14 +104,10 @@ func (c loadCommand) drive(ctx context.Context, stop <-chan struct{}, driver *lo
 	began := time.Now()
 	c.watch(recorder, bars, func() { driver.Run(ctx, stop) })
 	took := time.Since(began)
-	if !c.Verify || ctx.Err() != nil {
-		return took, nil
+	if c.Verify && ctx.Err() == nil {
+		driver.Verify(ctx, before)
 	}
-	after, err := driver.Balance(ctx)
-	if err == nil {
-		driver.Compare(before, after)
-	}
-	return took, nil // a read that failed has been counted as a wrong answer
+	return took, nil
 }
 
 // watch shows progress while the load runs.

@@ -45,7 +45,7 @@ type OrderBookAdded struct {
 var ErrCompanyExists = actor.Reject("company_exists", "the company exists already")
 
 // Companies defines kind company.
-var Companies = actor.Define("company", func(d *actor.Definition[Company]) { //nolint:gochecknoglobals // immutable
+var Companies = actor.Define("company", func(d *actor.Definition[Company]) {
 	actor.On(d, (*Company).create)
 	actor.On(d, (*Company).addOrderBook, actor.ExistingOnly())
 	actor.Apply(d, (*Company).created)

@@ -101,7 +101,7 @@ var (
 )
 
 // OrderBooks defines kind orderbook.
-var OrderBooks = actor.Define("orderbook", func(d *actor.Definition[OrderBook]) { //nolint:gochecknoglobals // immutable
+var OrderBooks = actor.Define("orderbook", func(d *actor.Definition[OrderBook]) {
 	actor.On(d, (*OrderBook).openBook, actor.NewOnly())
 	actor.On(d, (*OrderBook).placeBuy)
 	actor.On(d, (*OrderBook).placeSell)

@@ -38,7 +38,7 @@ var (
 )
 
 // Portfolios defines kind portfolio.
-var Portfolios = actor.Define("portfolio", func(d *actor.Definition[Portfolio]) { //nolint:gochecknoglobals // immutable
+var Portfolios = actor.Define("portfolio", func(d *actor.Definition[Portfolio]) {
 	actor.On(d, (*Portfolio).create, actor.NewOnly())
 	actor.On(d, (*Portfolio).deposit)
 	actor.On(d, (*Portfolio).withdraw)

@@ -122,7 +122,7 @@ var (
 )
 
 // Transactions defines kind transaction.
-var Transactions = actor.Define("transaction", func(d *actor.Definition[Transaction]) { //nolint:gochecknoglobals // immutable
+var Transactions = actor.Define("transaction", func(d *actor.Definition[Transaction]) {
 	actor.On(d, (*Transaction).startBuy, actor.NewOnly())
 	actor.On(d, (*Transaction).startSell, actor.NewOnly())
 	actor.On(d, (*Transaction).confirm, actor.ExistingOnly())

@@ -70,7 +70,7 @@ var (
 )
 
 // Users defines kind user.
-var Users = actor.Define("user", func(d *actor.Definition[User]) { //nolint:gochecknoglobals // immutable
+var Users = actor.Define("user", func(d *actor.Definition[User]) {
 	actor.On(d, (*User).register, actor.NewOnly())
 	actor.On(d, (*User).complete, actor.ExistingOnly())
 	actor.On(d, (*User).reject, actor.ExistingOnly())

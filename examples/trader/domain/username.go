@@ -56,7 +56,7 @@ var (
 )
 
 // Usernames defines kind username.
-var Usernames = actor.Define("username", func(d *actor.Definition[Username]) { //nolint:gochecknoglobals // immutable
+var Usernames = actor.Define("username", func(d *actor.Definition[Username]) {
 	actor.On(d, (*Username).claim)
 	actor.On(d, (*Username).release)
 	actor.Apply(d, (*Username).claimed)

@@ -33,6 +33,15 @@ func (d *Driver) Balance(ctx context.Context) (Balance, error) {
 	return b, nil
 }
 
+// Verify compares with what everybody owns now. What differs, and what cannot
+// be read, counts as a wrong answer.
+func (d *Driver) Verify(ctx context.Context, before Balance) {
+	after, err := d.Balance(ctx)
+	if err == nil { // else it has been counted
+		d.Compare(before, after)
+	}
+}
+
 // Compare counts a wrong answer if anything came from nowhere or was lost.
 func (d *Driver) Compare(before, after Balance) {
 	if before.Cash != after.Cash || !maps.Equal(before.Items, after.Items) {

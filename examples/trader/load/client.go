@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -21,15 +22,15 @@ const (
 	backoffMax   = time.Second
 )
 
-// Refusal is a decided "no": a rejection, a creation policy, a malformed request.
-type Refusal struct {
+// RefusalError is a decided "no": a rejection, a creation policy, a malformed request.
+type RefusalError struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
 
 // Error returns the status, the code and the detail.
-func (r *Refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.Status, r.Code, r.Detail) }
+func (r *RefusalError) Error() string { return fmt.Sprintf("%d %s: %s", r.Status, r.Code, r.Detail) }
 
 // errUndecided is what stays when the time to find out an outcome is over.
 var errUndecided = errors.New("the outcome stayed unknown")
@@ -67,7 +68,7 @@ type Result struct {
 }
 
 // Command brings a command to an outcome, with as many attempts under one key
-// as it takes. A decided "no" is a [*Refusal].
+// as it takes. A decided "no" is a [*RefusalError].
 func (c *Client) Command(ctx context.Context, to actor.Address, key actor.CommandID, name string, command any) (Result, error) {
 	data, err := json.Marshal(command)
 	if err != nil {
@@ -115,11 +116,11 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 }
 
 func (c *Client) path(of actor.Address, rest ...string) string {
-	path := c.base + "/v1/" + url.PathEscape(string(of.Kind)) + "/" + url.PathEscape(of.ID)
-	for _, part := range rest {
-		path += "/" + url.PathEscape(part)
+	parts := append([]string{string(of.Kind), of.ID}, rest...)
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
 	}
-	return path
+	return c.base + "/v1/" + strings.Join(parts, "/")
 }
 
 func newRequest(ctx context.Context, method, target string, data []byte, header http.Header) (*http.Request, error) {
@@ -183,7 +184,7 @@ func (c *Client) attempt(r *http.Request, into any) (wait time.Duration, err err
 		}
 		return 0, nil
 	}
-	refusal := &Refusal{}
+	refusal := &RefusalError{}
 	if err := json.Unmarshal(body, refusal); err != nil || refusal.Code == "" {
 		refusal.Detail = "no problem document: " + shortened(body)
 	}

@@ -107,7 +107,7 @@ func TestDriver_Run(t *testing.T) {
 			b.seed(t)
 			before := b.balance(t)
 			b.driver.Run(t.Context(), nil)
-			b.driver.Compare(before, b.balance(t))
+			b.driver.Verify(t.Context(), before)
 			if b.recorder.Wrong() != 0 || b.recorder.Transactions() == 0 {
 				t.Error(b.report(t))
 			}
@@ -218,7 +218,7 @@ func TestDriver_Run_Stops(t *testing.T) {
 	close(stop)
 	before := b.balance(t)
 	b.driver.Run(t.Context(), stop)
-	b.driver.Compare(before, b.balance(t))
+	b.driver.Verify(t.Context(), before)
 	if b.recorder.Wrong() != 0 {
 		t.Error(b.report(t))
 	}
@@ -246,17 +246,17 @@ func TestDriver_FindsWrongAnswers(t *testing.T) {
 		intercept func(http.ResponseWriter, *http.Request) bool
 		want      string
 	}{
-		"500":                {on("/ConfirmTransaction", refuse(500, "parked")), "500 parked"},
-		"500 without a body": {on("/ConfirmTransaction", func(w http.ResponseWriter) { w.WriteHeader(500) }), "no problem document"},
-		"unexpected refusal": {on("/ConfirmTransaction", refuse(422, "insufficient_cash")), "422 insufficient_cash"},
-		"conflict":           {on("/PlaceBuyOrder", refuse(409, "does_not_exist")), "409 does_not_exist"},
+		"500":                {on("/ConfirmTransaction", refuse(http.StatusInternalServerError, "parked")), "500 parked"},
+		"500 without a body": {on("/ConfirmTransaction", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }), "no problem document"},
+		"unexpected refusal": {on("/ConfirmTransaction", refuse(http.StatusUnprocessableEntity, "insufficient_cash")), "422 insufficient_cash"},
+		"conflict":           {on("/PlaceBuyOrder", refuse(http.StatusConflict, "does_not_exist")), "409 does_not_exist"},
 		"not JSON":           {on("/ReserveCash", write("fine")), "answer"},
 		"another reply":      {on("/PlaceBuyOrder", write(`{"version":2,"reply":"all"}`)), "reply"},
 		"trades that no event tells": {
 			on("/PlaceBuyOrder", write(`{"version":1,"reply":{"executed":1,"remaining":0}}`)), "the history of",
 		},
-		"never known": {on("/ReserveCash", refuse(504, "outcome_unknown")), "stayed unknown"},
-		"no read":     {on("/v1/portfolio/buyer1", refuse(404, "does_not_exist")), "read portfolio/buyer1"},
+		"never known": {on("/ReserveCash", refuse(http.StatusGatewayTimeout, "outcome_unknown")), "stayed unknown"},
+		"no read":     {on("/v1/portfolio/buyer1", refuse(http.StatusNotFound, "does_not_exist")), "read portfolio/buyer1"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

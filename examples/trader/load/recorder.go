@@ -129,12 +129,12 @@ func (r *Recorder) WriteReport(w io.Writer, took time.Duration) error {
 		r.transactions.TotalCount(), seconds, float64(r.transactions.TotalCount())/seconds,
 		r.commands.TotalCount(), float64(r.commands.TotalCount())/seconds, r.attempts.TotalCount(), r.retries)
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "latency\tp50\tp90\tp99\tp99.9\tmax\t")
+	_, _ = fmt.Fprintln(table, "latency\tp50\tp90\tp99\tp99.9\tmax\t") // Flush tells
 	for _, row := range []struct {
 		name string
 		h    *hdrhistogram.Histogram
 	}{{"request", r.attempts}, {"command", r.commands}, {"transaction", r.transactions}} {
-		fmt.Fprintf(table, "%s\t%v\t%v\t%v\t%v\t%v\t\n", row.name,
+		_, _ = fmt.Fprintf(table, "%s\t%v\t%v\t%v\t%v\t%v\t\n", row.name,
 			quantile(row.h, 50), quantile(row.h, 90), quantile(row.h, 99), quantile(row.h, 99.9), quantile(row.h, 100))
 	}
 	if err := table.Flush(); err != nil {

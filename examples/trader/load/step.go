@@ -39,7 +39,7 @@ func (s *stepper) do(ctx context.Context, st step) (result Result, refused strin
 	if err == nil {
 		return result, "", nil
 	}
-	if r, ok := errors.AsType[*Refusal](err); ok && slices.Contains(st.allowed, r.Code) {
+	if r, ok := errors.AsType[*RefusalError](err); ok && slices.Contains(st.allowed, r.Code) {
 		s.recorder.refused(r.Code)
 		return result, r.Code, nil
 	}
