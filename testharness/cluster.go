@@ -37,6 +37,7 @@ type metaState struct {
 	leads   bool // it is the leader
 	current bool // it accepts clients and has caught up with the leader
 	size    int  // how many members it counts
+	usable  int  // as the leader: on how many members it would place a stream
 }
 
 // Cluster is a NATS cluster with JetStream. Members are addressed by their
@@ -123,9 +124,10 @@ func (c *Cluster) WaitReady(t testing.TB) {
 
 // ready also wants every member to count all the others: a leader can be elected
 // by the first two servers to meet, and while the third is unknown to it, the
-// group is one of two, which does not survive the loss of either.
+// group is one of two, which does not survive the loss of either. And the leader
+// must have the statistics of all that run, or it places no stream on them.
 func (c *Cluster) ready() bool {
-	led := false
+	running, usable := 0, 0
 	for i, m := range c.members {
 		if c.stopped[i] {
 			continue
@@ -134,9 +136,10 @@ func (c *Cluster) ready() bool {
 		if !state.current || state.size != len(c.members) {
 			return false
 		}
-		led = led || state.leads
+		running++
+		usable = max(usable, state.usable)
 	}
-	return led
+	return usable > 0 && usable == running
 }
 
 // Leader is the member that leads JetStream's meta group, or -1 at a moment
@@ -196,5 +199,10 @@ func (s *NATSServer) meta() metaState {
 	if err != nil || info.Meta == nil {
 		return metaState{} // JetStream is not up yet
 	}
-	return metaState{leads: ns.JetStreamIsLeader(), current: ns.JetStreamIsCurrent(), size: info.Meta.Size}
+	return metaState{
+		leads:   ns.JetStreamIsLeader(),
+		current: ns.JetStreamIsCurrent(),
+		size:    info.Meta.Size,
+		usable:  len(ns.JetStreamClusterPeers()),
+	}
 }
