@@ -20,6 +20,9 @@ type claim struct {
 	Session   string   `bson:"session"`
 	Epoch     int64    `bson:"epoch"`
 	Watermark position `bson:"mark"`
+
+	// Take is unique to the call of TakeClaims that took it last.
+	Take bson.ObjectID `bson:"take"`
 }
 
 type position struct {
@@ -72,17 +75,16 @@ func held(c store.Claim) bson.D {
 
 // TakeClaims implements [store.Leases]. All claims are tried in one unordered
 // bulk write. It says how many matched but not which; reading the claims back,
-// not before the write, tells: session and the next epoch stand there together
-// only if this take, or an earlier one of the same claim by the same session,
-// was carried out.
+// not before the write, tells: they carry an id that this call alone has.
 func (s *Store) TakeClaims(ctx context.Context, by store.Session, want []store.Claim) ([]store.Claim, error) {
 	if len(want) == 0 {
 		return nil, nil
 	}
 	what := fmt.Sprintf("take %d claims for %q", len(want), by.Name)
+	id := bson.NewObjectID()
 	models := make([]driver.WriteModel, len(want))
 	for i, c := range want {
-		models[i] = take(by, c)
+		models[i] = take(by, c, id)
 	}
 	err := s.write(ctx, func(ctx context.Context) error {
 		_, err := s.claims.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
@@ -91,18 +93,14 @@ func (s *Store) TakeClaims(ctx context.Context, by store.Session, want []store.C
 	if err != nil && !onlyDuplicates(err) {
 		return nil, writeError(what, err)
 	}
-	now, err := s.heldBy(ctx, by, want)
+	now, err := s.takenAs(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("%s: read back: %w: %w", what, store.ErrUnknown, err)
 	}
-	var taken []store.Claim
+	taken := make([]store.Claim, 0, len(now))
 	for _, c := range want {
-		if doc, ok := now[int64(c.Partition)]; ok && doc.Epoch == toInt64(c.Epoch)+1 {
-			got, err := doc.decode()
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w: %w", what, store.ErrUnknown, err)
-			}
-			taken = append(taken, got)
+		if claim, ok := now[c.Partition]; ok {
+			taken = append(taken, claim)
 		}
 	}
 	return taken, nil
@@ -110,39 +108,36 @@ func (s *Store) TakeClaims(ctx context.Context, by store.Session, want []store.C
 
 // take is the write of one claim. The first take of a partition inserts its
 // claim, so that a second one is a duplicate.
-func take(by store.Session, c store.Claim) driver.WriteModel {
+func take(by store.Session, c store.Claim, id bson.ObjectID) driver.WriteModel {
 	if c.Epoch == 0 && c.Session == "" {
 		return driver.NewInsertOneModel().SetDocument(claim{
-			Partition: int64(c.Partition), Owner: by.Name, Session: by.Incarnation, Epoch: 1,
+			Partition: int64(c.Partition), Owner: by.Name, Session: by.Incarnation, Epoch: 1, Take: id,
 		})
 	}
 	return driver.NewUpdateOneModel().SetFilter(held(c)).SetUpdate(bson.D{
-		{Key: "$set", Value: bson.D{{Key: "owner", Value: by.Name}, {Key: "session", Value: by.Incarnation}}},
+		{Key: "$set", Value: bson.D{{Key: "owner", Value: by.Name}, {Key: "session", Value: by.Incarnation}, {Key: "take", Value: id}}},
 		{Key: "$inc", Value: bson.D{{Key: "epoch", Value: int64(1)}}},
 	})
 }
 
-// heldBy reads those of the claims that the session holds now.
-func (s *Store) heldBy(ctx context.Context, by store.Session, want []store.Claim) (map[int64]claim, error) {
-	partitions := make(bson.A, len(want))
-	for i, c := range want {
-		partitions[i] = int64(c.Partition)
-	}
-	filter := bson.D{
-		{Key: "_id", Value: bson.D{{Key: "$in", Value: partitions}}},
-		{Key: "session", Value: by.Incarnation},
-	}
+// takenAs reads the claims that a call of TakeClaims took, and that still are as
+// it left them.
+func (s *Store) takenAs(ctx context.Context, id bson.ObjectID) (map[store.Partition]store.Claim, error) {
 	var docs []claim
 	err := s.read(ctx, func(ctx context.Context) error {
-		cursor, err := s.claims.Find(ctx, filter)
+		cursor, err := s.claims.Find(ctx, bson.D{{Key: "take", Value: id}})
 		if err != nil {
 			return err
 		}
 		return cursor.All(ctx, &docs)
 	})
-	all := make(map[int64]claim, len(docs))
-	for _, doc := range docs {
-		all[doc.Partition] = doc
+	all := make(map[store.Partition]store.Claim, len(docs))
+	for i := range docs {
+		c, err := docs[i].decode()
+		if err != nil {
+			return nil, err
+		}
+		all[c.Partition] = c
 	}
 	return all, err
 }
