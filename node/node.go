@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -59,7 +60,7 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 	n := &Node{cfg: s, named: s.Name != "", metrics: newMetrics(), drained: make(chan struct{})}
 	n.askDrain = sync.OnceFunc(func() { close(n.drained) })
 	for _, open := range []func(context.Context, []actor.Registrable) error{
-		n.openData, n.openNATS, n.openStore, n.openRuntime, n.openGateway, n.listen,
+		n.openData, n.listen, n.openNATS, n.openStore, n.openRuntime, n.openGateway, n.openServers,
 	} {
 		if err := open(ctx, definitions); err != nil {
 			n.release()
@@ -159,7 +160,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	}
 	n.onClose(n.client.Close)
 	limits := n.cfg.Limits
-	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.cfg.HTTPAddr, n.build(), n.cfg.lease
+	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.advertised(), n.build(), n.cfg.lease
 	limits.SoleHolderOfName = n.soleHolder()
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
 	n.runtime, err = runtime.New(limits, n.store, n.bus, definitions...)
@@ -207,6 +208,7 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 	return nil
 }
 
+// listen takes the addresses, before anything is started that others would see.
 func (n *Node) listen(ctx context.Context, _ []actor.Registrable) (err error) {
 	var lc net.ListenConfig
 	if n.apiListen, err = lc.Listen(ctx, "tcp", n.cfg.HTTPAddr); err != nil {
@@ -217,6 +219,25 @@ func (n *Node) listen(ctx context.Context, _ []actor.Registrable) (err error) {
 		return fmt.Errorf("listen for administration: %w", err)
 	}
 	n.onClose(func() { _ = n.admListen.Close() })
+	return nil
+}
+
+// advertised returns the address under which others reach the HTTP API, as far
+// as the process can know it.
+func (n *Node) advertised() string {
+	host, port, err := net.SplitHostPort(n.HTTPAddr())
+	if err != nil {
+		return n.HTTPAddr()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func (n *Node) openServers(context.Context, []actor.Registrable) error {
 	n.api = &http.Server{Handler: n.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	n.api.RegisterOnShutdown(n.gateway.EndStreams)
 	n.admin = &http.Server{Handler: n.adminHandler(), ReadHeaderTimeout: 10 * time.Second}
