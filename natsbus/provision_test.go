@@ -96,6 +96,8 @@ func TestOpen_BadConfig_CreatesNothing(t *testing.T) {
 	}
 }
 
+const apiStoreNotCreated jetstream.ErrorCode = 10049
+
 func TestOpen_ForeignStream(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*jetstream.StreamConfig){
@@ -126,9 +128,15 @@ func TestOpen_ForeignStream(t *testing.T) {
 			if err := js.DeleteStream(t.Context(), "gn_COMMANDS"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := js.CreateStream(t.Context(), cfg); err != nil {
-				t.Fatal(err)
-			}
+			// The server is still removing the old stream's files for a moment.
+			testharness.Eventually(t, patient, func() bool {
+				_, err := js.CreateStream(t.Context(), cfg)
+				api, ok := errors.AsType[*jetstream.APIError](err)
+				if err != nil && (!ok || api.ErrorCode != apiStoreNotCreated) {
+					t.Fatal(err)
+				}
+				return err == nil
+			})
 			if _, err := natsbus.Open(t.Context(), s.Connect(t), natsbus.Config{Namespace: "gn"}); !errors.Is(err, natsbus.ErrForeignStream) {
 				t.Errorf("Open: %v", err)
 			}
