@@ -2,3 +2,10 @@ package jetstream
 
 // AggregateTokens lets the fuzz test see the encoding of addresses.
 var AggregateTokens = aggregateTokens
+
+// RedirectGets makes s send its direct gets to prefix and the stream's name.
+func RedirectGets(s *Store, prefix string) {
+	for _, st := range []*stream{s.commits, s.leases} {
+		st.gets = prefix + st.name
+	}
+}

@@ -140,4 +140,3 @@ func TestStore_Claims_OfManyPartitions(t *testing.T) {
 		t.Errorf("a partition beyond the limit: %v", err)
 	}
 }
-

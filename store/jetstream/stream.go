@@ -42,6 +42,7 @@ type stream struct {
 	nc       *nats.Conn
 	handle   jetstream.Stream
 	name     string
+	gets     string // subject of direct gets
 	mark     string
 	replicas int
 	timeout  time.Duration // of one read
@@ -56,7 +57,7 @@ const maxBatches = 6
 
 func newStream(nc *nats.Conn, handle jetstream.Stream, mark string, timeout time.Duration) *stream {
 	cfg := handle.CachedInfo().Config
-	st := &stream{nc: nc, handle: handle, name: cfg.Name, mark: mark, replicas: cfg.Replicas, timeout: timeout, minBatch: minBatch}
+	st := &stream{nc: nc, handle: handle, name: cfg.Name, gets: "$JS.API.DIRECT.GET." + cfg.Name, mark: mark, replicas: cfg.Replicas, timeout: timeout, minBatch: minBatch}
 	if cfg.Replicas == 1 && cfg.Storage == jetstream.FileStorage {
 		st.minBatch = minBatchFile
 	}
@@ -180,7 +181,7 @@ func (st *stream) get(ctx context.Context, request *getRequest) (answer, error) 
 		return answer{}, unavailable(err)
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // it fails only when the connection is closed, and then there is nothing to undo
-	if err := st.nc.PublishRequest("$JS.API.DIRECT.GET."+st.name, inbox, body); err != nil {
+	if err := st.nc.PublishRequest(st.gets, inbox, body); err != nil {
 		return answer{}, unavailable(err)
 	}
 	var a answer
