@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -247,6 +248,33 @@ func TestStream_Heartbeat(t *testing.T) {
 			s.expect(t)
 			<-time.After(time.Second)
 			s.expect(t, ": keep-alive")
+		}
+	})
+}
+
+// A body that a GET has for no reason, and that is never read, must not leave
+// its deadline to the stream. The server does not read ahead then: that the
+// client has gone is found with the next heartbeat.
+func TestStream_OutlivesABody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setupVirtual(t)
+		conn, err := f.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = io.Copy(io.Discard, conn) }()
+		_, _ = io.WriteString(conn, "GET /v1/account/a-1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: 1\r\n\r\nx")
+		<-time.After(time.Hour)
+		synctest.Wait()
+		if f.open.Load() != 1 {
+			t.Errorf("%d streams", f.open.Load())
+		}
+		_ = conn.Close()
+		<-time.After(15 * time.Second)
+		synctest.Wait()
+		if f.open.Load() != 0 {
+			t.Errorf("%d streams after the client has gone", f.open.Load())
 		}
 	})
 }
