@@ -16,6 +16,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/ganglion-go/ganglion/testharness/internal/child"
 	"github.com/ganglion-go/ganglion/testharness/internal/loopback"
 	"github.com/ganglion-go/ganglion/testharness/netproxy"
 )
@@ -36,7 +37,7 @@ type Member struct {
 	admin   *mongo.Client   // straight to the process, past a proxy
 
 	mu   sync.Mutex
-	proc *process // the running child, or the last one
+	proc *child.Process // the running child, or the last one
 }
 
 func newMember(cfg Config, index int) (_ *Member, err error) {
@@ -110,8 +111,8 @@ func (m *Member) LogPath() string { return m.logPath }
 
 // PID is the process of the member, or 0 while it is down.
 func (m *Member) PID() int {
-	if p := m.process(); p != nil && !p.gone() {
-		return p.os.Pid
+	if p := m.process(); p != nil && !p.Gone() {
+		return p.PID()
 	}
 	return 0
 }
@@ -120,7 +121,7 @@ func (m *Member) PID() int {
 // it acknowledged as journaled stays. It is idempotent.
 func (m *Member) Kill() {
 	if p := m.process(); p != nil {
-		p.kill()
+		p.Kill()
 	}
 }
 
@@ -130,11 +131,11 @@ func (m *Member) Kill() {
 // under way to the old primary waits that long, a constant of MongoDB, before it
 // reports to the new one. A cut through a proxy has the same effect. It fails with [ErrNotRunning], or [errors.ErrUnsupported] on a system
 // without signals. It is idempotent.
-func (m *Member) Pause() error { return m.signal((*process).pause) }
+func (m *Member) Pause() error { return m.signal((*child.Process).Pause) }
 
 // Resume lets a paused member run on. It fails like [Member.Pause] and does
 // nothing to one that runs.
-func (m *Member) Resume() error { return m.signal((*process).resume) }
+func (m *Member) Resume() error { return m.signal((*child.Process).Resume) }
 
 // Restart starts a member that was killed, or kills it first, and waits until it
 // is primary or secondary. In a set without a majority that never happens; ctx
@@ -147,16 +148,16 @@ func (m *Member) Restart(ctx context.Context) error {
 	return m.await(ctx, func(h hello) bool { return h.Primary || h.Secondary })
 }
 
-func (m *Member) signal(send func(*process) error) error {
+func (m *Member) signal(send func(*child.Process) error) error {
 	p := m.process()
-	if p == nil || p.gone() {
+	if p == nil || p.Gone() {
 		return fmt.Errorf("%w: %s", ErrNotRunning, m.Addr())
 	}
 	return send(p)
 }
 
 func (m *Member) start() error {
-	p, err := startProcess(m.binary, m.args, m.logPath)
+	p, err := child.Start(m.binary, m.args, nil, m.logPath)
 	if err != nil {
 		return m.startError(err)
 	}
@@ -166,7 +167,7 @@ func (m *Member) start() error {
 	return nil
 }
 
-func (m *Member) process() *process {
+func (m *Member) process() *child.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.proc
@@ -200,8 +201,8 @@ func (m *Member) await(ctx context.Context, ready func(hello) bool) error {
 			return nil
 		}
 		select {
-		case <-p.exited:
-			return m.startError(fmt.Errorf("mongod ended: %w", p.state))
+		case <-p.Exited():
+			return m.startError(fmt.Errorf("mongod ended: %w", p.State()))
 		case <-ctx.Done():
 			return m.startError(errors.Join(context.Cause(ctx), err))
 		case <-time.After(pollInterval):

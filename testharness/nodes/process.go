@@ -91,16 +91,11 @@ func (p *Process) Start(t testing.TB) {
 // Launch starts the process and does not wait.
 func (p *Process) Launch(t testing.TB) {
 	t.Helper()
-	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	c, err := child.Start(p.binary, p.args, p.env, p.logPath)
 	if err != nil {
 		t.Fatalf("nodes: %v", err)
 	}
-	cmd := exec.Command(p.binary, p.args...) //nolint:noctx // it outlives the call
-	cmd.Env = append(os.Environ(), p.env...)
-	cmd.Stdout, cmd.Stderr = log, log
-	if p.child, err = child.Start(cmd, log); err != nil {
-		t.Fatalf("nodes: %v", err)
-	}
+	p.child = c
 }
 
 // Ready asks the node whether it is ready, with at least one partition.

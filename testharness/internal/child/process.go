@@ -2,7 +2,6 @@ package child
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -15,17 +14,24 @@ type Process struct {
 	state  error         // why it ended; read only after exited is closed
 }
 
-// Start runs cmd, which must have been made without a context: the child
-// outlives the call. Its output goes where cmd says; files among closeAfter are
-// closed once the child has them.
+// Start runs a program with its output appended to a file; env is added to this
+// process's environment. The child does not outlive this process.
 //
-// On Linux the child's life is tied to the parent's by the parent-death signal,
-// which the kernel sends when the thread that forked ends, not the process
-// (prctl(2), PR_SET_PDEATHSIG). So one goroutine locks itself to its thread,
-// forks, and keeps the thread until the child is gone: no other goroutine can
-// make the thread end early.
-func Start(cmd *exec.Cmd, closeAfter ...io.Closer) (*Process, error) {
+// On Linux that is the parent-death signal, which the kernel sends when the
+// thread that forked ends, not the process (prctl(2), PR_SET_PDEATHSIG). So one
+// goroutine locks itself to its thread, forks, and keeps the thread until the
+// child is gone: no other goroutine can make the thread end early.
+func Start(binary string, args, env []string, logPath string) (*Process, error) {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	// The child outlives the call that starts it, hence no CommandContext.
+	cmd := exec.Command(binary, args...) //nolint:noctx // see above
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = attributes()
+
 	p := &Process{exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
@@ -39,11 +45,7 @@ func Start(cmd *exec.Cmd, closeAfter ...io.Closer) (*Process, error) {
 			close(p.exited)
 		}
 	}()
-	err := <-started
-	for _, c := range closeAfter {
-		err = errors.Join(err, c.Close())
-	}
-	if err != nil {
+	if err := errors.Join(<-started, log.Close()); err != nil {
 		return nil, err
 	}
 	return p, nil
