@@ -64,6 +64,6 @@ func (c *versionCache) note(a store.Aggregate, last lastCommit) {
 }
 
 func entryOf(e *list.Element) versionEntry {
-	entry, _ := e.Value.(versionEntry) //nolint:errcheck // the list holds nothing else
+	entry, _ := e.Value.(versionEntry)
 	return entry
 }

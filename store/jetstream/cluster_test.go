@@ -29,7 +29,7 @@ func TestStore_Cluster(t *testing.T) {
 	}
 	cluster := testharness.NATSCluster(t, 3)
 	var next atomic.Int64
-	connect := func(t testing.TB) *nats.Conn {
+	connect := func(t *testing.T) *nats.Conn {
 		t.Helper()
 		nc, err := nats.Connect(cluster.URLs()[next.Add(1)%3])
 		if err != nil {

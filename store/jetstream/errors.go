@@ -13,11 +13,11 @@ import (
 )
 
 var (
-	// ErrFull: the server refused to store a message, for lack of space or
+	// ErrFull says that the server refused to store a message, for lack of space or
 	// because its disk failed. It always comes together with store.ErrUnknown.
 	ErrFull = errors.New("stream cannot store more")
-	// ErrConfig: the configuration is invalid, or the streams that exist have
-	// another one.
+	// ErrConfig says that the configuration is invalid, or not that of the
+	// streams that exist.
 	ErrConfig = errors.New("store configuration")
 
 	// errMoved: the subject's last message is not the expected one, or not for

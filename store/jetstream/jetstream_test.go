@@ -16,6 +16,9 @@ const tooLarge = 2 << 20
 func TestStore(t *testing.T) {
 	t.Parallel()
 	server := testharness.NATS(t, testharness.WithSyncAlways())
-	fresh, peer := openers(func(t testing.TB) *nats.Conn { return server.Connect(t) }, jetstream.Config{})
+	fresh, peer := openers(func(t *testing.T) *nats.Conn {
+		t.Helper()
+		return server.Connect(t)
+	}, jetstream.Config{})
 	storetest.Config{Peer: peer, TooLarge: tooLarge}.Run(t, fresh)
 }

@@ -14,11 +14,11 @@ import (
 
 func TestMain(m *testing.M) { testharness.Main(m) }
 
-func open(t testing.TB, nc *nats.Conn, cfg jetstream.Config) *jetstream.Store {
-	t.Helper()
-	s, err := jetstream.Open(t.Context(), nc, cfg)
+func open(tb testing.TB, nc *nats.Conn, cfg jetstream.Config) *jetstream.Store {
+	tb.Helper()
+	s, err := jetstream.Open(tb.Context(), nc, cfg)
 	if err != nil {
-		t.Fatalf("open: %v", err)
+		tb.Fatalf("open: %v", err)
 	}
 	return s
 }
@@ -26,14 +26,16 @@ func open(t testing.TB, nc *nats.Conn, cfg jetstream.Config) *jetstream.Store {
 // openers returns what the suite needs for stores in namespaces of their own on
 // shared servers: one that opens a new store and one that opens another client
 // of it.
-func openers(connect func(t testing.TB) *nats.Conn, cfg jetstream.Config) (fresh func(*testing.T) store.Store, peer func(*testing.T, store.Store) store.Store) {
+func openers(connect func(t *testing.T) *nats.Conn, cfg jetstream.Config) (fresh func(*testing.T) store.Store, peer func(*testing.T, store.Store) store.Store) {
 	var count atomic.Int64
 	fresh = func(t *testing.T) store.Store {
+		t.Helper()
 		cfg := cfg
 		cfg.Namespace = fmt.Sprintf("ns%d", count.Add(1))
 		return &namedStore{open(t, connect(t), cfg), cfg}
 	}
 	peer = func(t *testing.T, s store.Store) store.Store {
+		t.Helper()
 		named, ok := s.(*namedStore)
 		if !ok {
 			t.Fatalf("peer of a %T", s)
@@ -58,7 +60,7 @@ func commit(a store.Aggregate, first store.Version) store.Commit {
 	}
 }
 
-func versions(t testing.TB, s store.Store, a store.Aggregate) (all []store.Version) {
+func versions(t *testing.T, s store.Store, a store.Aggregate) (all []store.Version) {
 	t.Helper()
 	for c, err := range s.Load(t.Context(), a, 0) {
 		if err != nil {

@@ -27,7 +27,7 @@ func (s *Store) FindOutcome(ctx context.Context, a store.Aggregate, commandID st
 
 func (s *Store) findOutcome(ctx context.Context, a store.Aggregate, commandID string) (store.Recorded, bool, error) {
 	subject := s.subjects.commits(a)
-	if checkSubject(subject) != nil {
+	if tooLong(subject) {
 		return store.Recorded{}, false, nil
 	}
 	last, ok, err := s.lastStored(ctx, subject)
@@ -138,7 +138,7 @@ func (x *outcomeIndex) put(a store.Aggregate, ids outcomeIDs) {
 }
 
 func (x *outcomeIndex) removeLocked(e *list.Element) outcomeIDs {
-	entry, _ := e.Value.(indexEntry) //nolint:errcheck // the list holds nothing else
+	entry, _ := e.Value.(indexEntry)
 	delete(x.entries, entry.aggregate)
 	x.recent.Remove(e)
 	x.count -= len(entry.ids.places)

@@ -64,7 +64,7 @@ func (s *Store) Unpark(ctx context.Context, a store.Aggregate, commandID string)
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	subject := s.subjects.parked(a, commandID)
-	if checkSubject(subject) != nil {
+	if tooLong(subject) {
 		return nil
 	}
 	if err := s.parked.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -65,9 +66,7 @@ func (c *conditional) refused(err error) {
 
 func (c *conditional) message() *nats.Msg {
 	m := nats.NewMsg(c.subject)
-	for k, v := range c.header {
-		m.Header[k] = v
-	}
+	maps.Copy(m.Header, c.header)
 	m.Header.Set(headerExpected, strconv.FormatUint(c.expected, 10))
 	m.Data = c.data
 	return m

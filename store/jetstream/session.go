@@ -66,9 +66,8 @@ func (s *Store) changeSession(ctx context.Context, name string, change func(old 
 		if err != nil {
 			return err
 		}
-		changed, err := change(old)
-		if err != nil || changed == nil {
-			refused = err
+		var changed *sessionRecord
+		if changed, refused = change(old); changed == nil {
 			c.settled = true
 			return nil
 		}

@@ -92,7 +92,7 @@ func (s *Store) lastSnapshot(ctx context.Context, subject string) (r snapshotRec
 	if err != nil {
 		return snapshotRecord{}, 0, false, unavailable(err)
 	}
-	if json.Unmarshal(m.Data, &r) != nil || r.Format != recordFormat {
+	if understood := json.Unmarshal(m.Data, &r) == nil && r.Format == recordFormat; !understood {
 		return snapshotRecord{}, m.Sequence, false, nil
 	}
 	return r, m.Sequence, true, nil
@@ -101,7 +101,7 @@ func (s *Store) lastSnapshot(ctx context.Context, subject string) (r snapshotRec
 // LoadSnapshot implements [store.Snapshots].
 func (s *Store) LoadSnapshot(ctx context.Context, a store.Aggregate, schema string) (store.Snapshot, bool, error) {
 	subject := s.subjects.snapshot(a)
-	if checkSubject(subject) != nil {
+	if tooLong(subject) {
 		return store.Snapshot{}, false, nil
 	}
 	ctx, cancel := s.bound(ctx)

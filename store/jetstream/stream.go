@@ -228,8 +228,8 @@ func (a *answer) finish(name, status string, m *nats.Msg) error {
 		if last := m.Header.Get(headerLastSequence); last != strconv.FormatUint(a.lastSequence(), 10) {
 			return fmt.Errorf("%w: direct get lost messages before %s", store.ErrUnavailable, last)
 		}
-		a.pending, _ = strconv.ParseUint(m.Header.Get(headerPending), 10, 64) //nolint:errcheck // absent: none
-		a.upTo, _ = strconv.ParseUint(m.Header.Get(headerUpTo), 10, 64)       //nolint:errcheck // absent: unknown
+		a.pending, _ = strconv.ParseUint(m.Header.Get(headerPending), 10, 64) // absent: none
+		a.upTo, _ = strconv.ParseUint(m.Header.Get(headerUpTo), 10, 64)       // absent: unknown
 		return nil
 	default:
 		return fmt.Errorf("%w: direct get of %s: status %s %s", store.ErrUnavailable, name, status, m.Header.Get("Description"))

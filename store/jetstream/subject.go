@@ -85,9 +85,12 @@ func (s subjects) parkedOf(a store.Aggregate) string {
 	return s.ns + ".park." + aggregateTokens(a) + "."
 }
 
-// checkSubject is [store.ErrTooLarge] for an address that no subject can carry.
+// tooLong says that no server carries the subject: nothing can be stored under it.
+func tooLong(subject string) bool { return len(subject) > maxSubject }
+
+// checkSubject is [store.ErrTooLarge] for a subject that is too long.
 func checkSubject(subject string) error {
-	if len(subject) > maxSubject {
+	if tooLong(subject) {
 		return fmt.Errorf("subject of %d bytes, the limit is %d: %w", len(subject), maxSubject, store.ErrTooLarge)
 	}
 	return nil

@@ -1,3 +1,4 @@
+//nolint:thelper // what looks like helpers here are the tests themselves
 package storetest
 
 import (

@@ -1,3 +1,4 @@
+//nolint:thelper // what looks like helpers here are the tests themselves
 package storetest
 
 import (
@@ -40,11 +41,11 @@ func testLoadAfter(t *testing.T, s *setup) {
 // testLoadLong writes a history that no store should read in one piece, between
 // the commits of other aggregates.
 func testLoadLong(t *testing.T, s *setup) {
-	const commits = 1500
+	const commits = 700
 	h, noise := newHistory("account/long"), newHistory("account/noise")
 	for i := range commits {
 		c := h.next(1)
-		if i%50 == 0 {
+		if i%25 == 0 {
 			c.Events[0].Data = bigObject(100 << 10)
 		}
 		s.append(t, c, noise.next(1))

@@ -1,7 +1,9 @@
+//nolint:thelper // what looks like helpers here are the tests themselves
 package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,8 +66,8 @@ func testParkingMany(t *testing.T, s *setup) {
 	for i := range 59 {
 		want = append(want, sampleParked(aggregateN(i%7), fmt.Sprintf("id-%d", i), i))
 	}
-	for i := len(want) - 1; i >= 0; i-- {
-		must(t, "park", s.Park(s.ctx, want[i]))
+	for _, p := range slices.Backward(want) {
+		must(t, "park", s.Park(s.ctx, p))
 	}
 	s.checkParked(t, "", want...)
 }

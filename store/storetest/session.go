@@ -1,8 +1,10 @@
+//nolint:thelper // what looks like helpers here are the tests themselves
 package storetest
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -63,11 +65,11 @@ func testSessionOpen(t *testing.T, s *setup) {
 		t.Fatalf("a new store has sessions %v, error %v", all, err)
 	}
 	names := []string{"node-1", "node-10", "node-2", "node.x", "node x", "node/é🙂", "x*>"}
-	for i := len(names) - 1; i >= 0; i-- {
-		session := sampleSession(names[i], "i-"+names[i])
+	for _, name := range slices.Backward(names) {
+		session := sampleSession(name, "i-"+name)
 		session.Beat, session.Dead = 9, true // what the record starts with is not the caller's to say
 		must(t, "open session", s.OpenSession(s.ctx, session, nil))
-		wantError(t, "open it again", s.peer.OpenSession(s.ctx, sampleSession(names[i], "other"), nil), store.ErrLost)
+		wantError(t, "open it again", s.peer.OpenSession(s.ctx, sampleSession(name, "other"), nil), store.ErrLost)
 	}
 	all, err = s.peer.Sessions(s.ctx)
 	must(t, "sessions", err)
