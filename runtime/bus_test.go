@@ -19,6 +19,7 @@ type logBus struct {
 	serving map[actor.Partition]*flow
 	grown   *sync.Cond
 	trimmed map[actor.Partition]uint64
+	refuse  error // of Serve
 }
 
 type entry struct {
@@ -74,9 +75,16 @@ type flow struct {
 	handler actor.Handler
 	cancel  context.CancelFunc
 	done    chan struct{}
+	failed  error
 }
 
 func (b *logBus) Serve(_ context.Context, p actor.Partition, after uint64, h actor.Handler) (actor.Subscription, error) {
+	b.mu.Lock()
+	refuse := b.refuse
+	b.mu.Unlock()
+	if refuse != nil {
+		return nil, refuse
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &flow{bus: b, handler: h, cancel: cancel, done: make(chan struct{})}
 	b.mu.Lock()
@@ -123,4 +131,18 @@ func (f *flow) Stop(ctx context.Context) error {
 }
 
 func (f *flow) Done() <-chan struct{} { return f.done }
-func (f *flow) Err() error            { return nil }
+
+func (f *flow) Err() error {
+	f.bus.mu.Lock()
+	defer f.bus.mu.Unlock()
+	return f.failed
+}
+
+// fail ends the flow of a partition as a lost subscription does.
+func (b *logBus) fail(p actor.Partition, err error) {
+	b.mu.Lock()
+	f := b.serving[p]
+	f.failed = err
+	b.mu.Unlock()
+	f.cancel()
+}

@@ -129,7 +129,7 @@ func (in *incarnation) claimOnce(ctx context.Context, others *observer) error {
 	}
 	for _, s := range others.silent(sessions, in.cfg.Name, in.cfg.Clock.Elapsed(), in.deadAfter()) {
 		err := in.store.DeclareDead(ctx, s)
-		in.cfg.Logger.Warn("session declared dead", "node", s.Name, "incarnation", s.Incarnation, "error", err)
+		in.cfg.Logger.WarnContext(ctx, "session declared dead", "node", s.Name, "incarnation", s.Incarnation, "error", err)
 	}
 	want := takeable(in.bus.Partitions(), claims, sessions, in.session.Incarnation, in.serves)
 	if len(want) == 0 {
@@ -192,14 +192,14 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) error {
 		})
 	}
 	starting.Wait()
-	in.cfg.Logger.Info("partitions claimed", "taken", len(held), "wanted", len(want), "serving", len(in.served()))
+	in.cfg.Logger.InfoContext(ctx, "partitions claimed", "taken", len(held), "wanted", len(want), "serving", len(in.served()))
 	return err
 }
 
 // start serves a partition. One that cannot be served is left for the next round.
 func (in *incarnation) start(ctx context.Context, p *partition) {
 	if err := p.serve(ctx); err != nil {
-		in.cfg.Logger.Warn("partition not served", "partition", uint32(p.id), "error", err)
+		in.cfg.Logger.WarnContext(ctx, "partition not served", "partition", uint32(p.id), "error", err)
 		p.stop(err)
 		return
 	}
@@ -245,7 +245,7 @@ func (in *incarnation) saveOnce(ctx context.Context) {
 	case errors.Is(err, store.ErrLost):
 		in.dropLost(ctx)
 	default:
-		in.cfg.Logger.Warn("watermarks not saved", "error", err)
+		in.cfg.Logger.WarnContext(ctx, "watermarks not saved", "error", err)
 	}
 }
 
@@ -279,7 +279,7 @@ func (in *incarnation) trim(ctx context.Context) {
 		err := in.bus.Trim(bounded, p.id, w)
 		cancel()
 		if err != nil {
-			in.cfg.Logger.Debug("commands not trimmed", "partition", uint32(p.id), "error", err)
+			in.cfg.Logger.DebugContext(ctx, "commands not trimmed", "partition", uint32(p.id), "error", err)
 			return
 		}
 		p.trimmed, p.trimmedAt = w, now
@@ -304,7 +304,7 @@ func (in *incarnation) drain(ctx context.Context) error {
 		})
 	}
 	draining.Wait()
-	return errors.Join(append(faults, in.release(ctx, served))...)
+	return errors.Join(errors.Join(faults...), in.release(ctx, served))
 }
 
 func (in *incarnation) release(ctx context.Context, served []*partition) error {

@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -146,6 +145,6 @@ func (c *committer) write(ctx context.Context, flush []*batch) {
 		b.owner.settled(b, results[i])
 	}
 	if c.cfg.Listener.Flushed != nil {
-		c.cfg.Listener.Flushed(len(flush), failed, time.Duration(c.cfg.Clock.Elapsed()-start))
+		c.cfg.Listener.Flushed(len(flush), failed, c.cfg.Clock.Elapsed()-start)
 	}
 }

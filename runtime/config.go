@@ -97,13 +97,24 @@ func (c Config) validate() error {
 		name string
 		v    int64
 	}{
-		{"lease", int64(c.Lease)}, {"mailbox max", int64(c.MailboxMax)}, {"window max", int64(c.WindowMax)},
-		{"ring max", int64(c.RingMax)}, {"batch events", int64(c.BatchEvents)}, {"batch bytes", int64(c.BatchBytes)},
-		{"event bytes", int64(c.EventBytes)}, {"flights", int64(c.Flights)}, {"flush commits", int64(c.FlushCommits)},
-		{"flush bytes", int64(c.FlushBytes)}, {"write timeout", int64(c.WriteTimeout)},
-		{"max activations", int64(c.MaxActivations)}, {"max bytes", c.MaxBytes},
-		{"passivate after", int64(c.PassivateAfter)}, {"park after", int64(c.ParkAfter)},
-		{"watermark every", int64(c.WatermarkEvery)}, {"trim every", int64(c.TrimEvery)}, {"drain timeout", int64(c.DrainTimeout)},
+		{"lease", int64(c.Lease)},
+		{"mailbox max", int64(c.MailboxMax)},
+		{"window max", int64(c.WindowMax)},
+		{"ring max", int64(c.RingMax)},
+		{"batch events", int64(c.BatchEvents)},
+		{"batch bytes", int64(c.BatchBytes)},
+		{"event bytes", int64(c.EventBytes)},
+		{"flights", int64(c.Flights)},
+		{"flush commits", int64(c.FlushCommits)},
+		{"flush bytes", int64(c.FlushBytes)},
+		{"write timeout", int64(c.WriteTimeout)},
+		{"max activations", int64(c.MaxActivations)},
+		{"max bytes", c.MaxBytes},
+		{"passivate after", int64(c.PassivateAfter)},
+		{"park after", int64(c.ParkAfter)},
+		{"watermark every", int64(c.WatermarkEvery)},
+		{"trim every", int64(c.TrimEvery)},
+		{"drain timeout", int64(c.DrainTimeout)},
 	} {
 		if f.v < 0 {
 			faults = append(faults, fmt.Errorf("%s is negative: %w", f.name, ErrConfig))

@@ -6,12 +6,11 @@ import "reflect"
 // long linked list, is not counted.
 const footprintDepth = 256
 
-// footprint estimates the bytes that a state takes in memory. What it shares
-// with itself is counted once. The walk takes time in proportion to the state.
+// footprint estimates the bytes in memory of what state points to. What that
+// shares with itself is counted once. The walk takes time in proportion to the state.
 func footprint(state any) int {
 	f := footprinter{seen: map[uintptr]struct{}{}}
-	v := reflect.ValueOf(state)
-	return int(v.Type().Size()) + f.beyond(v, footprintDepth)
+	return f.beyond(reflect.ValueOf(state), footprintDepth)
 }
 
 type footprinter struct{ seen map[uintptr]struct{} }
@@ -45,8 +44,8 @@ func (f *footprinter) beyond(v reflect.Value, depth int) int {
 		return f.entries(v, depth)
 	case reflect.Struct:
 		n := 0
-		for i := range v.NumField() {
-			n += f.beyond(v.Field(i), depth-1)
+		for _, field := range v.Fields() {
+			n += f.beyond(field, depth-1)
 		}
 		return n
 	default:

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -37,7 +38,9 @@ func decodeOutcome(reply, rejection []byte, v actor.Version) (actor.Outcome, err
 		return actor.Outcome{Version: v, Reply: reply}, nil
 	}
 	var f refusal
-	if err := json.Unmarshal(rejection, &f); err != nil {
+	d := json.NewDecoder(bytes.NewReader(rejection))
+	d.UseNumber() // a retry gets the same digits, also of an integer above 2^53
+	if err := d.Decode(&f); err != nil {
 		return actor.Outcome{}, fmt.Errorf("recorded refusal: %w: %w", store.ErrCorrupt, err)
 	}
 	o := actor.Outcome{Code: f.Code, Version: v}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"encoding/json"
 	"math"
+	"slices"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -35,7 +36,7 @@ const indexAbove = 32
 
 func newOutcomeRing() *outcomeRing { return &outcomeRing{forgottenUntil: math.MinInt64} }
 
-// find returns the outcome that is remembered for an id.
+// find returns the newest outcome that is remembered for an id.
 func (r *outcomeRing) find(id actor.CommandID) (actor.Outcome, bool) {
 	if r.index != nil {
 		if i, ok := r.index[id]; ok {
@@ -43,9 +44,11 @@ func (r *outcomeRing) find(id actor.CommandID) (actor.Outcome, bool) {
 		}
 		return actor.Outcome{}, false
 	}
-	for i := len(r.entries) - 1; i >= 0; i-- {
-		if r.entries[i].id == id {
-			return r.entries[i].outcome, true
+	for _, newestLast := range [][]ringEntry{r.entries[:r.head], r.entries[r.head:]} {
+		for i := range slices.Backward(newestLast) {
+			if newestLast[i].id == id {
+				return newestLast[i].outcome, true
+			}
 		}
 	}
 	return actor.Outcome{}, false

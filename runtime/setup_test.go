@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -43,7 +44,7 @@ var errNegative = actor.Reject("negative", "the sum would be negative")
 
 func (c *counter) add(ctx *actor.Context, a add) (int64, error) {
 	if c.Sum+a.N < 0 {
-		return 0, errNegative.With("sum", c.Sum)
+		return 0, errNegative.With("sum", c.Sum).With("limit", int64(1<<53+1))
 	}
 	if a.N != 0 {
 		ctx.Raise(added{N: a.N})
@@ -92,16 +93,47 @@ func counters(held <-chan struct{}, options ...func(*actor.Definition[counter]))
 	})
 }
 
+// bubble runs a test in virtual time (testing/synctest): hours take
+// milliseconds, a busy machine delays nothing, and a goroutine that outlives the
+// test fails it. Nodes are closed by their cleanup, which runs in the bubble.
+func bubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, test)
+}
+
+// virtualClock is the bubble's clock. Outside of one it is the system's.
+type virtualClock struct{ origin time.Time }
+
+func (virtualClock) Now() time.Time           { return time.Now() }
+func (c virtualClock) Elapsed() time.Duration { return time.Since(c.origin) }
+
+const (
+	partitions = 4
+	lease      = 600 * time.Millisecond
+	deadAfter  = lease + lease/6 // after which others take over
+)
+
 type setup struct {
 	t     *testing.T
 	bus   *logBus
-	store store.Store
-	node  *runtime.Node
-	done  chan error
+	store store.Store // that the nodes use
+	tune  func(*runtime.Config)
+	defs  []actor.Registrable
+	node  *runtime.Node // started last
+	done  chan error    // its Run
 	ids   atomic.Int64
 }
 
 func newSetup(t *testing.T, s store.Store, tune func(*runtime.Config), defs ...actor.Registrable) *setup {
+	t.Helper()
+	su := prepare(t, s, tune, defs...)
+	su.start("n1")
+	return su
+}
+
+// prepare is newSetup without a node.
+func prepare(t *testing.T, s store.Store, tune func(*runtime.Config), defs ...actor.Registrable) *setup {
 	t.Helper()
 	if s == nil {
 		s = memory.New()
@@ -109,18 +141,28 @@ func newSetup(t *testing.T, s store.Store, tune func(*runtime.Config), defs ...a
 	if len(defs) == 0 {
 		defs = []actor.Registrable{counters(nil)}
 	}
-	su := &setup{t: t, bus: newLogBus(4), store: s}
-	su.start(tune, defs...)
-	return su
+	return &setup{t: t, bus: newLogBus(partitions), store: s, tune: tune, defs: defs}
 }
 
-func (s *setup) start(tune func(*runtime.Config), defs ...actor.Registrable) {
+// start runs a node and waits until it serves everything.
+func (s *setup) start(name string) {
 	s.t.Helper()
-	cfg := runtime.Config{Name: "n1", SoleHolderOfName: true, Lease: 600 * time.Millisecond, WatermarkEvery: 20 * time.Millisecond, TrimEvery: 20 * time.Millisecond}
-	if tune != nil {
-		tune(&cfg)
+	s.launch(name)
+	s.awaitServing()
+}
+
+// launch runs a node.
+func (s *setup) launch(name string) {
+	s.t.Helper()
+	cfg := runtime.Config{
+		Name: name, SoleHolderOfName: true, Lease: lease,
+		WatermarkEvery: 20 * time.Millisecond, TrimEvery: 20 * time.Millisecond,
+		Clock: virtualClock{time.Now()},
 	}
-	node, err := runtime.New(cfg, s.store, s.bus, defs...)
+	if s.tune != nil {
+		s.tune(&cfg)
+	}
+	node, err := runtime.New(cfg, s.store, s.bus, s.defs...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -128,16 +170,51 @@ func (s *setup) start(tune func(*runtime.Config), defs ...actor.Registrable) {
 	done := s.done
 	go func() { done <- node.Run(context.Background()) }()
 	s.t.Cleanup(func() { _ = node.Close() })
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+}
+
+func (s *setup) awaitServing() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	if err := node.AwaitServing(ctx, 4); err != nil {
+	if err := s.node.AwaitServing(ctx, partitions); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
+// restart closes the node and starts its successor on the same store and bus.
+func (s *setup) restart() {
+	s.t.Helper()
+	if err := s.node.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.start("n1")
+}
+
+// eventually waits until a condition holds.
+func (s *setup) eventually(what string, holds func() bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for !holds() {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not within a minute: %s", what)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// pause lets time pass.
+func (s *setup) pause(d time.Duration) { <-time.After(d) }
+
+// reply takes outcomes. It keeps the first few: a delivery has one, a command
+// that is read again by another owner has one from each.
 type reply chan actor.Outcome
 
-func (r reply) Respond(o actor.Outcome) { r <- o }
+func (r reply) Respond(o actor.Outcome) {
+	select {
+	case r <- o:
+	default:
+	}
+}
 
 func address(id string) actor.Address { return actor.Address{Kind: "counter", ID: id} }
 
@@ -170,7 +247,7 @@ func (s *setup) await(r reply) actor.Outcome {
 	select {
 	case o := <-r:
 		return o
-	case <-time.After(30 * time.Second):
+	case <-time.After(10 * time.Minute):
 		s.t.Fatal("no outcome")
 		return actor.Outcome{}
 	}
@@ -186,6 +263,25 @@ func (s *setup) add(id string, n int64) actor.Outcome {
 	return s.ask(s.message(id, "add", add{N: n}))
 }
 
+// unanswered fails the test if an outcome has arrived, or arrives within d.
+func (s *setup) unanswered(r reply, d time.Duration) {
+	s.t.Helper()
+	select {
+	case o := <-r:
+		s.t.Fatalf("answered too early: %+v", o)
+	case <-time.After(d):
+	}
+}
+
+// want fails the test unless the outcome has the code.
+func (s *setup) want(o actor.Outcome, code actor.Code) actor.Outcome {
+	s.t.Helper()
+	if o.Code != code {
+		s.t.Fatalf("outcome %q: %+v; want %q", o.Code, o, code)
+	}
+	return o
+}
+
 func (s *setup) read(id string) (int64, actor.Version) {
 	s.t.Helper()
 	o := s.ask(actor.Message{Type: actor.TypeQuery, Lane: actor.LaneDirect, Target: address(id), Name: "sum", Time: time.Now()})
@@ -199,14 +295,31 @@ func (s *setup) read(id string) (int64, actor.Version) {
 	return v, o.Version
 }
 
+func direct(m actor.Message) actor.Message {
+	m.Lane = actor.LaneDirect
+	return m
+}
+
+// commits returns an aggregate's commits as the store has them.
+func (s *setup) commits(id string) []store.Commit {
+	s.t.Helper()
+	var all []store.Commit
+	for c, err := range s.store.Load(s.t.Context(), aggregate(id), 0) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func aggregate(id string) store.Aggregate { return store.Aggregate(address(id).String()) }
+
 // history returns the ids of all commands that raised events, in order.
 func (s *setup) history(id string) []string {
 	s.t.Helper()
 	var ids []string
-	for c, err := range s.store.Load(s.t.Context(), store.Aggregate(address(id).String()), 0) {
-		if err != nil {
-			s.t.Fatal(err)
-		}
+	for _, c := range s.commits(id) {
 		for _, o := range c.Outcomes {
 			if o.Events > 0 {
 				ids = append(ids, o.CommandID)
@@ -214,4 +327,38 @@ func (s *setup) history(id string) []string {
 		}
 	}
 	return ids
+}
+
+// foreign writes a commit behind the node's back, as another owner would.
+func (s *setup) foreign(id, event, data string) {
+	s.t.Helper()
+	all := s.commits(id)
+	c := store.Commit{
+		Aggregate: aggregate(id), First: 1, Time: 1,
+		Events:   []store.Event{{Name: event, Data: []byte(data)}},
+		Outcomes: []store.Outcome{{CommandID: string(s.nextID()), Events: 1, Reply: []byte("0")}},
+	}
+	if len(all) > 0 {
+		c.First, c.Time = all[len(all)-1].Last()+1, all[len(all)-1].Time+1
+	}
+	backing := s.store
+	if h, ok := backing.(*hooked); ok {
+		backing = h.Store
+	}
+	if err := backing.Append(s.t.Context(), []store.Commit{c})[0]; err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// parked returns the parked commands of an aggregate.
+func (s *setup) parked(id string) []store.Parked {
+	s.t.Helper()
+	var all []store.Parked
+	for p, err := range s.store.ListParked(s.t.Context(), aggregate(id)) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
 }

@@ -76,7 +76,7 @@ func (s *snapshotter) save(ctx context.Context, o offered) {
 	defer cancel()
 	err := s.store.SaveSnapshot(ctx, o.snapshot)
 	if err != nil {
-		s.cfg.Logger.Debug("snapshot not saved", "aggregate", string(o.snapshot.Aggregate), "error", err)
+		s.cfg.Logger.DebugContext(ctx, "snapshot not saved", "aggregate", string(o.snapshot.Aggregate), "error", err)
 	}
 	if f := s.cfg.Listener.SnapshotSaved; f != nil {
 		f(o.kind, len(o.snapshot.State), err)
