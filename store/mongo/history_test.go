@@ -174,6 +174,27 @@ func TestAppend_SizeLimit(t *testing.T) {
 	}
 }
 
+// TestStore_DuplicatesOfOddAddresses: the server must be able to tell of a
+// duplicate whatever the address.
+func TestStore_DuplicatesOfOddAddresses(t *testing.T) {
+	t.Parallel()
+	s, _ := shell(t)
+	for _, a := range []store.Aggregate{"x/a\x00", "x/a\x00b", "x/\x00\x00", "x/\x01", "x/\xff", "x/é", "\x00"} {
+		c := typicalCommit(1)
+		c.Aggregate = a
+		must(t, "append", s.Append(t.Context(), []store.Commit{c})[0])
+		if err := s.Append(t.Context(), []store.Commit{c})[0]; !errors.Is(err, store.ErrConflict) {
+			t.Errorf("%q: %v, want a conflict", a, err)
+		}
+		for _, v := range []store.Version{5, 4} {
+			must(t, "save snapshot", s.SaveSnapshot(t.Context(), store.Snapshot{Aggregate: a, Version: v, Schema: "v1"}))
+		}
+		if got, found, err := s.LoadSnapshot(t.Context(), a, "v1"); err != nil || !found || got.Version != 5 {
+			t.Errorf("%q: snapshot %+v, %v, %v; want version 5", a, got, found, err)
+		}
+	}
+}
+
 func FuzzDecodeCommit(f *testing.F) {
 	c := typicalCommit(1)
 	c.Outcomes[0].Keyed = true

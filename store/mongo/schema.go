@@ -2,12 +2,16 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/ganglion-go/ganglion/store"
 )
 
 // The collections.
@@ -27,18 +31,40 @@ const (
 
 const minWireVersion = 17 // MongoDB 6.0
 
-// prepare checks the server and creates what is missing.
+const prepareBackoff = 200 * time.Millisecond
+
+// prepare checks the server and creates what is missing. The driver does not
+// repeat such commands after a fail-over, so this does, until WriteTimeout.
 func (s *Store) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
 	if err := s.checkServer(ctx); err != nil {
 		return err
 	}
+	for {
+		err := s.ensureSchema(ctx)
+		if !errors.Is(err, store.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-time.After(prepareBackoff):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// ensureSchema creates the collections and indexes.
+//
+// Snapshots are not clustered: over a clustered string _id with a NUL in it,
+// MongoDB 6.0 fails to word the duplicate key error, and with it to tell of the
+// duplicate. The documents that commits have as _id are not concerned.
+func (s *Store) ensureSchema(ctx context.Context) error {
 	for _, c := range []struct {
 		name      string
 		clustered bool
 	}{
-		{commitsName, true}, {snapshotsName, true}, {nodesName, false}, {claimsName, false}, {parkedName, false},
+		{commitsName, true}, {snapshotsName, false}, {nodesName, false}, {claimsName, false}, {parkedName, false},
 	} {
 		if err := s.ensureCollection(ctx, c.name, c.clustered); err != nil {
 			return fmt.Errorf("mongo: prepare collection %q: %w", c.name, err)
