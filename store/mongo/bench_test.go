@@ -105,3 +105,46 @@ func BenchmarkLoad(b *testing.B) {
 	}
 	b.ReportMetric(float64((processorTime(b)-before).Microseconds())/float64(b.N), "cpu-us/load")
 }
+
+// BenchmarkLeases is what every node does all the time, and a node that starts.
+func BenchmarkLeases(b *testing.B) {
+	const partitions = 128
+	s := open(b, testharness.SharedMongo(b, 3).URI(), mongostore.Config{Database: testharness.DatabaseName(b)})
+	node := store.Session{Name: "node-1", Incarnation: "one", Kinds: []string{"account"}}
+	if err := s.OpenSession(b.Context(), node, nil); err != nil {
+		b.Fatal(err)
+	}
+	claims := make([]store.Claim, partitions)
+	for i := range claims {
+		claims[i].Partition = store.Partition(i)
+	}
+	b.Run("take", func(b *testing.B) {
+		for b.Loop() {
+			held, err := s.TakeClaims(b.Context(), node, claims)
+			if err != nil || len(held) != partitions {
+				b.Fatal(len(held), err)
+			}
+			claims = held
+		}
+	})
+	node.Beat = 1
+	for name, operation := range map[string]func() error{
+		"watermarks": func() error { return s.SaveWatermarks(b.Context(), claims) },
+		"sessions":   func() error { _, err := s.Sessions(b.Context()); return err },
+		"claims":     func() error { _, err := s.Claims(b.Context()); return err },
+		"now":        func() error { _, err := s.Now(b.Context()); return err },
+		"renew":      func() error { err := s.Renew(b.Context(), node); node.Beat++; return err },
+		"keyed outcome": func() error {
+			_, _, err := s.FindOutcome(b.Context(), "account/a-1", "key", true)
+			return err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := operation(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

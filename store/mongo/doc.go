@@ -5,7 +5,7 @@
 // {a: aggregate, v: version of the first event} is the only unique key and the
 // order in which a history is read:
 //
-//	db.commits.find({"_id.a": "portfolio/p-7"})
+//	db.commits.find({_id: {$gt: {a: "portfolio/p-7", v: 0}, $lte: {a: "portfolio/p-7", v: Infinity}}})
 //	db.commits.find({"ev.n": "deposited.v1", "ev.d.amount": {$gt: 1000}})
 //
 // Events, replies and commands to send are kept as BSON without loss, so that
