@@ -1,7 +1,10 @@
 package jetstream_test
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -22,3 +25,40 @@ func TestStore(t *testing.T) {
 	}, jetstream.Config{})
 	storetest.Config{Peer: peer, TooLarge: tooLarge}.Run(t, fresh)
 }
+
+// The store works on a server in virtual time: a follower that sleeps for hours
+// hears of a commit at once.
+func TestStore_VirtualTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, testharness.NATS(t).Connect(t), jetstream.Config{})
+		appendAll(t, s, commit("account/a", 1))
+		heard := make(chan time.Time, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for _, err := range s.Follow(ctx, "") {
+				if err != nil {
+					t.Errorf("follow: %v", err)
+					return
+				}
+				heard <- time.Now()
+			}
+		}()
+		<-heard
+		time.Sleep(3*time.Hour + feedPollMiddle)
+		start := time.Now()
+		appendAll(t, s, commit("account/a", 2))
+		if took := (<-heard).Sub(start); took > 100*time.Millisecond {
+			t.Errorf("the follower heard of the commit after %v", took)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// feedPollMiddle is a moment between two polls of a follower, so that a poll
+// cannot be what wakes it.
+const feedPollMiddle = 300 * time.Millisecond

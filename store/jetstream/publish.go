@@ -30,8 +30,8 @@ const (
 	maxChunkBytes = 8 << 20
 
 	// A single server stages each batch in files of its own, which costs as much
-	// as about twelve messages with an fsync each.
-	minBatchFile = 16
+	// as some ten to twenty-five messages with an fsync each.
+	minBatchFile = 24
 	minBatch     = 2
 
 	maxRounds      = 12
