@@ -47,11 +47,12 @@ func (g *Gateway) readAll(c *call) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read body: %w", err)
 	}
-	// From here on the server reads ahead, to learn when the client goes away.
-	return data, c.limitRead(time.Time{})
+	// The server lifts the deadline when it begins to read ahead, to learn when
+	// the client goes away.
+	return data, nil
 }
 
-// limitRead bounds the reading of a body by a point in time; zero is none.
+// limitRead bounds the reading of a body by a point in time.
 // Without it the server would wait for the rest of a body, or for one that it
 // must skip, as long as the client likes. Writers that have no deadline, as in
 // a test with a recorder, have their whole body at hand.

@@ -121,12 +121,16 @@ type zoo struct {
 	Generic   page[page[named]] `json:"generic"`
 	None      actor.None        `json:"none"`
 	Float     float32           `json:"float"`
+	Late
 }
 
 type (
 	Base struct {
 		Name     string `json:"name"`
 		Shadowed int    `json:"shadowed"`
+	}
+	Late struct {
+		Ptr string `json:"ptr"` // shadowed
 	}
 	Embedded struct {
 		Deep string `json:"deep"`
