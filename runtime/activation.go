@@ -44,14 +44,6 @@ type activation struct {
 	failures   int           // writes in a row that did not succeed
 }
 
-// Bounds of the outcomes without events that wait for the next commit to be
-// recorded with it. The oldest are given up first: a repetition of such a
-// command is decided anew, as it is after a passivation.
-const (
-	unrecordedMax      = 256
-	unrecordedMaxBytes = 256 << 10
-)
-
 type settlement struct {
 	batch *batch
 	err   error
@@ -245,20 +237,6 @@ func (a *activation) rewind(b *batch, reason DiscardReason) {
 	a.mu.Lock()
 	a.mailbox.pushFront(undecided)
 	a.mu.Unlock()
-}
-
-// outcomesWithout returns the outcomes whose command is not in ids: those in ids
-// are decided again and were never told. (A repetition that waits for the batch
-// does not count: the outcome that it was to be told may have been told before,
-// and must stay.)
-func outcomesWithout(outcomes []store.Outcome, ids map[string]bool) []store.Outcome {
-	var kept []store.Outcome
-	for _, o := range outcomes {
-		if !ids[o.CommandID] {
-			kept = append(kept, o)
-		}
-	}
-	return kept
 }
 
 // tooLarge: nothing was written. A commit of one command is refused, the

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -16,7 +17,7 @@ type logBus struct {
 
 	mu      sync.Mutex
 	log     []entry
-	serving map[actor.Partition]*flow
+	serving map[actor.Partition][]*flow // more than one while a former owner has not noticed
 	grown   *sync.Cond
 	trimmed map[actor.Partition]uint64
 	refuse  error // of Serve
@@ -28,7 +29,7 @@ type entry struct {
 }
 
 func newLogBus(partitions actor.Partitions) *logBus {
-	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition]*flow{}, trimmed: map[actor.Partition]uint64{}}
+	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition][]*flow{}, trimmed: map[actor.Partition]uint64{}}
 	b.grown = sync.NewCond(&b.mu)
 	return b
 }
@@ -58,22 +59,33 @@ func (b *logBus) publish(m actor.Message, r actor.Responder) {
 	b.grown.Broadcast()
 }
 
-// direct delivers at once; false: nobody serves the partition.
+// direct delivers at once to all that serve the partition; false: nobody does.
 func (b *logBus) direct(m actor.Message, r actor.Responder) bool {
 	b.mu.Lock()
-	f := b.serving[b.partitions.Of(m.Target)]
+	flows := slices.Clone(b.serving[b.partitions.Of(m.Target)])
 	b.mu.Unlock()
-	if f == nil {
-		return false
+	for _, f := range flows {
+		f.deliver(actor.Delivery{Message: m, Responder: r})
 	}
-	f.handler.Direct(actor.Delivery{Message: m, Responder: r})
-	return true
+	return len(flows) > 0
+}
+
+// deliver keeps the promise of actor.Subscription: no call after Stop.
+func (f *flow) deliver(d actor.Delivery) {
+	f.calls.RLock()
+	defer f.calls.RUnlock()
+	if f.ctx.Err() == nil {
+		f.handler.Direct(d)
+	}
 }
 
 type flow struct {
 	bus     *logBus
 	handler actor.Handler
+	after   uint64
+	ctx     context.Context
 	cancel  context.CancelFunc
+	calls   sync.RWMutex // held by those of Direct
 	done    chan struct{}
 	failed  error
 }
@@ -86,27 +98,29 @@ func (b *logBus) Serve(_ context.Context, p actor.Partition, after uint64, h act
 		return nil, refuse
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &flow{bus: b, handler: h, cancel: cancel, done: make(chan struct{})}
+	f := &flow{bus: b, handler: h, after: after, ctx: ctx, cancel: cancel, done: make(chan struct{})}
 	b.mu.Lock()
-	b.serving[p] = f
+	b.serving[p] = append(b.serving[p], f)
 	b.mu.Unlock()
-	context.AfterFunc(ctx, b.grown.Broadcast)
-	go f.run(ctx, p, after)
+	context.AfterFunc(ctx, func() {
+		b.mu.Lock() // not between the look at ctx and the wait
+		defer b.mu.Unlock()
+		b.grown.Broadcast()
+	})
+	go f.run(p)
 	return f, nil
 }
 
-func (f *flow) run(ctx context.Context, p actor.Partition, after uint64) {
+func (f *flow) run(p actor.Partition) {
 	defer close(f.done)
-	next := int(after)
+	next := int(f.after)
 	for {
 		f.bus.mu.Lock()
-		for next >= len(f.bus.log) && ctx.Err() == nil {
+		for next >= len(f.bus.log) && f.ctx.Err() == nil {
 			f.bus.grown.Wait()
 		}
-		if ctx.Err() != nil {
-			if f.bus.serving[p] == f {
-				delete(f.bus.serving, p)
-			}
+		if f.ctx.Err() != nil {
+			f.bus.serving[p] = slices.DeleteFunc(f.bus.serving[p], func(g *flow) bool { return g == f })
 			f.bus.mu.Unlock()
 			return
 		}
@@ -114,14 +128,15 @@ func (f *flow) run(ctx context.Context, p actor.Partition, after uint64) {
 		next++
 		f.bus.mu.Unlock()
 		if e.partition == p {
-			f.handler.Durable(ctx, e.delivery)
+			f.handler.Durable(f.ctx, e.delivery)
 		}
 	}
 }
 
 func (f *flow) Stop(ctx context.Context) error {
 	f.cancel()
-	f.bus.grown.Broadcast()
+	f.calls.Lock() // waits for calls of Direct
+	defer f.calls.Unlock()
 	select {
 	case <-f.done:
 		return nil
@@ -138,11 +153,17 @@ func (f *flow) Err() error {
 	return f.failed
 }
 
-// fail ends the flow of a partition as a lost subscription does.
-func (b *logBus) fail(p actor.Partition, err error) {
+// failAny ends the flows of a partition as a lost subscription does. It reports
+// whether there was one.
+func (b *logBus) failAny(p actor.Partition, err error) bool {
 	b.mu.Lock()
-	f := b.serving[p]
-	f.failed = err
+	flows := slices.Clone(b.serving[p])
+	for _, f := range flows {
+		f.failed = err
+	}
 	b.mu.Unlock()
-	f.cancel()
+	for _, f := range flows {
+		f.cancel()
+	}
+	return len(flows) > 0
 }

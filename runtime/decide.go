@@ -161,9 +161,7 @@ func (a *activation) gather(ans answer, events []actor.Event) {
 			Partition: store.Partition(a.partition.id),
 			Outcomes:  a.unrecorded,
 		}}
-		for i := range a.unrecorded {
-			b.bytes += outcomeBytes(&a.unrecorded[i])
-		}
+		b.bytes = a.unrecBytes
 		a.gathering, a.unrecorded, a.unrecBytes = b, nil, 0
 	}
 	b.add(ans, events)
@@ -191,28 +189,6 @@ func (a *activation) record(ans answer) {
 	a.unrecorded = append(a.unrecorded, o)
 	a.unrecBytes += outcomeBytes(&o)
 	a.boundUnrecorded()
-}
-
-// keepUnrecorded replaces the outcomes that wait for the next commit.
-func (a *activation) keepUnrecorded(outcomes []store.Outcome) {
-	a.unrecorded, a.unrecBytes = outcomes, 0
-	for i := range outcomes {
-		a.unrecBytes += outcomeBytes(&outcomes[i])
-	}
-	a.boundUnrecorded()
-}
-
-// boundUnrecorded gives up the oldest outcomes above the bounds. Without the one
-// on bytes, refusals alone could make the next commit larger than a store takes.
-func (a *activation) boundUnrecorded() {
-	drop := 0
-	for len(a.unrecorded)-drop > unrecordedMax || a.unrecBytes > unrecordedMaxBytes {
-		a.unrecBytes -= outcomeBytes(&a.unrecorded[drop])
-		drop++
-	}
-	if drop > 0 {
-		a.unrecorded = append(a.unrecorded[:0], a.unrecorded[drop:]...)
-	}
 }
 
 // stand is the output gate: the answer waits for the newest batch that its

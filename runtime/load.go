@@ -50,22 +50,6 @@ func (a *activation) load() error {
 	return nil
 }
 
-// restoreUnrecorded remembers outcomes again that were told and that no commit
-// holds yet.
-func (a *activation) restoreUnrecorded() {
-	var kept []store.Outcome
-	for _, o := range a.unrecorded {
-		if _, ok := a.ring.find(actor.CommandID(o.CommandID)); ok {
-			continue
-		}
-		if out, err := decodeOutcome(o.Reply, o.Rejection, a.instance.Version()); err == nil {
-			a.ring.add(actor.CommandID(o.CommandID), out, a.partition.cfg.RingMax)
-			kept = append(kept, o)
-		}
-	}
-	a.keepUnrecorded(kept)
-}
-
 // read replays the aggregate. Most aggregates are short, so it begins with the
 // commits, in one read, and looks for a snapshot only when there are more events
 // than lie between two snapshots.

@@ -33,6 +33,7 @@ type partition struct {
 	stopped     bool
 	activations map[actor.Address]*activation
 	recency     recency
+	waiting     waitingOutcomes
 	tracker     *tracker
 	unfinished  int           // messages of both lanes
 	whenSaved   []answer      // durable ones, told once the watermark is saved above them
@@ -189,6 +190,7 @@ func (p *partition) post(behavior *actor.Behavior, d *delivery) bool {
 		}
 		if a == nil {
 			a = &activation{partition: p, behavior: behavior, address: d.Message.Target, ring: newOutcomeRing()}
+			a.keepUnrecorded(p.waiting.take(a.address))
 			p.activations[a.address] = a
 		}
 	}

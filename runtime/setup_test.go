@@ -44,7 +44,7 @@ var errNegative = actor.Reject("negative", "the sum would be negative")
 
 func (c *counter) add(ctx *actor.Context, a add) (int64, error) {
 	if c.Sum+a.N < 0 {
-		return 0, errNegative.With("sum", c.Sum).With("limit", int64(1<<53+1))
+		return 0, errNegative.With("sum", c.Sum).With("version", ctx.Version()).With("limit", int64(1<<53+1))
 	}
 	if a.N != 0 {
 		ctx.Raise(added{N: a.N})
