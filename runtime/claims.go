@@ -22,30 +22,38 @@ type observer struct {
 	seen map[string]observed
 }
 
-// silent takes in what was read at now and returns the sessions that may be
-// declared dead: their beat has stood still for deadAfter, while the reader's own
-// lease was valid all the time. A reader whose own lease lapses must reset.
-func (o *observer) silent(sessions []store.Session, self string, now, deadAfter time.Duration) []store.Session {
+// sight is how an observer sees: its own name, the time of its reading, and
+// since when its own lease has been valid without a gap.
+type sight struct {
+	self     string
+	now      time.Duration
+	unbroken time.Duration
+}
+
+// silent takes in what was read and returns the sessions that may be declared
+// dead: their beat has stood still for deadAfter, and all that time the reader's
+// own renewals succeeded. Time during which it could not renew does not count: a
+// store that stalls makes nobody dead, however soon after it is back the reader
+// comes to look.
+func (o *observer) silent(sessions []store.Session, at sight, deadAfter time.Duration) []store.Session {
 	next := make(map[string]observed, len(sessions))
 	var dead []store.Session
 	for _, s := range sessions {
-		if s.Name == self || s.Dead {
+		if s.Name == at.self || s.Dead {
 			continue
 		}
 		was, ok := o.seen[s.Name]
 		if !ok || !sameBeat(was.session, s) {
-			was = observed{session: s, since: now}
+			was = observed{session: s, since: at.now}
 		}
 		next[s.Name] = was
-		if now-was.since >= deadAfter {
+		if at.now-max(was.since, at.unbroken) >= deadAfter {
 			dead = append(dead, s)
 		}
 	}
 	o.seen = next
 	return dead
 }
-
-func (o *observer) reset() { o.seen = nil }
 
 // takeable returns the claims, as they are, that the session may take: those of
 // no session, of one that is dead, ended or replaced, and its own that it does
@@ -107,7 +115,6 @@ func (in *incarnation) cordon(ctx context.Context) error {
 
 func (in *incarnation) claimOnce(ctx context.Context, others *observer) error {
 	if !in.lease.valid() {
-		others.reset()
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
@@ -124,10 +131,14 @@ func (in *incarnation) claimOnce(ctx context.Context, others *observer) error {
 	}
 	sessions, err := in.store.Sessions(ctx)
 	if err != nil {
-		others.reset()
 		return err
 	}
-	for _, s := range others.silent(sessions, in.cfg.Name, in.cfg.Clock.Elapsed(), in.deadAfter()) {
+	unbroken, ok := in.lease.unbroken()
+	if !ok {
+		return nil // it lapsed while the store was asked
+	}
+	at := sight{self: in.cfg.Name, now: in.cfg.Clock.Elapsed(), unbroken: unbroken}
+	for _, s := range others.silent(sessions, at, in.deadAfter()) {
 		err := in.store.DeclareDead(ctx, s)
 		in.cfg.Logger.WarnContext(ctx, "session declared dead", "node", s.Name, "incarnation", s.Incarnation, "error", err)
 	}

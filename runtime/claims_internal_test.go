@@ -36,24 +36,57 @@ func TestObserver_Silent(t *testing.T) {
 	}
 	for _, s := range steps {
 		var got []string
-		for _, d := range o.silent(s.sessions, "me", s.now, after) {
+		for _, d := range o.silent(s.sessions, sight{self: "me", now: s.now}, after) {
 			got = append(got, d.Name)
 		}
 		if diff := cmp.Diff(s.want, got); diff != "" {
 			t.Errorf("%s at %v (-want +got):\n%s", s.what, s.now, diff)
 		}
 	}
-	o.reset()
-	if got := o.silent([]store.Session{at("b", 2)}, "me", 100*after, after); len(got) != 0 {
-		t.Errorf("after a reset: %v", got)
+}
+
+// TestObserver_OwnLeaseLapsed_DoesNotCount: only time in which the reader could
+// itself renew says something about others.
+func TestObserver_OwnLeaseLapsed_DoesNotCount(t *testing.T) {
+	t.Parallel()
+	const after = 10 * time.Second
+	o := &observer{}
+	b := []store.Session{{Name: "b", Incarnation: "b-1", Beat: 2}}
+	o.silent(b, sight{self: "me"}, after)
+	for _, c := range []struct {
+		now, unbroken time.Duration
+		dead          int
+	}{{after, 1, 0}, {after + 1, 1, 1}, {9 * after, 8*after + 1, 0}, {9*after + 1, 8*after + 1, 1}} {
+		if got := o.silent(b, sight{self: "me", now: c.now, unbroken: c.unbroken}, after); len(got) != c.dead {
+			t.Errorf("at %v, own lease since %v: %v", c.now, c.unbroken, got)
+		}
+	}
+}
+
+func TestLease_Unbroken(t *testing.T) {
+	t.Parallel()
+	clock := &stoppedClock{}
+	l := newLease(clock, 3*time.Second)
+	for _, c := range []struct {
+		now, sent, unbroken time.Duration
+	}{{5, 1, 5}, {2 * time.Second, 2*time.Second - 1, 5}, {5*time.Second - 2, 4 * time.Second, 5}, {7 * time.Second, 6 * time.Second, 7 * time.Second}} {
+		clock.elapsed = c.now
+		l.renewed(c.sent)
+		if since, ok := l.unbroken(); !ok || since != c.unbroken {
+			t.Errorf("at %v: unbroken since %v, %v; want %v", c.now, since, ok, c.unbroken)
+		}
+	}
+	clock.elapsed = 9 * time.Second
+	if _, ok := l.unbroken(); ok || l.valid() {
+		t.Error("valid after it has lapsed")
 	}
 }
 
 func TestObserver_NewIncarnation_CountsAnew(t *testing.T) {
 	t.Parallel()
 	o := &observer{}
-	o.silent([]store.Session{{Name: "a", Incarnation: "1", Beat: 5}}, "me", 0, time.Second)
-	if got := o.silent([]store.Session{{Name: "a", Incarnation: "2", Beat: 5}}, "me", time.Hour, time.Second); len(got) != 0 {
+	o.silent([]store.Session{{Name: "a", Incarnation: "1", Beat: 5}}, sight{self: "me"}, time.Second)
+	if got := o.silent([]store.Session{{Name: "a", Incarnation: "2", Beat: 5}}, sight{self: "me", now: time.Hour}, time.Second); len(got) != 0 {
 		t.Errorf("same beat of another incarnation: %v", got)
 	}
 }

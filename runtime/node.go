@@ -107,14 +107,24 @@ func (n *Node) begin() *incarnation {
 
 // Shutdown drains the node and returns when it has stopped: nothing new is taken
 // in, what was taken in is finished, partitions and session are given back.
-// When ctx ends first, the rest is cut as by Close, and the error says so.
+// When ctx ends first, the rest is cut as by Close, and the error says so. A
+// second call waits for the first one.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.mu.Lock()
+	again := n.draining
 	n.draining = true
 	in := n.current
 	n.mu.Unlock()
 	if in == nil {
 		return n.Close()
+	}
+	if again {
+		select {
+		case <-n.stopped:
+			return nil
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), n.Close())
+		}
 	}
 	drained := in.drain(ctx)
 	return errors.Join(drained, n.Close(), in.end(ctx))
