@@ -22,7 +22,7 @@ func Rules() []Rule {
 		{Packages: "store/mongo/...", Ours: []string{"store", "store/mongo/..."}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: storeTests()},
 		{Packages: "store/jetstream/...", Ours: []string{"store", "store/jetstream/..."}, Libraries: natsClient(), Tests: storeTests()},
 
-		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "testharness/..."}},
+		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "store/storetest", "testharness/..."}},
 		{Packages: "natsbus/...", Ours: []string{"actor", "natsbus/..."}, Libraries: natsClient(), Tests: []string{"testharness/..."}},
 		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl"}, Tests: []string{"testharness/..."}},
 
