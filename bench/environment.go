@@ -41,7 +41,7 @@ func open(ctx context.Context, f flags) (_ *environment, err error) {
 	e := &environment{ended: make(chan error, 1)}
 	defer func() {
 		if err != nil {
-			e.close()
+			e.close(ctx)
 		}
 	}()
 	if e.dir, err = os.MkdirTemp("", "ganglion-bench-"); err != nil {
@@ -145,15 +145,16 @@ func newDeposit() deposit {
 	return deposit{Amount: 5, Note: "sixty characters of remark, as a small business event has them"}
 }
 
-func (e *environment) close() {
+func (e *environment) close(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
 	if e.node != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		_ = e.node.Shutdown(ctx)
 		cancel()
 		_ = e.node.Close()
 	}
 	if e.client != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		for _, db := range []string{database, rawDatabase} {
 			_ = e.client.Database(db).Drop(ctx)
 		}
@@ -161,7 +162,7 @@ func (e *environment) close() {
 		cancel()
 	}
 	if e.replicaSet != nil {
-		_ = e.replicaSet.Close()
+		_ = e.replicaSet.Close() //nolint:contextcheck // it has a bound of its own
 	}
 	_ = os.RemoveAll(e.dir)
 }

@@ -42,7 +42,7 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	defer env.close()
+	defer env.close(ctx)
 	report, err := measure(ctx, f, env, scenarios(env))
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 		if err != nil {
 			return nil, err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		if err := pprof.StartCPUProfile(file); err != nil {
 			return nil, err
 		}

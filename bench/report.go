@@ -4,8 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"runtime"
+	goruntime "runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -61,9 +60,9 @@ type ratio struct {
 func newReport(f flags, e *environment, ran []scenario, rounds map[string][]round) *report {
 	r := &report{
 		Time:    time.Now().UTC().Truncate(time.Second),
-		Machine: machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Model: cpuModel(), Kernel: kernel()},
+		Machine: machine{OS: goruntime.GOOS, Arch: goruntime.GOARCH, CPUs: goruntime.NumCPU(), Model: cpuModel(), Kernel: kernel()},
 		Versions: map[string]string{
-			"go": runtime.Version(), "mongod": e.server,
+			"go": goruntime.Version(), "mongod": e.server,
 		},
 		Settings: settingsReport{Members: f.Members, DocumentBytes: e.bytes, Rounds: f.Rounds, RoundSeconds: f.Duration.Seconds()},
 	}
@@ -186,7 +185,7 @@ func cpuModel() string {
 }
 
 func kernel() string {
-	out, err := exec.Command("uname", "-sr").Output()
+	out, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
 		return "unknown"
 	}

@@ -121,7 +121,7 @@ func (s *settings) checkNumbers(fault faultFunc) {
 	}
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`) //nolint:gochecknoglobals // a constant
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
 func (s *settings) checkNames(fault faultFunc) {
 	if s.Name != "" && !namePattern.MatchString(s.Name) {

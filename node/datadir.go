@@ -11,7 +11,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// ErrDataDirInUse: another process has the data folder open.
+// ErrDataDirInUse says that another process has the data folder open.
 var ErrDataDirInUse = errors.New("data folder in use by another process")
 
 // dataDir is the folder of one process. The lock proves that no other process

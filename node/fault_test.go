@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -163,15 +164,26 @@ func TestNode_NoOwner(t *testing.T) {
 	c := caller{t, standby.URL()}
 	c.expect("through the standby", c.post("/v1/gauge/a/Raise", `{"by":1}`), 200, "")
 	_ = owner.Close()
-	a := c.post("/v1/gauge/a/Raise?lane=direct&timeout=500ms", `{"by":1}`)
-	c.expect("nobody serves", a, 503, "no_owner")
-	if a.header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
-	}
+	// A busy machine can lose the answer that nobody serves, which is then unknown.
+	testharness.Eventually(t, 10*time.Second, func() bool {
+		a := c.post("/v1/gauge/a/Raise?lane=direct&timeout=500ms", `{"by":1}`)
+		if a.status == 504 {
+			return false
+		}
+		c.expect("nobody serves", a, 503, "no_owner")
+		if a.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+		return true
+	})
 	testharness.Eventually(t, 30*time.Second, func() bool {
 		return c.post("/v1/gauge/a/Raise?lane=direct&timeout=1s", `{"by":1}`).status == 200
 	})
-	if got := c.do("GET", "/v1/gauge/a", ""); string(got.body) != `{"version":3,"state":{"Level":3}}` {
-		t.Errorf("state after the take-over: %s", got.body)
+	var got struct {
+		Version int64
+		State   gauge
+	}
+	if err := json.Unmarshal(c.do("GET", "/v1/gauge/a", "").body, &got); err != nil || got.Version < 3 || got.State.Level != got.Version {
+		t.Errorf("state after the take-over: %+v, %v", got, err)
 	}
 }

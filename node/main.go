@@ -114,9 +114,9 @@ func serve(ctx context.Context, cfg Config, definitions []actor.Registrable) err
 	case err := <-ended:
 		return err
 	case s := <-signals:
-		n.cfg.Logger.Info("shutting down, a second signal stops at once", "signal", s.String())
+		n.cfg.Logger.InfoContext(ctx, "shutting down, a second signal stops at once", "signal", s.String())
 	case <-n.Drained():
-		n.cfg.Logger.Info("draining, a signal stops at once")
+		n.cfg.Logger.InfoContext(ctx, "draining, a signal stops at once")
 	}
 	return n.end(ctx, signals, ended)
 }
@@ -131,7 +131,7 @@ func (n *Node) end(ctx context.Context, signals <-chan os.Signal, ended <-chan e
 	case err := <-down:
 		return errors.Join(err, <-ended)
 	case s := <-signals:
-		n.cfg.Logger.Warn("stopping at once", "signal", s.String())
+		n.cfg.Logger.WarnContext(ctx, "stopping at once", "signal", s.String())
 		cancel()
 		_ = n.Close()
 		<-down

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,8 +75,8 @@ func (n *Node) onClose(f func()) { n.closers = append(n.closers, f) }
 
 // release undoes, backwards, what was opened.
 func (n *Node) release() {
-	for i := len(n.closers) - 1; i >= 0; i-- {
-		n.closers[i]()
+	for _, undo := range slices.Backward(n.closers) {
+		undo()
 	}
 	n.closers = nil
 }
@@ -292,10 +293,10 @@ func (n *Node) Run(ctx context.Context) error {
 
 // announce logs when the node first serves.
 func (n *Node) announce(ctx context.Context) {
-	n.cfg.Logger.Info("listening", "http", n.HTTPAddr(), "admin", n.AdminAddr(), "node", n.cfg.Name,
+	n.cfg.Logger.InfoContext(ctx, "listening", "http", n.HTTPAddr(), "admin", n.AdminAddr(), "node", n.cfg.Name,
 		"nats", n.where(n.cfg.embeddedNATS(), "external"), "store", n.where(n.cfg.embeddedStore(), "mongodb"))
 	if n.runtime.AwaitServing(ctx, 1) == nil {
-		n.cfg.Logger.Info("serving", "node", n.cfg.Name)
+		n.cfg.Logger.InfoContext(ctx, "serving", "node", n.cfg.Name)
 	}
 }
 

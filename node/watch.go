@@ -67,7 +67,7 @@ func (w *watch) run(ctx context.Context) {
 		}
 		for ctx.Err() == nil && !w.idle() {
 			if err := w.follow(ctx); err != nil && ctx.Err() == nil {
-				w.logger.Warn("feed interrupted", "error", err)
+				w.logger.WarnContext(ctx, "feed interrupted", "error", err)
 				select {
 				case <-ctx.Done():
 				case <-time.After(time.Second):

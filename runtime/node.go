@@ -88,7 +88,7 @@ func (n *Node) Run(ctx context.Context) error {
 		case !errors.Is(err, errSessionLost):
 			return err
 		}
-		n.cfg.Logger.Warn("session lost, starting as a new incarnation", "node", n.cfg.Name)
+		n.cfg.Logger.WarnContext(ctx, "session lost, starting as a new incarnation", "node", n.cfg.Name)
 	}
 	return nil
 }

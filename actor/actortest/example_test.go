@@ -1,13 +1,13 @@
 package actortest_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/actor/actortest"
 )
 
+// TestDeposit is what a user's test looks like.
 func TestDeposit(t *testing.T) {
 	t.Parallel()
 	actortest.New(t, Accounts).
@@ -16,11 +16,4 @@ func TestDeposit(t *testing.T) {
 		ThenReply(Receipt{Balance: 15}).
 		ThenRaised(Deposited{Amount: 5, ID: "c-1"}).
 		ThenNothingElse()
-}
-
-func Example() {
-	// go test calls TestDeposit; here the example does.
-	all := func(_, _ string) (bool, error) { return true, nil }
-	fmt.Println(testing.RunTests(all, []testing.InternalTest{{Name: "TestDeposit", F: TestDeposit}}))
-	// Output: true
 }

@@ -73,12 +73,12 @@ func TestOpen_RefusesStandalone(t *testing.T) {
 // standalone starts a server outside of any replica set.
 func standalone(t *testing.T) (addr string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, "find a port", err)
 	addr = listener.Addr().String()
 	port := listener.Addr().(*net.TCPAddr).Port
 	must(t, "free the port", listener.Close())
-	server := exec.Command(testharness.Mongod(t), "--port", strconv.Itoa(port), "--bind_ip", "127.0.0.1", "--dbpath", t.TempDir()) //nolint:noctx // killed by the cleanup
+	server := exec.Command(testharness.Mongod(t), "--port", strconv.Itoa(port), "--bind_ip", "127.0.0.1", "--dbpath", t.TempDir())
 	must(t, "start a server", server.Start())
 	t.Cleanup(func() {
 		_ = server.Process.Kill()

@@ -1,4 +1,3 @@
-//nolint:thelper // what looks like helpers here are the tests themselves
 package storetest
 
 import (

@@ -242,20 +242,20 @@ func (u *bookUnderTest) reload(fromSnapshot bool) {
 	}
 }
 
-// newRand returns a generator whose seed a failing test prints; SEED sets it.
+// newRand returns a generator whose seed a failing test prints; GANGLION_SEED sets it.
 func newRand(t *testing.T) *rand.Rand {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("SEED"); text != "" {
+	if text := os.Getenv("GANGLION_SEED"); text != "" {
 		parsed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			t.Fatalf("SEED: %v", err)
+			t.Fatalf("GANGLION_SEED: %v", err)
 		}
 		seed = parsed
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("repeat with SEED=%d", seed)
+			t.Logf("repeat with GANGLION_SEED=%d", seed)
 		}
 	})
 	return rand.New(rand.NewPCG(seed, 0))

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"runtime"
+	goruntime "runtime"
 )
 
 // Process is one running child.
@@ -35,8 +35,8 @@ func Start(binary string, args, env []string, logPath string) (*Process, error) 
 	p := &Process{exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		goruntime.LockOSThread()
+		defer goruntime.UnlockOSThread()
 		err := cmd.Start()
 		p.os = cmd.Process
 		started <- err
