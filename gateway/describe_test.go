@@ -99,7 +99,7 @@ type zoo struct {
 	PtrOmit   *Base             `json:"ptrOmit,omitempty"`
 	Self      *zoo              `json:"self"`
 	Selves    []*zoo            `json:"selves"`
-	Struct    Base              `json:"struct,omitempty"` //nolint:modernize // what the schema must not get wrong
+	Struct    Base              `json:"struct"`
 	Zero      time.Time         `json:"zero,omitzero"`
 	Time      time.Time         `json:"time"`
 	Duration  time.Duration     `json:"duration"`
