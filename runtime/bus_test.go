@@ -64,26 +64,29 @@ func (b *logBus) direct(m actor.Message, r actor.Responder) bool {
 	b.mu.Lock()
 	flows := slices.Clone(b.serving[b.partitions.Of(m.Target)])
 	b.mu.Unlock()
+	served := false
 	for _, f := range flows {
-		f.deliver(actor.Delivery{Message: m, Responder: r})
+		served = f.deliver(actor.Delivery{Message: m, Responder: r}) || served
 	}
-	return len(flows) > 0
+	return served
 }
 
 // deliver keeps the promise of actor.Subscription: no call after Stop.
-func (f *flow) deliver(d actor.Delivery) {
+func (f *flow) deliver(d actor.Delivery) bool {
 	f.calls.RLock()
 	defer f.calls.RUnlock()
-	if f.ctx.Err() == nil {
-		f.handler.Direct(d)
+	if f.ctx.Err() != nil {
+		return false
 	}
+	f.handler.Direct(d)
+	return true
 }
 
 type flow struct {
 	bus     *logBus
 	handler actor.Handler
 	after   uint64
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // the life of the flow
 	cancel  context.CancelFunc
 	calls   sync.RWMutex // held by those of Direct
 	done    chan struct{}

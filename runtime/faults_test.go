@@ -44,9 +44,7 @@ func TestNode_Faults(t *testing.T) {
 	}
 	start := time.Now()
 	for round := 0; round < 4 || time.Since(start) < soak; round++ {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { newTrial(t, seed).run(10 * time.Second) })
-		})
+		synctest.Test(t, func(t *testing.T) { newTrial(t, seed).run(10 * time.Second) })
 		if t.Failed() || fixed {
 			return
 		}

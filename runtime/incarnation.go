@@ -220,7 +220,7 @@ func (in *incarnation) renew(ctx context.Context) {
 		case errors.Is(err, errSessionLost):
 			in.cancel(errSessionLost)
 		case err != nil && ctx.Err() == nil:
-			in.cfg.Logger.Warn("session not renewed", "error", err)
+			in.cfg.Logger.WarnContext(ctx, "session not renewed", "error", err)
 		}
 		if f := in.cfg.Listener.Renewed; f != nil {
 			f(in.cfg.Clock.Elapsed()-started, err)

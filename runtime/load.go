@@ -138,12 +138,12 @@ func (a *activation) readSnapshot(ctx context.Context) (*loaded, bool) {
 	}
 	instance, err := a.behavior.Restore(a.address, actor.Version(s.Version), s.State)
 	if err != nil {
-		a.partition.cfg.Logger.Warn("snapshot ignored", "aggregate", a.address.String(), "error", err)
+		a.partition.cfg.Logger.WarnContext(ctx, "snapshot ignored", "aggregate", a.address.String(), "error", err)
 		return nil, false
 	}
 	ring, err := decodeRing(s.Ring, a.partition.cfg.RingMax)
 	if err != nil {
-		a.partition.cfg.Logger.Warn("snapshot ignored", "aggregate", a.address.String(), "error", err)
+		a.partition.cfg.Logger.WarnContext(ctx, "snapshot ignored", "aggregate", a.address.String(), "error", err)
 		return nil, false
 	}
 	return &loaded{

@@ -151,28 +151,51 @@ func TestNode_Renewal_AnswersLost(t *testing.T) {
 // moved, but others have seen that since the first was written: no lease may
 // last longer than what they wait for.
 func TestNode_Renewal_CountsFromTheOneThatWasWritten(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		h := newHooked()
-		s := newSetup(t, h, nil)
-		var written atomic.Int64 // nanoseconds since 1970
-		h.with(func(h *hooked) {
-			h.renew = func(ctx context.Context, one store.Session) error {
-				if written.CompareAndSwap(0, time.Now().UnixNano()) {
-					if err := h.Store.Renew(ctx, one); err != nil {
-						return err
-					}
+	t.Parallel()
+	t.Run("lost on its way", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			testLeaseEnds(t, func(*hooked, context.Context, store.Session) error { return store.ErrUnknown })
+		})
+	})
+	t.Run("refused", func(t *testing.T) { // as the beat has moved; nothing is written on the new one
+		var first atomic.Uint64
+		bubble(t, func(t *testing.T) {
+			testLeaseEnds(t, func(h *hooked, ctx context.Context, one store.Session) error {
+				first.CompareAndSwap(0, one.Beat)
+				if one.Beat == first.Load() {
+					return h.Store.Renew(ctx, one)
 				}
 				return store.ErrUnknown
-			}
+			})
 		})
-		for range 1000 {
-			s.pause(lease / 100)
-			since := time.Since(time.Unix(0, written.Load()))
-			if written.Load() != 0 && since >= deadAfter && s.node.Status().LeaseValid {
-				t.Fatalf("the lease is valid %v after the last renewal that was written", since)
+	})
+}
+
+// testLeaseEnds lets one renewal be written without an answer, and then the
+// given hook decide.
+func testLeaseEnds(t *testing.T, then func(*hooked, context.Context, store.Session) error) {
+	t.Helper()
+	h := newHooked()
+	s := newSetup(t, h, nil)
+	var written atomic.Int64 // nanoseconds since 1970
+	h.with(func(h *hooked) {
+		h.renew = func(ctx context.Context, one store.Session) error {
+			if !written.CompareAndSwap(0, time.Now().UnixNano()) {
+				return then(h, ctx, one)
 			}
+			if err := h.Store.Renew(ctx, one); err != nil {
+				return err
+			}
+			return store.ErrUnknown
 		}
 	})
+	for range 1000 {
+		s.pause(lease / 100)
+		since := time.Since(time.Unix(0, written.Load()))
+		if written.Load() != 0 && since >= deadAfter && s.node.Status().LeaseValid {
+			t.Fatalf("the lease is valid %v after the last renewal that was written", since)
+		}
+	}
 }
 
 // TestNode_Renewal_OneRequestLost does not cost the lease.

@@ -40,10 +40,16 @@ func TestNode_Shutdown_LosesNoRequest(t *testing.T) {
 					} else if !s.bus.direct(direct(m), r) {
 						continue // nobody serves: it has not been taken in
 					}
-					if o := <-r; o.Code != actor.CodeOK {
-						t.Errorf("%+v", o)
+					select {
+					case o := <-r:
+						if o.Code != actor.CodeOK {
+							t.Errorf("%+v", o)
+						}
+						sent[i]++
+					case <-time.After(time.Minute):
+						t.Errorf("lane %d: a command was lost", i%2)
+						return
 					}
-					sent[i]++
 				}
 			})
 		}
@@ -164,7 +170,17 @@ func TestNode_Shutdown_SessionLostMeanwhile(t *testing.T) {
 func TestNode_Shutdown_DuringARoundOfClaiming(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		slow := &slowClaims{Store: memory.New(), taking: make(chan struct{}), proceed: make(chan struct{})}
-		s := prepare(t, slow, nil)
+		var mu sync.Mutex
+		left := 0
+		s := prepare(t, slow, func(c *runtime.Config) {
+			c.Listener.PartitionLeft = func(p actor.Partition, cause error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if left++; errors.Is(cause, runtime.ErrClosed) {
+					t.Errorf("partition %d was cut", p)
+				}
+			}
+		})
 		s.launch("n1")
 		<-slow.taking
 		done := make(chan error, 1)
@@ -176,6 +192,9 @@ func TestNode_Shutdown_DuringARoundOfClaiming(t *testing.T) {
 		}
 		if _, ok := s.session("n1"); ok {
 			t.Error("the session is there")
+		}
+		if left != partitions {
+			t.Errorf("%d partitions were left", left)
 		}
 		s.bus.mu.Lock()
 		defer s.bus.mu.Unlock()
@@ -292,5 +311,40 @@ func TestNode_Run_EndOfContext(t *testing.T) {
 		if ps := node.Status().Partitions; slices.ContainsFunc(ps, func(p runtime.PartitionStatus) bool { return p.Unfinished > 0 }) {
 			t.Errorf("%+v", ps)
 		}
+	})
+}
+
+// TestNode_Shutdown_DoesNotWaitForWhatIsNotPosted: a durable command has no room
+// in memory while its partition is drained.
+func TestNode_Shutdown_DoesNotWaitForWhatIsNotPosted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		held := make(chan struct{})
+		var mu sync.Mutex
+		var took [partitions]time.Duration
+		var start time.Time
+		s := newSetup(t, nil, func(c *runtime.Config) {
+			c.MaxActivations, c.DrainTimeout, c.WriteTimeout = 1, time.Minute, time.Second
+			c.Listener.PartitionLeft = func(p actor.Partition, _ error) {
+				mu.Lock()
+				defer mu.Unlock()
+				took[p] = time.Since(start)
+			}
+		}, counters(held))
+		stuck := s.send(direct(s.message(s.idsIn(1, 1)[0], "hold", hold{})))
+		s.pause(time.Millisecond)
+		waiting := s.send(s.message(s.idsIn(2, 1)[0], "add", add{N: 1}))
+		s.pause(time.Second)
+		start = time.Now()
+		time.AfterFunc(10*time.Second, func() { close(held) })
+		if err := s.node.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took[1] < 10*time.Second || took[2] > time.Second {
+			t.Errorf("partitions were left after %v", took)
+		}
+		s.want(s.await(stuck), actor.CodeOK)
+		s.unanswered(waiting, 0)
+		s.start("n1")
+		s.want(s.await(waiting), actor.CodeOK)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,11 +44,8 @@ func TestNode_Restart_ReplaysWhatWasNotFinished(t *testing.T) {
 		if w := s.watermark(1); w != 3 {
 			t.Fatalf("watermark %d, but command 4 is not finished", w)
 		}
-		s.bus.mu.Lock()
-		trimmed := s.bus.trimmed[1]
-		s.bus.mu.Unlock()
-		if trimmed != 3 {
-			t.Errorf("trimmed up to %d, want 3", trimmed)
+		if n := s.bus.trimmedTo(1); n != 3 {
+			t.Errorf("trimmed up to %d, want 3", n)
 		}
 		close(held)
 		s.want(s.await(stuck), actor.CodeOK)
@@ -272,5 +270,75 @@ func TestNode_Serve_Fails_IsTriedAgain(t *testing.T) {
 		s.bus.mu.Unlock()
 		s.awaitServing()
 		s.want(s.add("a", 1), actor.CodeOK)
+	})
+}
+
+// TestNode_Trim_FollowsTheSavedWatermark: the next owner reads from there.
+func TestNode_Trim_FollowsTheSavedWatermark(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHooked()
+		s := newSetup(t, h, nil)
+		id := s.idsIn(1, 1)[0]
+		h.with(func(h *hooked) {
+			h.watermarks = func(context.Context, []store.Claim) error { return store.ErrUnknown }
+		})
+		s.want(s.add(id, 1), actor.CodeOK)
+		s.pause(10 * time.Second)
+		if n := s.bus.trimmedTo(1); n != 0 {
+			t.Errorf("trimmed up to %d, nothing is saved", n)
+		}
+		h.with(func(h *hooked) { h.watermarks = nil })
+		s.eventually("the stream is trimmed", func() bool { return s.bus.trimmedTo(1) == 1 })
+	})
+}
+
+func (b *logBus) trimmedTo(p actor.Partition) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.trimmed[p]
+}
+
+// TestNode_ClaimLost_ServedAnewAfterTheOldHasStopped: somebody took the claim and
+// is gone. The partition is claimed again, but not served before a handler that
+// is stuck has been waited for.
+func TestNode_ClaimLost_ServedAnewAfterTheOldHasStopped(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		held := make(chan struct{})
+		var mu sync.Mutex
+		var seen []string
+		note := func(p actor.Partition, what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if p == 1 {
+				seen = append(seen, what)
+			}
+		}
+		s := newSetup(t, nil, func(c *runtime.Config) {
+			c.WriteTimeout, c.DrainTimeout = time.Second, time.Second
+			c.Listener.PartitionServed = func(p actor.Partition) { note(p, "served") }
+			c.Listener.PartitionLeft = func(p actor.Partition, _ error) { note(p, "left") }
+		}, counters(held))
+		ids := s.idsIn(1, 2)
+		stuck := s.send(direct(s.message(ids[0], "hold", hold{})))
+		s.pause(time.Millisecond)
+		thief := store.Session{Name: "thief", Incarnation: "thief-1"}
+		if got, err := s.store.TakeClaims(t.Context(), thief, []store.Claim{s.claim(1)}); len(got) != 1 {
+			t.Fatal(err)
+		}
+		x := s.send(s.message(ids[1], "add", add{N: 1})) // moves the watermark, which cannot be saved
+		s.want(s.await(x), actor.CodeOK)
+		s.eventually("it is served anew", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(seen) >= 3
+		})
+		mu.Lock()
+		if !slices.Equal(seen, []string{"served", "left", "served"}) {
+			t.Errorf("%v", seen)
+		}
+		mu.Unlock()
+		close(held)
+		s.unanswered(stuck, time.Second)
+		s.want(s.add(ids[1], 1), actor.CodeOK)
 	})
 }
