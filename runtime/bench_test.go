@@ -167,10 +167,10 @@ func BenchmarkNode_Activation(b *testing.B) {
 				if events > 0 {
 					writeHistory(b, s, events, snapshot)
 				}
-				node := benchSetup(b, s, func(c *runtime.Config) { c.MaxActivations = 1 })
+				node := benchSetup(b, s, func(c *runtime.Config) { c.MaxActivations = 2 })
 				read := actor.Message{Type: actor.TypeQuery, Lane: actor.LaneDirect, Target: address("long"), Name: "sum", Time: time.Now()}
-				other := read
-				other.Target = address("other")
+				second, third := read, read
+				second.Target, third.Target = address("second"), address("third")
 				done := make(chan struct{}, 1)
 				ask := func(m actor.Message) {
 					node.handlers[node.bus.partitions.Of(m.Target)].Direct(actor.Delivery{
@@ -181,7 +181,8 @@ func BenchmarkNode_Activation(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					ask(read)
-					ask(other) // in its place
+					ask(second)
+					ask(third) // in its place
 				}
 			})
 		}

@@ -70,9 +70,10 @@ func (m *memory) admit() bool {
 // the next sweep is a while off.
 const evictShare = 64
 
-// futileSweep is the pause after a sweep that found every activation busy: each
-// looks at all of them, and a node that is full refuses a message per sweep.
-const futileSweep = 10 * time.Millisecond
+// futileShare is the pause after a sweep that found every activation busy, in
+// times of what it took: each looks at all of them, and a node that is full
+// refuses a message per sweep.
+const futileShare = 10
 
 // makeRoom gives up the least recently used activations of all partitions until
 // the budget has room. Those with work pending stay.
@@ -88,7 +89,8 @@ func (m *memory) makeRoom(in *incarnation) {
 	before := m.count.Load()
 	defer func() {
 		if m.count.Load() >= before {
-			m.notBefore = now + futileSweep
+			ended := m.cfg.Clock.Elapsed()
+			m.notBefore = ended + futileShare*(ended-now)
 		}
 	}()
 	queue := in.byAge()

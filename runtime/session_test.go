@@ -163,6 +163,7 @@ func TestNode_Renewal_CountsFromTheOneThatWasWritten(t *testing.T) {
 			testLeaseEnds(t, func(h *hooked, ctx context.Context, one store.Session) error {
 				first.CompareAndSwap(0, one.Beat)
 				if one.Beat == first.Load() {
+					<-time.After(lease / 3)
 					return h.Store.Renew(ctx, one)
 				}
 				return store.ErrUnknown
