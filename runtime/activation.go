@@ -171,6 +171,9 @@ func (a *activation) settle(s *settlement) {
 		a.failures = 0
 		a.succeeded(s.batch)
 	case errors.Is(s.err, store.ErrConflict):
+		// The load waits a little, as after an unknown outcome: what we are in
+		// conflict with may not be durable yet, and then not be seen by it.
+		a.failures++
 		a.rewind(s.batch, DiscardConflict)
 	case errors.Is(s.err, store.ErrTooLarge):
 		a.tooLarge(s.batch)
