@@ -102,8 +102,15 @@ func moduleDirs(root string) (dirs []string, err error) {
 }
 
 // lint runs in each module: a pattern of packages does not cross their borders.
+// Its cache belongs to this checkout: findings are kept with the path in which
+// they were made, and a shared cache answers for another checkout with that
+// one's paths, to which the exclusions by path do not apply.
 func (c *checker) lint(ctx context.Context) error {
 	dirs, err := moduleDirs(".")
+	if err != nil {
+		return err
+	}
+	cache, err := filepath.Abs(filepath.Join("bin", "lint-cache"))
 	if err != nil {
 		return err
 	}
@@ -112,9 +119,11 @@ func (c *checker) lint(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = c.goCommand(ctx, "-C", dir, "tool", "-modfile="+filepath.Join(up, "tools", "go.mod"),
+		cmd := c.child(ctx, "go", "-C", dir, "tool", "-modfile="+filepath.Join(up, "tools", "go.mod"),
 			"golangci-lint", "run", "--allow-serial-runners", "--config="+filepath.Join(up, ".golangci.yml"), "./...")
-		if err != nil {
+		cmd.Env = append(os.Environ(), "GOLANGCI_LINT_CACHE="+cache)
+		cmd.Stdout = c.out
+		if err := cmd.Run(); err != nil {
 			return err
 		}
 	}
