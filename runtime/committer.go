@@ -3,13 +3,17 @@ package runtime
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/ganglion-go/ganglion/store"
 )
 
 // committer writes the batches of all activations. A flush takes whatever is
-// there when a flight is free, up to its limits: no artificial wait, so one
-// batch alone leaves at once, and the more are waiting, the larger the flushes.
+// there, up to its limits. A batch that finds nothing in flight leaves at once;
+// otherwise it waits until an append returns, FlushAhead others wait with it, or
+// FlushPatience has passed. So the more there is to write, the larger the
+// flushes, of which a store's cost depends far more than on commits
+// (docs/adr/0008-a-few-large-flushes.md).
 //
 // Nothing is written while the lease is lapsed. P1 does not need that: a commit of
 // a node that has lost its partitions is a conflict, or the only one. But a node
@@ -25,14 +29,15 @@ type committer struct {
 	cfg      *Config
 	mu       sync.Mutex
 	queue    []*batch
+	since    time.Duration // Clock.Elapsed at which the first of the queue came
+	flying   int           // appends in flight
 	closed   bool
 	wake     chan struct{} // capacity 1
-	flights  chan struct{} // one token per append in flight
 	inFlight sync.WaitGroup
 }
 
 func newCommitter(s store.Commits, l *lease, cfg *Config) *committer {
-	return &committer{store: s, lease: l, cfg: cfg, wake: make(chan struct{}, 1), flights: make(chan struct{}, cfg.Flights)}
+	return &committer{store: s, lease: l, cfg: cfg, wake: make(chan struct{}, 1)}
 }
 
 // submit queues a batch. Its activation is told by settle. The queue is bounded
@@ -41,6 +46,9 @@ func (c *committer) submit(b *batch) {
 	c.mu.Lock()
 	closed := c.closed
 	if !closed {
+		if len(c.queue) == 0 {
+			c.since = c.cfg.Clock.Elapsed()
+		}
 		c.queue = append(c.queue, b)
 	}
 	c.mu.Unlock()
@@ -65,20 +73,23 @@ func (c *committer) run(ctx context.Context) {
 	defer c.abandon()
 	defer c.inFlight.Wait()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case c.flights <- struct{}{}:
-		}
 		flush := c.next(ctx)
 		if flush == nil {
 			return
 		}
 		c.inFlight.Go(func() {
 			c.write(ctx, flush)
-			<-c.flights
+			c.landed()
 		})
 	}
+}
+
+// landed makes room for another append.
+func (c *committer) landed() {
+	c.mu.Lock()
+	c.flying--
+	c.mu.Unlock()
+	c.resume()
 }
 
 // abandon settles what will not be written, now and later.
@@ -92,40 +103,55 @@ func (c *committer) abandon() {
 	}
 }
 
-// next waits for batches and the lease, and takes them off the queue; nil: ctx
-// has ended.
+// next waits for batches, the lease and a free flight, and takes them off the
+// queue; nil: ctx has ended.
 func (c *committer) next(ctx context.Context) []*batch {
 	for {
+		var patience <-chan time.Time
 		if c.lease.valid() {
-			if flush := c.take(); flush != nil {
+			flush, wait := c.take()
+			if flush != nil {
 				return flush
+			}
+			if wait > 0 {
+				patience = time.After(wait)
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-c.wake:
+		case <-patience:
 		}
 	}
 }
 
-func (c *committer) take() []*batch {
+// take returns what is to be written now, or else for how long at the most that
+// should be waited for which is there; 0: until resume.
+func (c *committer) take() (flush []*batch, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.queue) == 0 || c.flying == c.cfg.Flights {
+		return nil, 0
+	}
+	if c.flying > 0 && len(c.queue) < c.cfg.FlushAhead {
+		if wait := c.since + c.cfg.FlushPatience - c.cfg.Clock.Elapsed(); wait > 0 {
+			return nil, wait
+		}
+	}
 	n, bytes := 0, 0
 	for n < len(c.queue) && n < c.cfg.FlushCommits && bytes < c.cfg.FlushBytes {
 		bytes += c.queue[n].bytes
 		n++
 	}
-	if n == 0 {
-		return nil
-	}
-	flush := c.queue[:n:n]
+	flush = c.queue[:n:n]
 	c.queue = c.queue[n:]
 	if len(c.queue) == 0 {
 		c.queue = nil
 	}
-	return flush
+	c.since = c.cfg.Clock.Elapsed()
+	c.flying++
+	return flush, 0
 }
 
 func (c *committer) write(ctx context.Context, flush []*batch) {

@@ -28,10 +28,12 @@ type Config struct {
 	BatchBytes  int // bytes of one commit, reached or just passed: 1 MiB
 	EventBytes  int // bytes of all events and the reply of one command: 512 KiB
 
-	Flights      int           // appends in flight: 4
-	FlushCommits int           // commits in one append: 1000
-	FlushBytes   int           // bytes in one append, reached or just passed: 8 MiB
-	WriteTimeout time.Duration // bound of one append: 10 s
+	Flights       int           // appends in flight: 4
+	FlushAhead    int           // commits that start an append beside those in flight: 128
+	FlushPatience time.Duration // time after which fewer start one: 20 ms
+	FlushCommits  int           // commits in one append: 1000
+	FlushBytes    int           // bytes in one append, reached or just passed: 8 MiB
+	WriteTimeout  time.Duration // bound of one append: 10 s
 
 	MaxActivations int           // aggregates in memory: 100,000
 	MaxBytes       int64         // estimated bytes of those: 1 GiB
@@ -66,6 +68,8 @@ func (c Config) withDefaults() Config {
 	orInt(&c.BatchBytes, 1<<20)
 	orInt(&c.EventBytes, 512<<10)
 	orInt(&c.Flights, 4)
+	orInt(&c.FlushAhead, 128)
+	orTime(&c.FlushPatience, 20*time.Millisecond)
 	orInt(&c.FlushCommits, 1000)
 	orInt(&c.FlushBytes, 8<<20)
 	orTime(&c.WriteTimeout, 10*time.Second)
@@ -104,7 +108,7 @@ func (c Config) validate() error {
 		{"batch events", int64(c.BatchEvents)},
 		{"batch bytes", int64(c.BatchBytes)},
 		{"event bytes", int64(c.EventBytes)},
-		{"flights", int64(c.Flights)},
+		{"flights", int64(c.Flights)}, {"flush ahead", int64(c.FlushAhead)}, {"flush patience", int64(c.FlushPatience)},
 		{"flush commits", int64(c.FlushCommits)},
 		{"flush bytes", int64(c.FlushBytes)},
 		{"write timeout", int64(c.WriteTimeout)},

@@ -1,0 +1,48 @@
+package runtime
+
+import (
+	"testing"
+	"time"
+)
+
+func TestCommitter_Take_WaitsForCompanyWhileOthersFly(t *testing.T) {
+	t.Parallel()
+	clock := &stoppedClock{}
+	cfg := Config{Clock: clock, Flights: 2, FlushAhead: 3, FlushPatience: 10 * time.Millisecond, FlushCommits: 4, FlushBytes: 100}
+	c := newCommitter(nil, nil, &cfg)
+	submit := func(n int) {
+		for range n {
+			c.submit(&batch{bytes: 10})
+		}
+	}
+	expect := func(what string, commits int, wait time.Duration) {
+		t.Helper()
+		flush, got := c.take()
+		if len(flush) != commits || got != wait {
+			t.Errorf("%s: %d commits, wait %v; want %d, %v", what, len(flush), got, commits, wait)
+		}
+	}
+	expect("nothing there", 0, 0)
+	submit(1)
+	expect("nothing in flight: at once", 1, 0)
+	submit(2)
+	clock.elapsed += 4 * time.Millisecond
+	expect("one in flight, too few", 0, 6*time.Millisecond)
+	submit(1)
+	expect("one in flight, enough", 3, 0)
+	submit(9)
+	expect("all flights taken", 0, 0)
+	c.landed()
+	expect("up to the limit of commits", 4, 0)
+	c.landed()
+	c.landed()
+	expect("nothing in flight again", 4, 0)
+	expect("one is left over", 0, 10*time.Millisecond)
+	clock.elapsed += 10 * time.Millisecond
+	expect("patience is over", 1, 0)
+	c.landed()
+	for range 3 {
+		c.submit(&batch{bytes: 60})
+	}
+	expect("up to the limit of bytes, or just past it", 2, 0)
+}
