@@ -10,7 +10,7 @@ import (
 
 // DefaultSnapshotEvery is the number of events between two snapshots of an
 // aggregate whose definition does not say otherwise.
-const DefaultSnapshotEvery = 256
+const DefaultSnapshotEvery = 512
 
 // None is the reply of a command that has nothing to say but that it was
 // carried out. It is null in JSON.

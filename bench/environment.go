@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -29,6 +30,7 @@ type environment struct {
 	node       *node.Node
 	server     string // version
 	dir        string
+	versions   [manyCount]atomic.Int64 // of the raw side's aggregates
 	ended      chan error
 }
 
@@ -49,7 +51,7 @@ func open(ctx context.Context, f flags) (_ *environment, err error) {
 	}
 	uri := f.MongoURI
 	if uri == "" {
-		if uri, err = e.startReplicaSet(ctx, f.Members); err != nil {
+		if uri, err = e.startReplicaSet(ctx, f); err != nil {
 			return nil, err
 		}
 	}
@@ -62,12 +64,12 @@ func open(ctx context.Context, f flags) (_ *environment, err error) {
 	return e, e.takeTemplate(ctx)
 }
 
-func (e *environment) startReplicaSet(ctx context.Context, members int) (string, error) {
+func (e *environment) startReplicaSet(ctx context.Context, f flags) (string, error) {
 	binary, err := mongod.Find(ctx, os.Stderr)
 	if err != nil {
 		return "", err
 	}
-	e.replicaSet, err = mongod.StartReplicaSet(ctx, mongod.Config{Members: members, Dir: e.dir + "/mongo", Binary: binary})
+	e.replicaSet, err = mongod.StartReplicaSet(ctx, mongod.Config{Members: f.Members, CacheMB: f.CacheMB, Dir: e.dir + "/mongo", Binary: binary})
 	if err != nil {
 		return "", err
 	}
@@ -94,13 +96,23 @@ func (e *environment) connect(ctx context.Context, uri string) error {
 		return err
 	}
 	e.server = info.Version
-	raw := client.Database(rawDatabase)
+	return nil
+}
+
+// settle gives every scenario the same start: an empty collection for the raw
+// side, and nothing left to flush of what went before. A round of bulk inserts
+// leaves more than a gigabyte.
+func (e *environment) settle(ctx context.Context) error {
+	raw := e.client.Database(rawDatabase)
+	if err := raw.Drop(ctx); err != nil {
+		return err
+	}
 	clustered := options.CreateCollection().SetClusteredIndex(bson.D{{Key: "key", Value: bson.D{{Key: "_id", Value: 1}}}, {Key: "unique", Value: true}})
 	if err := raw.CreateCollection(ctx, "commits", clustered); err != nil {
 		return err
 	}
 	e.raw = raw.Collection("commits")
-	return nil
+	return e.client.Database("admin").RunCommand(ctx, bson.D{{Key: "fsync", Value: 1}}).Err()
 }
 
 func (e *environment) startNode(ctx context.Context, uri string) error {

@@ -22,6 +22,7 @@ type flags struct {
 	Warmup   time.Duration `help:"Unmeasured start of each round." default:"1s"`
 	Rounds   int           `help:"Rounds of each scenario." default:"3"`
 	Members  int           `help:"Members of the replica set: 1 or 3." default:"3"`
+	CacheMB  int           `name:"cache-mb" help:"WiredTiger's cache of each member in MiB. Too small a one makes both sides measure eviction." default:"1024"`
 	MongoURI string        `name:"mongo-uri" help:"A replica set that runs already; its databases ganglion_bench* are dropped."`
 	Only     string        `help:"Run only scenarios whose name contains this. Ratios that lack a side are left out."`
 	JSON     string        `name:"json" help:"Also write the report as JSON to this file." placeholder:"FILE"`

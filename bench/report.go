@@ -32,6 +32,7 @@ type machine struct {
 
 type settingsReport struct {
 	Members       int     `json:"replicaSetMembers"`
+	CacheMB       int     `json:"cacheMB"`
 	DocumentBytes int     `json:"documentBytes"`
 	Rounds        int     `json:"rounds"`
 	RoundSeconds  float64 `json:"roundSeconds"`
@@ -64,7 +65,7 @@ func newReport(f flags, e *environment, ran []scenario, rounds map[string][]roun
 		Versions: map[string]string{
 			"go": goruntime.Version(), "mongod": e.server,
 		},
-		Settings: settingsReport{Members: f.Members, DocumentBytes: e.bytes, Rounds: f.Rounds, RoundSeconds: f.Duration.Seconds()},
+		Settings: settingsReport{Members: f.Members, CacheMB: f.CacheMB, DocumentBytes: e.bytes, Rounds: f.Rounds, RoundSeconds: f.Duration.Seconds()},
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
@@ -133,8 +134,8 @@ func (r *report) ratios() []ratio {
 }
 
 func (r *report) print(out io.Writer) {
-	_, _ = fmt.Fprintf(out, "\n%s, %d CPUs (%s), %s; %d members, w:majority j:true, documents of %d bytes; median of %d rounds of %.0f s\n\n",
-		r.Machine.OS, r.Machine.CPUs, r.Machine.Model, r.Machine.Kernel, r.Settings.Members, r.Settings.DocumentBytes, r.Settings.Rounds, r.Settings.RoundSeconds)
+	_, _ = fmt.Fprintf(out, "\n%s, %d CPUs (%s), %s; %d members with %d MiB of cache, w:majority j:true, documents of %d bytes; median of %d rounds of %.0f s\n\n",
+		r.Machine.OS, r.Machine.CPUs, r.Machine.Model, r.Machine.Kernel, r.Settings.Members, r.Settings.CacheMB, r.Settings.DocumentBytes, r.Settings.Rounds, r.Settings.RoundSeconds)
 	for _, name := range slices.Sorted(func(yield func(string) bool) {
 		for k := range r.Versions {
 			if !yield(k) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -58,12 +57,11 @@ func oursName(aggregates, inFlight int, lane string) string {
 	return fmt.Sprintf("ours, %d aggregates, %d in flight, %s", aggregates, inFlight, lane)
 }
 
-//nolint:gochecknoglobals // ids must be unique over all scenarios of the process
-var inserted atomic.Int64
-
+// document returns a commit of one of as many aggregates as ours has, at its
+// next version: the keys grow in as many places of the collection.
 func (e *environment) document() bson.D {
-	n := inserted.Add(1)
-	id := bson.D{{Key: "a", Value: fmt.Sprintf("account/a-%08d", n)}, {Key: "v", Value: int64(1)}}
+	n := rand.IntN(manyCount)
+	id := bson.D{{Key: "a", Value: fmt.Sprintf("account/raw-%06d", n)}, {Key: "v", Value: e.versions[n].Add(1)}}
 	return append(bson.D{{Key: "_id", Value: id}}, e.template...)
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // snapshotRing is the number of outcomes that a snapshot keeps.
-const snapshotRing = 256
+const snapshotRing = 64
 
 // takeSnapshot encodes the live state, which must hold no event that is neither
 // durable nor in the batch being submitted. It returns nil if that fails.
