@@ -101,7 +101,7 @@ func NewClient(ctx context.Context, nc *nats.Conn, cfg ClientConfig) (*Client, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	found, err := persist(ctx, func() (commandStream, error) {
+	found, err := persist(ctx, func(ctx context.Context) (commandStream, error) {
 		return lookUp(ctx, js, wire.Namespace(cfg.withDefaults().Namespace))
 	})
 	if err != nil {

@@ -23,9 +23,15 @@ const (
 	metaIncarnation = "ganglion.incarnation" // drawn at creation
 )
 
-// provisionRetry is the pause before the next look at a JetStream that does not
-// answer yet, as right after the start of its servers.
-const provisionRetry = 250 * time.Millisecond
+const (
+	// provisionRetry is the pause before the next look at a JetStream that does not
+	// answer yet, as right after the start of its servers.
+	provisionRetry = 250 * time.Millisecond
+	// provisionAttempt bounds one look. A server does not answer for a stream that
+	// has no leader, and the answer to a creation is lost with the leader that would
+	// have sent it: whoever waits for it in vain asks again.
+	provisionAttempt = 5 * time.Second
+)
 
 // commandStream is what was found out about a namespace's command stream.
 type commandStream struct {
@@ -36,7 +42,7 @@ type commandStream struct {
 // provision finds the command stream or creates it. Two nodes may do so at once:
 // one of them creates it, the other finds it.
 func provision(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStream, error) {
-	found, err := persist(ctx, func() (commandStream, error) {
+	found, err := persist(ctx, func(ctx context.Context) (commandStream, error) {
 		found, err := lookUp(ctx, js, wire.Namespace(cfg.Namespace))
 		if errors.Is(err, ErrNotProvisioned) {
 			return create(ctx, js, cfg)
@@ -50,9 +56,11 @@ func provision(ctx context.Context, js jetstream.JetStream, cfg Config) (command
 }
 
 // persist repeats what fails for a reason that may pass, until ctx ends.
-func persist(ctx context.Context, ask func() (commandStream, error)) (commandStream, error) {
+func persist(ctx context.Context, ask func(context.Context) (commandStream, error)) (commandStream, error) {
 	for {
-		found, err := ask()
+		attempt, cancel := context.WithTimeout(ctx, provisionAttempt)
+		found, err := ask(attempt)
+		cancel()
 		if err == nil || !mayPass(err) || !pause(ctx, provisionRetry) {
 			return found, err
 		}

@@ -20,14 +20,19 @@ type Config struct {
 	// MaxBytes bounds the stream of commits; beyond it Append fails with
 	// [ErrFull]. Nothing is ever discarded. 0: no bound but the server's.
 	MaxBytes int64
-	// Timeout bounds every call, besides its context. 0: 10 s.
+	// Timeout bounds every call but Open, besides its context. 0: 10 s.
 	Timeout time.Duration
+	// OpenTimeout bounds Open, which in a cluster waits for the election of a leader
+	// for each stream, each of them seldom more than 9 s. 0: 60 s.
+	OpenTimeout time.Duration
 	// Aggregates is of how many aggregates the store remembers the last version,
 	// which saves a read before an append; about 200 bytes each. 0: 100,000.
 	Aggregates int
 	// Outcomes is how many outcomes the store remembers for FindOutcome; about
 	// 50 bytes each. 0: 200,000.
 	Outcomes int
+
+	apiPrefix string // of JetStream's API; tests put themselves in between
 }
 
 const (
@@ -44,6 +49,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
+	}
+	if c.apiPrefix == "" {
+		c.apiPrefix = jetstream.DefaultAPIPrefix
+	}
+	if c.OpenTimeout == 0 {
+		c.OpenTimeout = time.Minute
 	}
 	if c.Aggregates == 0 {
 		c.Aggregates = 100_000
@@ -66,7 +77,7 @@ func (c Config) validate() error {
 	if c.Storage != jetstream.FileStorage && c.Storage != jetstream.MemoryStorage {
 		faults = append(faults, fmt.Errorf("%w: storage %v", ErrConfig, c.Storage))
 	}
-	if c.MaxBytes < 0 || c.Timeout < 0 || c.Aggregates < 0 || c.Outcomes < 0 {
+	if c.MaxBytes < 0 || c.Timeout < 0 || c.OpenTimeout < 0 || c.Aggregates < 0 || c.Outcomes < 0 {
 		faults = append(faults, fmt.Errorf("%w: a limit is negative", ErrConfig))
 	}
 	return errors.Join(faults...)

@@ -31,6 +31,8 @@ var (
 
 // The error codes of the server that mean more to this package than "unknown".
 const (
+	codeNoSuitablePeers      jetstream.ErrorCode = 10005 // as long as a cluster gathers
+	codeReplicasInCluster    jetstream.ErrorCode = 10074 // replicas asked of a single server
 	codeResourcesExceeded    jetstream.ErrorCode = 10002
 	codeInsufficient         jetstream.ErrorCode = 10023
 	codeMemoryExceeded       jetstream.ErrorCode = 10028

@@ -9,3 +9,9 @@ func RedirectGets(s *Store, prefix string) {
 		st.gets = prefix + st.name
 	}
 }
+
+// WithAPIPrefix is cfg with another prefix of JetStream's API.
+func WithAPIPrefix(cfg Config, prefix string) Config {
+	cfg.apiPrefix = prefix
+	return cfg
+}

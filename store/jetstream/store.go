@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,17 +35,17 @@ var _ store.Store = (*Store)(nil)
 // Two nodes may open the same namespace at the same time. It returns [ErrConfig]
 // when the configuration is invalid, or differs from that of existing streams in
 // replicas, storage or what the store relies on, and store.ErrUnavailable when
-// the server does not answer. The connection stays the caller's.
+// the server does not answer: it asks again until ctx or cfg.OpenTimeout ends. The connection stays the caller's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	js, err := jetstream.New(nc)
+	js, err := jetstream.NewWithAPIPrefix(nc, cfg.apiPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
 	defer cancel()
 	s := &Store{
 		cfg: cfg, subjects: subjects{cfg.Namespace}, js: js,
@@ -55,42 +57,41 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// openStreams opens all streams at once, because each that is created takes an
+// election.
 func (s *Store) openStreams(ctx context.Context, nc *nats.Conn) error {
 	ns := s.cfg.Namespace
 	mark := ns + ".store.mark"
-	grown := ns + ".store.grown"
-	handle, err := s.openStream(ctx, jetstream.StreamConfig{
-		Name: streamName(ns, "STORE"), Description: "commits of all aggregates", Subjects: []string{ns + ".agg.>", mark},
-		Discard: jetstream.DiscardNew, MaxBytes: limitOrNone(s.cfg.MaxBytes), DenyDelete: true, DenyPurge: true,
-		AllowDirect: true, AllowAtomicPublish: true,
-		RePublish: &jetstream.RePublish{Source: ns + ".agg.*.*", Destination: grown, HeadersOnly: true},
-	})
-	if err != nil {
-		return err
-	}
-	s.commits = newStream(nc, handle, mark, s.cfg.Timeout)
-	if handle, err = s.openStream(ctx, jetstream.StreamConfig{
-		Name: streamName(ns, "LEASES"), Description: "sessions and claims", Subjects: []string{ns + ".lease.>"},
-		MaxMsgsPerSubject: 1, AllowDirect: true, AllowAtomicPublish: true,
-	}); err != nil {
-		return err
-	}
-	s.leases = newStream(nc, handle, ns+".lease.mark", s.cfg.Timeout)
 	// A direct get may be answered by a replica that is behind; without it, the
 	// leader answers.
 	direct := s.cfg.Replicas == 1
-	if s.snapshots, err = s.openStream(ctx, jetstream.StreamConfig{
+	configs := []jetstream.StreamConfig{{
+		Name: streamName(ns, "STORE"), Description: "commits of all aggregates", Subjects: []string{ns + ".agg.>", mark},
+		Discard: jetstream.DiscardNew, MaxBytes: limitOrNone(s.cfg.MaxBytes), DenyDelete: true, DenyPurge: true,
+		AllowDirect: true, AllowAtomicPublish: true,
+		RePublish: &jetstream.RePublish{Source: ns + ".agg.*.*", Destination: ns + ".store.grown", HeadersOnly: true},
+	}, {
+		Name: streamName(ns, "LEASES"), Description: "sessions and claims", Subjects: []string{ns + ".lease.>"},
+		MaxMsgsPerSubject: 1, AllowDirect: true, AllowAtomicPublish: true,
+	}, {
 		Name: streamName(ns, "SNAPSHOTS"), Description: "newest snapshot of each aggregate", Subjects: []string{ns + ".snap.>"},
 		MaxMsgsPerSubject: 1, AllowDirect: direct,
-	}); err != nil {
-		return err
-	}
-	if s.parked, err = s.openStream(ctx, jetstream.StreamConfig{
+	}, {
 		Name: streamName(ns, "PARKED"), Description: "parked commands", Subjects: []string{ns + ".park.>"},
 		MaxMsgsPerSubject: 1, AllowDirect: direct,
-	}); err != nil {
+	}}
+	handles, faults := make([]jetstream.Stream, len(configs)), make([]error, len(configs))
+	var opening sync.WaitGroup
+	for i, want := range configs {
+		opening.Go(func() { handles[i], faults[i] = s.openStream(ctx, want) })
+	}
+	opening.Wait()
+	if err := errors.Join(faults...); err != nil {
 		return err
 	}
+	s.commits = newStream(nc, handles[0], mark, s.cfg.Timeout)
+	s.leases = newStream(nc, handles[1], ns+".lease.mark", s.cfg.Timeout)
+	s.snapshots, s.parked = handles[2], handles[3]
 	for _, st := range []*stream{s.commits, s.leases} {
 		if err := st.writeFirstMark(ctx); err != nil {
 			return err
@@ -109,15 +110,15 @@ func limitOrNone(n int64) int64 {
 }
 
 // openStream creates a stream, or takes the one that exists if it is the same in
-// all that matters.
+// all that matters. A server does not answer for a stream that has no leader, and
+// the answer to a creation is lost with the leader that would have sent it, so a
+// silent request is made again, until ctx ends.
 func (s *Store) openStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
 	want.Replicas, want.Storage = s.cfg.Replicas, s.cfg.Storage
 	want.Retention = jetstream.LimitsPolicy
-	handle, err := s.js.Stream(ctx, want.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if handle, err = s.js.CreateStream(ctx, want); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			handle, err = s.js.Stream(ctx, want.Name) // another node was faster
-		}
+	handle, err := s.findOrCreate(ctx, want)
+	for err != nil && maySoonWork(err) && pause(ctx, openPause) == nil {
+		handle, err = s.findOrCreate(ctx, want)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w: %w", want.Name, store.ErrUnavailable, err)
@@ -126,6 +127,33 @@ func (s *Store) openStream(ctx context.Context, want jetstream.StreamConfig) (je
 		return nil, fmt.Errorf("stream %s exists and differs in %s: %w", want.Name, strings.Join(faults, ", "), ErrConfig)
 	}
 	return handle, nil
+}
+
+const (
+	openAttempt = 5 * time.Second // for one request of Open
+	openPause   = 250 * time.Millisecond
+)
+
+// findOrCreate is one attempt of openStream.
+func (s *Store) findOrCreate(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, openAttempt)
+	defer cancel()
+	handle, err := s.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if handle, err = s.js.CreateStream(ctx, want); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			handle, err = s.js.Stream(ctx, want.Name) // another node was faster
+		}
+	}
+	return handle, err //nolint:wrapcheck // openStream does
+}
+
+// maySoonWork reports whether an error of JetStream's API is about its state at
+// the moment, and not about what was asked.
+func maySoonWork(err error) bool {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.ErrorCode == codeNoSuitablePeers || api.Code >= 500 && api.ErrorCode != codeReplicasInCluster
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)
 }
 
 // differences names the settings in which an existing stream would break what

@@ -67,14 +67,22 @@ func newStream(nc *nats.Conn, handle jetstream.Stream, mark string, timeout time
 	return st
 }
 
-// writeFirstMark makes sure that the mark exists.
+// writeFirstMark makes sure that the mark exists. It is written again when nobody
+// answers, as between two leaders: one too many is refused.
 func (st *stream) writeFirstMark(ctx context.Context) error {
-	first := &conditional{subject: st.mark, data: []byte(`{}`)}
-	st.publishEach(ctx, []*conditional{first})
-	if first.err != nil && !errors.Is(first.err, errMoved) {
-		return fmt.Errorf("mark of %s: %w: %w", st.name, store.ErrUnavailable, first.err)
+	for {
+		first := &conditional{subject: st.mark, data: []byte(`{}`)}
+		attempt, cancel := context.WithTimeout(ctx, openAttempt)
+		st.publishEach(attempt, []*conditional{first})
+		cancel()
+		if first.err == nil || errors.Is(first.err, errMoved) {
+			return nil
+		}
+		silent := errors.Is(first.err, errNotTaken) || errors.Is(first.err, context.DeadlineExceeded)
+		if !silent || pause(ctx, openPause) != nil {
+			return fmt.Errorf("mark of %s: %w: %w", st.name, store.ErrUnavailable, first.err)
+		}
 	}
-	return nil
 }
 
 // barrier writes a mark. Whatever was stored before is below its sequence, and
