@@ -33,6 +33,8 @@ type Bus struct {
 	ns      wire.Namespace
 	stream  commandStream
 	opening chan struct{} // a slot for each consumer being made
+	trunk   *trunk
+	local   local
 }
 
 // Open finds or creates the command stream of cfg.Namespace and returns a bus on
@@ -54,10 +56,12 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provision: %w", err)
 	}
-	return &Bus{
+	b := &Bus{
 		nc: nc, js: js, cfg: cfg, ns: wire.Namespace(cfg.Namespace), stream: stream,
-		opening: make(chan struct{}, maxOpening),
-	}, nil
+		opening: make(chan struct{}, maxOpening), local: local{owners: make(localOwners, stream.partitions)},
+	}
+	b.trunk = newTrunk(b)
+	return b, nil
 }
 
 // Partitions returns the number of partitions of the command stream.
@@ -78,24 +82,39 @@ func (b *Bus) LastSequence(ctx context.Context) (uint64, error) {
 	return stream.CachedInfo().State.LastSeq, nil
 }
 
-// Trim removes the commands of a partition up to a sequence, that one included.
-// The caller knows that they are finished. It is idempotent. The error wraps
-// [ErrStreamLost] when the stream is not the one that was opened any more.
-func (b *Bus) Trim(ctx context.Context, p actor.Partition, upTo uint64) error {
-	if upTo == 0 {
-		return nil
+// Trim removes all commands up to a sequence, that one included. The caller knows
+// that they are finished, in every partition. It is idempotent, and costs the
+// server little. The error wraps [ErrStreamLost] when the stream is not the one
+// that was opened any more.
+func (b *Bus) Trim(ctx context.Context, upTo uint64) error {
+	if err := b.purge(ctx, upTo); err != nil {
+		return fmt.Errorf("trim up to %d: %w", upTo, err)
 	}
-	// The check and the purge are two requests. A stream that is replaced between
-	// them restarts at sequence 1, and new commands can then be removed unseen:
-	// whoever waits for one of them asks again.
-	stream, err := b.verified(ctx)
-	if err != nil {
-		return fmt.Errorf("trim partition %d: %w", p, err)
-	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(b.ns.StoredIn(p)), jetstream.WithPurgeSequence(upTo+1)); err != nil {
+	return nil
+}
+
+// TrimPartition removes the commands of one partition up to a sequence, that one
+// included, for the case that another partition holds Trim back. The server looks
+// at every command up to there, of whatever partition. Errors are those of Trim.
+func (b *Bus) TrimPartition(ctx context.Context, p actor.Partition, upTo uint64) error {
+	if err := b.purge(ctx, upTo, jetstream.WithPurgeSubject(b.ns.StoredIn(p))); err != nil {
 		return fmt.Errorf("trim partition %d up to %d: %w", p, upTo, err)
 	}
 	return nil
+}
+
+// purge checks the stream and purges it, in two requests. A stream that is
+// replaced between them restarts at sequence 1, and new commands can then be
+// removed unseen: whoever waits for one of them asks again.
+func (b *Bus) purge(ctx context.Context, upTo uint64, opts ...jetstream.StreamPurgeOpt) error {
+	if upTo == 0 {
+		return nil
+	}
+	stream, err := b.verified(ctx)
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, append(opts, jetstream.WithPurgeSequence(upTo+1))...) //nolint:wrapcheck // the callers do
 }
 
 // verified asks for the stream and makes sure that it is the one that was opened.
@@ -115,8 +134,9 @@ func (b *Bus) verified(ctx context.Context) (jetstream.Stream, error) {
 
 // Client returns a client of this bus's namespace on the bus's connection.
 // Namespace, partitions, logger and events are those of the bus; cfg's own are
-// ignored. The caller closes it.
+// ignored. What it asks on the direct lane of a partition that the bus serves does
+// not leave the process, nor does the outcome on either lane. The caller closes it.
 func (b *Bus) Client(cfg ClientConfig) (*Client, error) {
 	cfg.Namespace, cfg.Logger, cfg.Events = b.cfg.Namespace, b.cfg.Logger, b.cfg.Events
-	return newClient(b.nc, b.stream.partitions, cfg)
+	return newClient(b.nc, b.stream.partitions, &b.local, cfg)
 }

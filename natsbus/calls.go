@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/actor"
 )
 
 // maxUnread bounds the messages that may wait in one call. More come only from
@@ -17,20 +19,28 @@ const maxUnread = 32
 type call struct {
 	wake  chan struct{} // capacity 1
 	timer *time.Timer   // of the goroutine that makes the call
-	read  []*nats.Msg   // likewise
+	read  []arrival     // likewise
 
 	mu     sync.Mutex
 	id     uint64 // 0 between calls
 	nextID uint64
-	unread []*nats.Msg
+	unread []arrival
 }
 
-// put leaves a message for the call with that id, unless that one is over.
-func (c *call) put(id uint64, msg *nats.Msg) {
+// arrival is what has come for a call: a message, or an outcome from an owner in
+// the same process.
+type arrival struct {
+	msg     *nats.Msg
+	outcome *actor.Outcome
+	try     uint32 // of outcome
+}
+
+// put leaves an arrival for the call with that id, unless that one is over.
+func (c *call) put(id uint64, a arrival) {
 	c.mu.Lock()
 	current := c.id == id && len(c.unread) < maxUnread
 	if current {
-		c.unread = append(c.unread, msg)
+		c.unread = append(c.unread, a)
 	}
 	c.mu.Unlock()
 	if current {
@@ -45,8 +55,8 @@ func (c *call) notify() {
 	}
 }
 
-// take returns the unread messages. They are valid until the next take.
-func (c *call) take() []*nats.Msg {
+// take returns what is unread. It is valid until the next take.
+func (c *call) take() []arrival {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.read, c.unread = c.unread, c.read[:0]

@@ -71,6 +71,7 @@ type Client struct {
 	nc         *nats.Conn
 	ns         wire.Namespace
 	partitions actor.Partitions
+	local      *local // of the bus that this client belongs to; nil: of none
 	cfg        ClientConfig
 	patience   effort.Patience
 
@@ -107,16 +108,16 @@ func NewClient(ctx context.Context, nc *nats.Conn, cfg ClientConfig) (*Client, e
 	if err != nil {
 		return nil, err
 	}
-	return newClient(nc, found.partitions, cfg)
+	return newClient(nc, found.partitions, nil, cfg)
 }
 
-func newClient(nc *nats.Conn, p actor.Partitions, cfg ClientConfig) (*Client, error) {
+func newClient(nc *nats.Conn, p actor.Partitions, local *local, cfg ClientConfig) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	c := &Client{
-		nc: nc, ns: wire.Namespace(cfg.Namespace), partitions: p, cfg: cfg, patience: effort.DefaultPatience(),
+		nc: nc, ns: wire.Namespace(cfg.Namespace), partitions: p, local: local, cfg: cfg, patience: effort.DefaultPatience(),
 		prefix: nc.NewInbox(), calls: newCalls(cfg.MaxInFlight), closed: make(chan struct{}),
 	}
 	var err error
@@ -128,6 +129,9 @@ func newClient(nc *nats.Conn, p actor.Partitions, cfg ClientConfig) (*Client, er
 	}
 	status := nc.StatusChanged(nats.CONNECTED)
 	c.watching.Go(func() { c.watch(status) })
+	if local != nil {
+		local.clients.enter(c)
+	}
 	return c, nil
 }
 
@@ -138,7 +142,7 @@ func (c *Client) route(msg *nats.Msg) {
 		return
 	}
 	if call := c.calls.find(inbox.Call); call != nil {
-		call.put(inbox.Call, msg)
+		call.put(inbox.Call, arrival{msg: msg})
 	}
 }
 
@@ -161,6 +165,9 @@ func (c *Client) watch(status chan nats.Status) {
 func (c *Client) Close() {
 	c.closing.Do(func() {
 		close(c.closed)
+		if c.local != nil {
+			c.local.clients.leave(c)
+		}
 		_ = c.sub.Unsubscribe()
 	})
 	c.watching.Wait()

@@ -252,7 +252,7 @@ func TestClient_FullStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.bus.Trim(t.Context(), 0, last); err != nil {
+	if err := f.bus.Trim(t.Context(), last); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.client.Enqueue(t.Context(), big); err != nil {

@@ -15,6 +15,7 @@ type directLane struct {
 	partition actor.Partition
 	handler   actor.Handler
 	sub       *nats.Subscription
+	local     *localOwner
 	msgs      chan *nats.Msg
 	dropped   int // by a full queue, as far as told to the event listener
 }
@@ -72,6 +73,7 @@ func (d *directLane) countDropped() {
 // with the whole process, which virtual time does not allow.)
 func (d *directLane) leave() {
 	d.close()
+	d.bus.local.owners.leave(d.partition, d.local)
 	for {
 		select {
 		case msg := <-d.msgs:

@@ -6,11 +6,13 @@
 // published to NAMESPACE.cmd.KIND.ID and the stream itself maps it to
 // NAMESPACE.cmd.PARTITION.KIND.ID; [actor.Partitions.Of] computes the same. The
 // owner reads its partition from a sequence on, in stream order, through an
-// ephemeral consumer without acknowledgements. Whatever goes wrong with that
-// consumer, a new one is made that starts after the last message handed over.
+// ephemeral consumer without acknowledgements: one of its own at first, and once it
+// has caught up one that the partitions of the node share. Whatever goes wrong with
+// that consumer, a new one is made that starts after the last message handed over.
 //
 // The direct lane is a core request to NAMESPACE.ask.PARTITION.KIND.ID, to which
-// only the owner subscribes. Queries and reads of state always take it.
+// only the owner subscribes. Queries and reads of state always take it. Between a
+// client and an owner of the same [Bus] it is a call, and so is every answer.
 //
 // The payload is the command's JSON as it is; everything else travels in headers
 // (see internal/wire). An aggregate's id is one subject token, see
@@ -20,7 +22,9 @@
 //
 // [Bus] and [Client] are safe for concurrent use. [Bus.Serve] starts two
 // goroutines a partition, one for each lane: a handler that blocks on the
-// durable lane holds up nothing but that lane of that partition. They end before
+// durable lane holds up nothing but that lane of that partition. One more for the
+// whole bus distributes what comes from the shared consumer, while there is one.
+// Those of a partition end before
 // [actor.Subscription.Stop] returns nil. A [Client] has one goroutine and one
 // subscription for all its calls, until [Client.Close]; a call otherwise runs on
 // the goroutine of its caller.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,28 +32,47 @@ const (
 var errReconnected = errors.New("connection was lost and made again, or closed")
 
 // durableLane hands a partition's stored commands to its handler, one after
-// another. Its goroutine is the only one that touches it.
+// another. It reads them from a feed of its own, or from the trunk, or, while it
+// moves from the one to the other, from both: each has all of the partition's
+// messages above the cursor in order, so whichever is next above the cursor in
+// either is the next one. Its goroutine is the only one that touches it, but for
+// what is atomic.
 type durableLane struct {
 	bus       *Bus
 	partition actor.Partition
 	handler   actor.Handler
-	cursor    uint64 // sequence of the last message that is done with
-	feed      *feed
+	cursor    atomic.Uint64 // all of the partition up to here is done with
+	feed      *feed         // nil while the trunk brings everything
+	branch    atomic.Pointer[branch]
+	rejoin    int // ticks until the trunk may be tried again
 }
 
 func newDurableLane(b *Bus, p actor.Partition, after uint64, h actor.Handler) *durableLane {
-	return &durableLane{bus: b, partition: p, handler: h, cursor: after}
+	d := &durableLane{bus: b, partition: p, handler: h}
+	d.cursor.Store(after)
+	return d
 }
 
-// open makes the first feed.
+// open makes a feed that goes on after the cursor.
 func (d *durableLane) open(ctx context.Context) (err error) {
-	d.feed, err = d.bus.openFeed(ctx, d.partition, d.cursor+1)
+	d.feed, err = d.bus.openFeed(ctx, feedConfig{
+		name: "p" + wire.FormatPartition(d.partition), filters: []string{d.bus.ns.StoredIn(d.partition)},
+		start: d.cursor.Load() + 1, window: d.bus.cfg.Window,
+	})
 	return err
 }
 
-func (d *durableLane) close() {
+func (d *durableLane) closeFeed() {
 	if d.feed != nil {
 		d.feed.close()
+		d.feed = nil
+	}
+}
+
+func (d *durableLane) close() {
+	d.closeFeed()
+	if b := d.branch.Load(); b != nil {
+		d.bus.trunk.leave(b)
 	}
 }
 
@@ -73,58 +93,170 @@ func (d *durableLane) run(ctx context.Context) error {
 			d.bus.cfg.Events.ConsumerReset(d.partition, cause)
 		}
 		d.bus.cfg.Logger.DebugContext(ctx, "consumer reset", slog.Uint64("partition", uint64(d.partition)), slog.Any("cause", cause))
-		d.feed.close()
+		d.closeFeed()
 		if err := d.reopen(ctx, status); err != nil {
 			return err
 		}
 	}
 }
 
-// consume hands messages over as long as the feed is sound. A handler that
-// blocks stops it from reading, so that the feed's window fills and the server
-// sends no more.
+// consume hands messages over as long as what it reads from is sound. A handler
+// that blocks stops it from reading: the window of its feed fills, and the server
+// sends no more, or its branch of the trunk fills, and is cut.
 func (d *durableLane) consume(ctx context.Context, status <-chan nats.Status) error {
 	tick := time.NewTicker(d.bus.cfg.Heartbeat)
 	defer tick.Stop()
-	quiet := 0
 	for {
+		var own, shared <-chan *nats.Msg
+		if d.feed != nil {
+			own = d.feed.msgs
+		}
+		b := d.branch.Load()
+		if b != nil {
+			shared = b.msgs
+		}
+		var err error
 		select {
-		case msg := <-d.feed.msgs:
-			quiet = 0
-			if err := d.take(ctx, msg); err != nil {
-				return err
+		case msg := <-own:
+			err = d.takeOwn(ctx, msg)
+		case msg, ok := <-shared:
+			err = d.takeShared(ctx, b, msg, ok)
+			for n := 0; err == nil && ok && n < runLength && len(shared) > 0; n++ {
+				msg, ok = <-shared
+				err = d.takeShared(ctx, b, msg, ok)
 			}
 		case <-tick.C:
-			if quiet++; quiet >= missedHeartbeats {
-				return errSilence
-			}
+			err = d.tick(ctx)
 		case <-status:
-			return errReconnected
+			if d.feed != nil || d.bus.nc.IsClosed() {
+				err = errReconnected
+			}
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// take hands one message over, or skips it when nobody can execute it.
-func (d *durableLane) take(ctx context.Context, msg *nats.Msg) error {
-	sequence, err := d.feed.flow.Accept(msg)
+// runLength is how many waiting messages are taken without a look at anything
+// else: a select over many channels costs more than a message.
+const runLength = 64
+
+// rejoinAfter is the number of ticks that a lane which was too slow for the trunk
+// stays on a feed of its own.
+const rejoinAfter = 30
+
+// tick looks after the feed, and joins the trunk once the lane has caught up.
+func (d *durableLane) tick(ctx context.Context) error {
+	d.rejoin--
+	if d.feed == nil {
+		return nil
+	}
+	if b := d.branch.Load(); b != nil {
+		d.leaveFeed(b)
+	} else if d.rejoin < 0 && d.feed.flow.Pending() <= uint64(d.bus.cfg.Window/2) {
+		d.branch.Store(d.bus.trunk.join(ctx, d))
+	}
+	if d.feed == nil {
+		return nil
+	}
+	return d.feed.tick()
+}
+
+// takeOwn takes a message of the lane's own feed.
+func (d *durableLane) takeOwn(ctx context.Context, msg *nats.Msg) error {
+	sequence, err := d.feed.accept(msg)
 	if err != nil {
 		return err
 	}
 	if sequence == 0 {
-		return d.feed.pull()
+		d.advance(d.feed.flow.Reached())
+		return nil
 	}
+	return d.take(ctx, sequence, msg)
+}
+
+// takeShared takes a message of the trunk, and leaves the lane's own feed when
+// the trunk has caught up with it.
+func (d *durableLane) takeShared(ctx context.Context, b *branch, msg *nats.Msg, ok bool) error {
+	if !ok {
+		d.branch.Store(nil)
+		d.rejoin = rejoinAfter
+		if d.feed == nil {
+			return errCut
+		}
+		return nil
+	}
+	at, _ := wire.ParsePosition(msg.Reply) // the trunk has parsed it
+	if err := d.take(ctx, at.Stream, msg); err != nil {
+		return err
+	}
+	b.taken.Add(1)
+	if d.feed != nil {
+		d.leaveFeed(b)
+	}
+	return nil
+}
+
+// leaveFeed gives the lane's own feed up when the trunk is as far as the lane:
+// whatever is above the cursor is or will be in the branch then.
+func (d *durableLane) leaveFeed(b *branch) {
+	if s := b.source.Load(); s != nil && s.reached.Load() >= d.cursor.Load() {
+		d.closeFeed()
+	}
+}
+
+// take hands one message over, or skips it when the lane has had it already or
+// nobody can execute it.
+func (d *durableLane) take(ctx context.Context, sequence uint64, msg *nats.Msg) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if sequence <= d.cursor.Load() {
+		return nil
 	}
 	inbox := wire.First(msg.Header, wire.HeaderReply)
 	if delivery, ok := d.bus.delivery(d.partition, actor.LaneDurable, inbox, msg); ok {
 		delivery.Sequence = sequence
 		d.handler.Durable(ctx, delivery)
 	}
-	d.cursor = sequence
-	return d.feed.pull()
+	if ctx.Err() != nil { // the handler may have returned without having taken it
+		return context.Cause(ctx)
+	}
+	d.advance(sequence)
+	return nil
+}
+
+func (d *durableLane) advance(sequence uint64) {
+	if sequence > d.cursor.Load() {
+		d.cursor.Store(sequence)
+	}
+}
+
+// position returns the sequence up to which everything of the partition has been
+// handed over. It is safe for concurrent use.
+//
+// The trunk puts a message into the branch, counts it, and only then says that it
+// has reached its sequence; when it cuts a branch, it takes the source away before
+// that. So when as much was taken as was put in after the look at what was reached,
+// and the branch has the source still, all up to there is done with.
+func (d *durableLane) position() uint64 {
+	at := d.cursor.Load()
+	b := d.branch.Load()
+	if b == nil {
+		return at
+	}
+	s := b.source.Load()
+	if s == nil {
+		return at
+	}
+	reached := s.reached.Load()
+	if pushed := b.pushed.Load(); b.taken.Load() >= pushed && b.source.Load() == s {
+		at = max(at, reached)
+	}
+	return at
 }
 
 // reopen replaces a broken feed by one that starts after the cursor. It tries

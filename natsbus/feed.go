@@ -10,9 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
-	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/natsbus/internal/pull"
-	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
 const (
@@ -34,7 +32,7 @@ const (
 var errSilence = errors.New("no heartbeat")
 
 // feed is one consumer of the command stream: ephemeral, in memory, without
-// acknowledgements. It delivers each message of its partition once, in order, or
+// acknowledgements. It delivers each message of its subjects once, in order, or
 // is found to be broken; then another one takes over. It belongs to one goroutine.
 type feed struct {
 	bus   *Bus
@@ -43,11 +41,20 @@ type feed struct {
 	sub   *nats.Subscription
 	msgs  chan *nats.Msg
 	flow  *pull.Flow
+	quiet int // ticks of the heartbeat since the last sign of life
+}
+
+// feedConfig is what a feed is to deliver.
+type feedConfig struct {
+	name    string   // in front of a unique part
+	filters []string // none: everything
+	start   uint64   // the first sequence
+	window  int      // messages on the way
 }
 
 // openFeed makes a consumer that starts at a sequence and grants it its window.
 // The error wraps [ErrStreamLost] when the stream is not the bus's any more.
-func (b *Bus) openFeed(ctx context.Context, p actor.Partition, start uint64) (*feed, error) {
+func (b *Bus) openFeed(ctx context.Context, cfg feedConfig) (*feed, error) {
 	select {
 	case b.opening <- struct{}{}:
 		defer func() { <-b.opening }()
@@ -56,16 +63,16 @@ func (b *Bus) openFeed(ctx context.Context, p actor.Partition, start uint64) (*f
 	}
 	f := &feed{
 		bus:   b,
-		name:  "p" + wire.FormatPartition(p) + "-" + nuid.Next(),
+		name:  cfg.name + "-" + nuid.Next(),
 		inbox: b.nc.NewInbox(),
-		msgs:  make(chan *nats.Msg, b.cfg.Window+statusSlack(b.cfg.Heartbeat)),
-		flow:  pull.NewFlow(b.cfg.Window),
+		msgs:  make(chan *nats.Msg, cfg.window+statusSlack(b.cfg.Heartbeat)),
+		flow:  pull.NewFlow(cfg.start, cfg.window),
 	}
 	_, err := b.js.CreateConsumer(ctx, b.ns.Stream(), jetstream.ConsumerConfig{
 		Name:              f.name,
-		FilterSubject:     b.ns.StoredIn(p),
+		FilterSubjects:    cfg.filters,
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       start,
+		OptStartSeq:       cfg.start,
 		AckPolicy:         jetstream.AckNonePolicy,
 		MemoryStorage:     true,
 		Replicas:          1,
@@ -97,6 +104,26 @@ func (b *Bus) openFeed(ctx context.Context, p actor.Partition, start uint64) (*f
 // statusSlack is the room for what is not a message while a handler blocks: the
 // heartbeats of one request and its end.
 func statusSlack(heartbeat time.Duration) int { return int(pullExpiry/heartbeat) + 16 }
+
+// accept takes what has come, and asks for more if it is time to. It returns the
+// sequence of a message, 0 for anything else, and an error when the feed is broken.
+func (f *feed) accept(msg *nats.Msg) (uint64, error) {
+	f.quiet = 0
+	sequence, err := f.flow.Accept(msg)
+	if err != nil {
+		return 0, err //nolint:wrapcheck // it names what was missed
+	}
+	return sequence, f.pull()
+}
+
+// tick counts an interval of the heartbeat. It returns an error when too many
+// have passed without a sign of life.
+func (f *feed) tick() error {
+	if f.quiet++; f.quiet >= missedHeartbeats {
+		return errSilence
+	}
+	return nil
+}
 
 // pull asks for more messages if it is time to.
 func (f *feed) pull() error {

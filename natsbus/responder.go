@@ -24,6 +24,9 @@ func (b *Bus) responderTo(inbox string, t actor.MessageType) actor.Responder {
 	if !b.ns.Replyable(inbox) {
 		return nil
 	}
+	if to, ok := b.local.clients.responderTo(inbox, t != actor.TypeCommand); ok {
+		return to
+	}
 	return &responder{bus: b, inbox: inbox, read: t != actor.TypeCommand}
 }
 
@@ -32,7 +35,7 @@ func (b *Bus) responderTo(inbox string, t actor.MessageType) actor.Responder {
 func (r *responder) Respond(o actor.Outcome) {
 	err := r.bus.nc.PublishMsg(wire.EncodeOutcome(r.inbox, o))
 	if errors.Is(err, nats.ErrMaxPayload) {
-		err = r.bus.nc.PublishMsg(wire.EncodeOutcome(r.inbox, r.tooLarge(o)))
+		err = r.bus.nc.PublishMsg(wire.EncodeOutcome(r.inbox, tooLarge(o, r.read)))
 	}
 	if err != nil {
 		r.bus.cfg.Logger.Debug("outcome not sent", slog.String("inbox", r.inbox), slog.Any("error", err))
@@ -41,9 +44,9 @@ func (r *responder) Respond(o actor.Outcome) {
 
 // tooLarge stands in for an outcome that NATS cannot carry. A command has been
 // executed, which its caller must not be told otherwise.
-func (r *responder) tooLarge(o actor.Outcome) actor.Outcome {
+func tooLarge(o actor.Outcome, read bool) actor.Outcome {
 	detail := fmt.Sprintf("the answer of %d bytes is larger than NATS carries", len(o.Reply))
-	if r.read {
+	if read {
 		return actor.Failure(actor.CodeTooLarge, detail)
 	}
 	return actor.Outcome{Code: actor.CodeUnknownOutcome, Version: o.Version, Detail: "executed, but " + detail}

@@ -18,9 +18,10 @@ var errStopped = errors.New("subscription stopped")
 
 // subscription is both lanes of one partition. It implements [actor.Subscription].
 type subscription struct {
-	cancel context.CancelCauseFunc
-	done   chan struct{}
-	err    error // written before done is closed
+	cancel  context.CancelCauseFunc
+	done    chan struct{}
+	durable *durableLane
+	err     error // written before done is closed
 }
 
 // Serve hands the partition's durable commands after a sequence to h.Durable, in
@@ -52,15 +53,16 @@ func (b *Bus) Serve(ctx context.Context, p actor.Partition, after uint64, h acto
 		direct.close()
 		return nil, fmt.Errorf("serve partition %d: %w", p, err)
 	}
+	direct.local = b.local.owners.enter(p, h)
 	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	s := &subscription{cancel: cancel, done: make(chan struct{})}
-	go s.run(run, durable, direct)
+	s := &subscription{cancel: cancel, done: make(chan struct{}), durable: durable}
+	go s.run(run, direct)
 	return s, nil
 }
 
-func (s *subscription) run(ctx context.Context, durable *durableLane, direct *directLane) {
+func (s *subscription) run(ctx context.Context, direct *directLane) {
 	var lanes sync.WaitGroup
-	lanes.Go(func() { s.cancel(durable.run(ctx)) })
+	lanes.Go(func() { s.cancel(s.durable.run(ctx)) })
 	lanes.Go(func() { direct.run(ctx) })
 	lanes.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, errStopped) {
@@ -79,6 +81,9 @@ func (s *subscription) Stop(ctx context.Context) error {
 		return fmt.Errorf("stop: a handler is still running: %w", ctx.Err())
 	}
 }
+
+// Position implements [actor.Subscription].
+func (s *subscription) Position() uint64 { return s.durable.position() }
 
 // Done implements [actor.Subscription].
 func (s *subscription) Done() <-chan struct{} { return s.done }

@@ -19,6 +19,9 @@ type Bus interface {
 	// Serve brings the partition's commands above the sequence after, in order,
 	// and its direct messages, to the handler.
 	Serve(ctx context.Context, p actor.Partition, after uint64, h actor.Handler) (actor.Subscription, error)
-	// Trim removes the partition's commands up to and including the sequence.
-	Trim(ctx context.Context, p actor.Partition, upTo uint64) error
+	// Trim removes all commands up to and including the sequence, of every partition.
+	Trim(ctx context.Context, upTo uint64) error
+	// TrimPartition removes the partition's commands up to and including the
+	// sequence. It costs much more than Trim.
+	TrimPartition(ctx context.Context, p actor.Partition, upTo uint64) error
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -19,8 +20,9 @@ type logBus struct {
 	log     []entry
 	serving map[actor.Partition][]*flow // more than one while a former owner has not noticed
 	grown   *sync.Cond
-	trimmed map[actor.Partition]uint64
-	refuse  error // of Serve
+	trimmed uint64                     // by Trim
+	apart   map[actor.Partition]uint64 // by TrimPartition
+	refuse  error                      // of Serve
 }
 
 type entry struct {
@@ -29,7 +31,7 @@ type entry struct {
 }
 
 func newLogBus(partitions actor.Partitions) *logBus {
-	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition][]*flow{}, trimmed: map[actor.Partition]uint64{}}
+	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition][]*flow{}, apart: map[actor.Partition]uint64{}}
 	b.grown = sync.NewCond(&b.mu)
 	return b
 }
@@ -43,10 +45,17 @@ func (b *logBus) LastSequence(context.Context) (uint64, error) {
 	return uint64(len(b.log)), nil
 }
 
-func (b *logBus) Trim(_ context.Context, p actor.Partition, upTo uint64) error {
+func (b *logBus) Trim(_ context.Context, upTo uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.trimmed[p] = upTo
+	b.trimmed = upTo
+	return nil
+}
+
+func (b *logBus) TrimPartition(_ context.Context, p actor.Partition, upTo uint64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.apart[p] = upTo
 	return nil
 }
 
@@ -86,6 +95,7 @@ type flow struct {
 	bus     *logBus
 	handler actor.Handler
 	after   uint64
+	at      atomic.Uint64   // see Position
 	ctx     context.Context //nolint:containedctx // the life of the flow
 	cancel  context.CancelFunc
 	calls   sync.RWMutex // held by those of Direct
@@ -110,6 +120,7 @@ func (b *logBus) Serve(_ context.Context, p actor.Partition, after uint64, h act
 		defer b.mu.Unlock()
 		b.grown.Broadcast()
 	})
+	f.at.Store(after)
 	go f.run(p)
 	return f, nil
 }
@@ -133,6 +144,9 @@ func (f *flow) run(p actor.Partition) {
 		if e.partition == p {
 			f.handler.Durable(f.ctx, e.delivery)
 		}
+		if f.ctx.Err() == nil { // else it may not have been taken
+			f.at.Store(uint64(next))
+		}
 	}
 }
 
@@ -147,6 +161,8 @@ func (f *flow) Stop(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+func (f *flow) Position() uint64 { return f.at.Load() }
 
 func (f *flow) Done() <-chan struct{} { return f.done }
 

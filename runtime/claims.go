@@ -228,9 +228,17 @@ func (in *incarnation) start(ctx context.Context, p *partition) {
 // saveWatermarks saves how far partitions are finished, and trims the command
 // stream behind that, until ctx ends.
 func (in *incarnation) saveWatermarks(ctx context.Context) {
+	var trimming trimming
 	for in.pause(in.cfg.WatermarkEvery) == nil {
+		if due := trimming.due(in.cfg.Clock.Elapsed(), in.cfg.TrimEvery); due {
+			for _, p := range in.served() {
+				p.advance()
+			}
+			in.saveOnce(ctx)
+			in.trim(ctx, &trimming)
+			continue
+		}
 		in.saveOnce(ctx)
-		in.trim(ctx)
 	}
 }
 
@@ -275,25 +283,6 @@ func (in *incarnation) dropLost(ctx context.Context) {
 		if c := epochs[held.Partition]; c.Session != held.Session || c.Epoch != held.Epoch {
 			in.drop(p, store.ErrLost)
 		}
-	}
-}
-
-func (in *incarnation) trim(ctx context.Context) {
-	now := in.cfg.Clock.Elapsed()
-	for _, p := range in.served() {
-		saved, _ := p.progress()
-		w := saved.Watermark.Sequence
-		if saved.Watermark.Stream != p.stream || w <= p.trimmed || now-p.trimmedAt < in.cfg.TrimEvery {
-			continue
-		}
-		bounded, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
-		err := in.bus.Trim(bounded, p.id, w)
-		cancel()
-		if err != nil {
-			in.cfg.Logger.DebugContext(ctx, "commands not trimmed", "partition", uint32(p.id), "error", err)
-			return
-		}
-		p.trimmed, p.trimmedAt = w, now
 	}
 }
 

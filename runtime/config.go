@@ -29,7 +29,7 @@ type Config struct {
 	EventBytes  int // bytes of all events and the reply of one command: 512 KiB
 
 	Flights       int           // appends in flight: 4
-	FlushAhead    int           // commits that start an append beside those in flight: 128
+	FlushAhead    int           // commits that start an append beside those in flight: 256
 	FlushPatience time.Duration // time after which fewer start one: 20 ms
 	FlushCommits  int           // commits in one append: 1000
 	FlushBytes    int           // bytes in one append, reached or just passed: 8 MiB
@@ -41,7 +41,8 @@ type Config struct {
 
 	ParkAfter      int           // panics of one command before it is parked: 3
 	WatermarkEvery time.Duration // between two savings of watermarks: 1 s
-	TrimEvery      time.Duration // between two trimmings of a partition: 5 s
+	TrimEvery      time.Duration // between two trimmings of the command stream: 5 s
+	TrimAhead      int           // finished commands that may wait for another partition's to be trimmed: 131,072
 	DrainTimeout   time.Duration // bound of a partition's drain: 10 s
 
 	Clock    Clock        // the system's
@@ -68,7 +69,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.BatchBytes, 1<<20)
 	orInt(&c.EventBytes, 512<<10)
 	orInt(&c.Flights, 4)
-	orInt(&c.FlushAhead, 128)
+	orInt(&c.FlushAhead, 256)
 	orTime(&c.FlushPatience, 20*time.Millisecond)
 	orInt(&c.FlushCommits, 1000)
 	orInt(&c.FlushBytes, 8<<20)
@@ -81,6 +82,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.ParkAfter, 3)
 	orTime(&c.WatermarkEvery, time.Second)
 	orTime(&c.TrimEvery, 5*time.Second)
+	orInt(&c.TrimAhead, 1<<17)
 	orTime(&c.DrainTimeout, 10*time.Second)
 	if c.Clock == nil {
 		c.Clock = systemClock{}
@@ -120,6 +122,7 @@ func (c Config) validate() error {
 		{"park after", int64(c.ParkAfter)},
 		{"watermark every", int64(c.WatermarkEvery)},
 		{"trim every", int64(c.TrimEvery)},
+		{"trim ahead", int64(c.TrimAhead)},
 		{"drain timeout", int64(c.DrainTimeout)},
 	} {
 		if f.v < 0 {

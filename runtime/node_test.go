@@ -16,7 +16,7 @@ func TestNew_Config_ReportsAllFaultsAtOnce(t *testing.T) {
 	_, err := runtime.New(runtime.Config{
 		Lease: time.Millisecond, MailboxMax: -1, WindowMax: -1, RingMax: -1, BatchEvents: -1, BatchBytes: -1, EventBytes: -1,
 		Flights: -1, FlushCommits: -1, FlushBytes: -1, WriteTimeout: -1, MaxActivations: -1, MaxBytes: -1,
-		PassivateAfter: -1, ParkAfter: -1, WatermarkEvery: -1, TrimEvery: -1, DrainTimeout: -1,
+		PassivateAfter: -1, ParkAfter: -1, WatermarkEvery: -1, TrimEvery: -1, TrimAhead: -1, DrainTimeout: -1,
 	}, memory.New(), newLogBus(1), counters(nil), counters(nil))
 	if !errors.Is(err, runtime.ErrConfig) {
 		t.Fatal(err)

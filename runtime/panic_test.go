@@ -85,7 +85,7 @@ func (s *setup) watermarksReachTheEnd() {
 			s.t.Fatal(err)
 		}
 		for _, c := range claims {
-			if c.Watermark.Sequence != last[c.Partition] {
+			if c.Watermark.Sequence < last[c.Partition] { // above it, other partitions' commands are
 				return false
 			}
 		}

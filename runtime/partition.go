@@ -15,11 +15,9 @@ import (
 // subscription.
 type partition struct {
 	*incarnation
-	id        actor.Partition
-	stream    string // incarnation of the command stream
-	seenUpTo  uint64 // last sequence of the stream when the partition was taken
-	trimmed   uint64 // of the watermarks loop
-	trimmedAt time.Duration
+	id       actor.Partition
+	stream   string // incarnation of the command stream
+	seenUpTo uint64 // last sequence of the stream when the partition was taken
 
 	ctx    context.Context //nolint:containedctx // the life of the partition, which outlives every call
 	cancel context.CancelCauseFunc
@@ -56,7 +54,6 @@ func newPartition(in *incarnation, claim store.Claim, seenUpTo uint64) *partitio
 		watermark = claim.Watermark.Sequence
 	}
 	p.tracker = newTracker(watermark)
-	p.trimmed = watermark
 	p.ctx, p.cancel = context.WithCancelCause(in.ctx)
 	return p
 }
@@ -249,6 +246,22 @@ func (p *partition) signal() {
 	}
 }
 
+// advance moves the watermark over commands of other partitions: when nothing is
+// unfinished here, it is as far as the subscription is. Otherwise a partition
+// without commands would hold back the trimming of the whole stream.
+func (p *partition) advance() {
+	if p.sub == nil {
+		return
+	}
+	// What the subscription says now has been taken in before: Durable has returned.
+	position := p.sub.Position()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.stopped {
+		p.tracker.advance(position)
+	}
+}
+
 // progress returns the claim as it was saved last, and as it is now.
 func (p *partition) progress() (saved, current store.Claim) {
 	p.mu.Lock()
@@ -289,6 +302,7 @@ func (p *partition) drain(ctx context.Context) error {
 		unfinished := p.unfinished
 		p.mu.Unlock()
 		if unfinished == 0 {
+			p.advance()
 			return nil
 		}
 		select {

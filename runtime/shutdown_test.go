@@ -96,8 +96,9 @@ func TestNode_Shutdown_GivesEverythingBack(t *testing.T) {
 		}
 		s.want(s.await(expired), actor.CodeExpired) // its watermark was saved with the release
 		for p := range store.Partition(partitions) {
-			if c := s.claim(p); c.Owner != "" || c.Session != "" || c.Watermark.Sequence != last[actor.Partition(p)] {
-				t.Errorf("claim %+v, want a watermark of %d", c, last[actor.Partition(p)])
+			c := s.claim(p)
+			if w := c.Watermark.Sequence; c.Owner != "" || c.Session != "" || w < last[actor.Partition(p)] || w > 21 {
+				t.Errorf("claim %+v, want a watermark of %d to 21", c, last[actor.Partition(p)])
 			}
 		}
 		if one, ok := s.session("n1"); ok {

@@ -45,6 +45,14 @@ func (t *tracker) finish(sequence uint64) {
 	t.compact()
 }
 
+// advance moves the watermark to a sequence up to which every command has begun,
+// unless one of them is not finished.
+func (t *tracker) advance(sequence uint64) {
+	if t.span() == 0 {
+		t.watermark = max(t.watermark, sequence)
+	}
+}
+
 // compact drops what lies behind the watermark once that is most of it.
 func (t *tracker) compact() {
 	if t.first < len(t.pending) && t.first < 1024 {

@@ -295,7 +295,34 @@ func TestNode_Trim_FollowsTheSavedWatermark(t *testing.T) {
 func (b *logBus) trimmedTo(p actor.Partition) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.trimmed[p]
+	return max(b.trimmed, b.apart[p])
+}
+
+// TestNode_Trim_HeldBack: a command that is stuck holds back the trimming of its
+// own partition, and that of the others only for a while.
+func TestNode_Trim_HeldBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		held := make(chan struct{})
+		defer close(held)
+		s := newSetup(t, nil, func(c *runtime.Config) { c.TrimAhead = 10 }, counters(held))
+		s.want(s.add(s.idsIn(1, 1)[0], 1), actor.CodeOK)    // 1
+		s.send(s.message(s.idsIn(1, 2)[1], "hold", hold{})) // 2
+		other := s.idsIn(2, 1)[0]
+		for range 9 {
+			s.want(s.add(other, 1), actor.CodeOK) // 3 to 11
+		}
+		s.pause(time.Second)
+		if one, two := s.bus.trimmedTo(1), s.bus.trimmedTo(2); one != 1 || two != 1 {
+			t.Errorf("trimmed up to %d and %d, want 1: command 2 is not finished", one, two)
+		}
+		for range 5 {
+			s.want(s.add(other, 1), actor.CodeOK) // up to 16
+		}
+		s.eventually("the other is trimmed", func() bool { return s.bus.trimmedTo(2) == 16 })
+		if n := s.bus.trimmedTo(1); n != 1 {
+			t.Errorf("partition 1 trimmed up to %d", n)
+		}
+	})
 }
 
 // TestNode_ClaimLost_ServedAnewAfterTheOldHasStopped: somebody took the claim and

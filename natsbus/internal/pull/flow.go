@@ -16,6 +16,7 @@ const (
 	headerDescription     = "Description"
 	headerPendingMessages = "Nats-Pending-Messages"
 	headerLastConsumer    = "Nats-Last-Consumer"
+	headerLastStream      = "Nats-Last-Stream"
 )
 
 var (
@@ -28,14 +29,31 @@ var (
 
 // Flow is the state of one consumer.
 type Flow struct {
-	window int
-	open   int    // messages granted and not yet used
-	last   uint64 // the consumer's count of the last message
+	window  int
+	open    int    // messages granted and not yet used
+	last    uint64 // the consumer's count of the last message
+	reached uint64 // see Reached
+	pending uint64 // see Pending
 }
 
-// NewFlow returns the flow of a new consumer that may have up to window messages
-// on the way.
-func NewFlow(window int) *Flow { return &Flow{window: window} }
+// NewFlow returns the flow of a new consumer that starts at a sequence of its
+// stream and may have up to window messages on the way.
+func NewFlow(start uint64, window int) *Flow {
+	return &Flow{window: window, reached: max(start, 1) - 1, pending: unknownPending}
+}
+
+// unknownPending stands until the server has said something.
+const unknownPending = 1<<64 - 1
+
+// Reached returns the sequence of the stream up to which everything that the
+// consumer is to deliver has been accepted. It is that of the last message, or
+// beyond it: when the consumer has looked further and found nothing for it, its
+// heartbeat says how far.
+func (f *Flow) Reached() uint64 { return f.reached }
+
+// Pending returns how many messages the server had for the consumer after the
+// last one that was accepted.
+func (f *Flow) Pending() uint64 { return f.pending }
 
 // Grant returns how many messages to ask for now, 0 for none. It asks again when
 // half of the window is used up: seldom, and before the server runs dry.
@@ -60,17 +78,14 @@ func (f *Flow) Accept(msg *nats.Msg) (uint64, error) {
 	}
 	f.last = at.Consumer
 	f.open = max(f.open-1, 0)
+	f.reached, f.pending = max(f.reached, at.Stream), at.Pending
 	return at.Stream, nil
 }
 
 func (f *Flow) acceptStatus(status string, h nats.Header) error {
 	switch status {
 	case "100": // a heartbeat tells of losses that no later message would
-		last, ok := wire.ParseSequence(wire.First(h, headerLastConsumer))
-		if ok && last > f.last {
-			return fmt.Errorf("delivery %d of %d: %w", f.last, last, ErrGap)
-		}
-		return nil
+		return f.acceptHeartbeat(wire.First(h, headerLastConsumer), wire.First(h, headerLastStream))
 	case "408", "409": // the request has ended; without a remainder the consumer has
 		remainder, err := strconv.Atoi(wire.First(h, headerPendingMessages))
 		if err == nil && remainder >= 0 {
@@ -79,4 +94,18 @@ func (f *Flow) acceptStatus(status string, h nats.Header) error {
 		}
 	}
 	return fmt.Errorf("status %q %s: %w", status, wire.First(h, headerDescription), ErrStatus)
+}
+
+// acceptHeartbeat takes the count of the last delivery and the sequence of the
+// stream up to which the consumer has looked for messages; either can be 0,
+// which ParseSequence does not take for a number.
+func (f *Flow) acceptHeartbeat(delivered, looked string) error {
+	last, _ := wire.ParseSequence(delivered)
+	if last > f.last {
+		return fmt.Errorf("delivery %d of %d: %w", f.last, last, ErrGap)
+	}
+	if upTo, ok := wire.ParseSequence(looked); ok && delivered != "" && last == f.last {
+		f.reached, f.pending = max(f.reached, upTo), 0
+	}
+	return nil
 }

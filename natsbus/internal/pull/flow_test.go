@@ -24,7 +24,7 @@ func status(code, description string, more ...string) *nats.Msg {
 
 func TestFlow_Grant_KeepsTheWindow(t *testing.T) {
 	t.Parallel()
-	f := pull.NewFlow(10)
+	f := pull.NewFlow(1, 10)
 	if got := f.Grant(); got != 10 {
 		t.Fatalf("first grant %d", got)
 	}
@@ -74,7 +74,7 @@ func TestFlow_Accept(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := pull.NewFlow(10)
+			f := pull.NewFlow(1, 10)
 			f.Grant()
 			for n, sequence := range []int{5, 8} {
 				if got, err := f.Accept(message(sequence, n+1)); err != nil || got != uint64(sequence) {
@@ -85,5 +85,35 @@ func TestFlow_Accept(t *testing.T) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestFlow_Reached follows a consumer from sequence 100 on: what it has delivered,
+// and what it has looked at and found nothing for it in.
+func TestFlow_Reached(t *testing.T) {
+	t.Parallel()
+	heartbeat := func(delivered, looked string) *nats.Msg {
+		return status("100", "Idle Heartbeat", "Nats-Last-Consumer", delivered, "Nats-Last-Stream", looked)
+	}
+	f := pull.NewFlow(100, 10)
+	for i, step := range []struct {
+		msg  *nats.Msg
+		want uint64
+	}{
+		{heartbeat("0", "0"), 99},
+		{heartbeat("0", "120"), 120},
+		{message(130, 1), 130},
+		{heartbeat("1", "130"), 130},
+		{heartbeat("0", "200"), 130}, // of before the message: says nothing about what came after it
+		{heartbeat("1", "170"), 170},
+		{status("100", "Idle Heartbeat", "Nats-Last-Stream", "300"), 170},
+		{status("408", "Request Timeout", "Nats-Pending-Messages", "3"), 170},
+	} {
+		if _, err := f.Accept(step.msg); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Reached(); got != step.want {
+			t.Fatalf("step %d: reached %d, want %d", i, got, step.want)
+		}
 	}
 }

@@ -46,6 +46,24 @@ func (ns Namespace) StoredIn(p actor.Partition) string {
 	return string(ns) + ".cmd." + FormatPartition(p) + ".>"
 }
 
+// StoredPartition reads the partition out of a stored command's subject,
+// NAMESPACE.cmd.PARTITION.KIND.TOKEN, of a stream that holds no others.
+func (ns Namespace) StoredPartition(subject string) (actor.Partition, bool) {
+	rest := subject[min(len(ns)+len(".cmd."), len(subject)):]
+	var p actor.Partition
+	for i := range len(rest) {
+		c := rest[i] - '0'
+		switch {
+		case rest[i] == '.':
+			return p, i > 0
+		case c > 9 || i > 8:
+			return 0, false
+		}
+		p = 10*p + actor.Partition(c)
+	}
+	return 0, false
+}
+
 // AskedOf matches the direct-lane messages of a partition.
 func (ns Namespace) AskedOf(p actor.Partition) string {
 	return string(ns) + ".ask." + FormatPartition(p) + ".>"

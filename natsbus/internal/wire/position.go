@@ -6,6 +6,7 @@ import "strings"
 type Position struct {
 	Stream   uint64 // sequence in the stream
 	Consumer uint64 // count of the consumer's deliveries: no gaps
+	Pending  uint64 // messages that the consumer has yet to deliver
 }
 
 // ParsePosition reads the reply subject of a delivered message, which is either
@@ -31,11 +32,14 @@ func ParsePosition(reply string) (Position, bool) {
 		_, rest, _ = strings.Cut(rest, ".")
 	}
 	inStream, rest, _ := strings.Cut(rest, ".")
-	ofConsumer, _, _ := strings.Cut(rest, ".")
+	ofConsumer, rest, _ := strings.Cut(rest, ".")
+	_, rest, _ = strings.Cut(rest, ".")
+	pending, _, _ := strings.Cut(rest, ".")
 	var at Position
 	var okStream, okConsumer bool
 	at.Stream, okStream = ParseSequence(inStream)
 	at.Consumer, okConsumer = ParseSequence(ofConsumer)
+	at.Pending, _ = ParseSequence(pending) // 0 does not parse
 	return at, okStream && okConsumer
 }
 

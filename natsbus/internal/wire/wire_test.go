@@ -212,7 +212,7 @@ func FuzzPosition(f *testing.F) {
 		if err != nil {
 			t.Skip("nats.go is stricter")
 		}
-		want := wire.Position{Stream: meta.Sequence.Stream, Consumer: meta.Sequence.Consumer}
+		want := wire.Position{Stream: meta.Sequence.Stream, Consumer: meta.Sequence.Consumer, Pending: meta.NumPending}
 		if got != want {
 			t.Errorf("%q: %+v, nats.go reads %+v", reply, got, want)
 		}
@@ -221,11 +221,11 @@ func FuzzPosition(f *testing.F) {
 
 func TestParsePosition(t *testing.T) {
 	t.Parallel()
-	want := wire.Position{Stream: 22, Consumer: 3}
+	want := wire.Position{Stream: 22, Consumer: 3, Pending: 17}
 	for _, reply := range []string{
-		"$JS.ACK.S.C.1.22.3.1700000000000000000.0",
-		"$JS.ACK.hub.ACC.S.C.1.22.3.1700000000000000000.0",
-		"$JS.ACK._.ACC.S.C.1.22.3.1700000000000000000.0.rnd",
+		"$JS.ACK.S.C.1.22.3.1700000000000000000.17",
+		"$JS.ACK.hub.ACC.S.C.1.22.3.1700000000000000000.17",
+		"$JS.ACK._.ACC.S.C.1.22.3.1700000000000000000.17.rnd",
 	} {
 		if got, ok := wire.ParsePosition(reply); !ok || got != want {
 			t.Errorf("%s: %+v, %v", reply, got, ok)

@@ -1,0 +1,394 @@
+package natsbus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+const (
+	// trunkWindows is the window of the trunk, in windows of one partition.
+	trunkWindows = 16
+
+	// branchWindows is how much a branch can hold, in the same unit.
+	branchWindows = 4
+
+	// trunkPatience is how long the trunk tries to replace a broken feed before its
+	// lanes are left to feeds of their own.
+	trunkPatience = 10 * time.Second
+)
+
+// errCut ends a lane's stay on the trunk: its branch was full, or the trunk has
+// ended.
+var errCut = errors.New("the trunk has given up the partition")
+
+// trunk is one consumer for all partitions of this node that keep up with it. A
+// consumer for each partition has the server look at every message of the stream
+// once for each of them, and again at every purge
+// (docs/adr/0010-one-consumer-for-many-partitions.md).
+//
+// A lane begins with a feed of its own, joins when it has nothing left to catch
+// up with, and gives its feed up once the trunk has come as far as the lane. When
+// lanes have joined or left, another source is opened that starts early enough
+// for all of its members, and takes over when it has come as far as the present
+// one: nobody waits for it. A member whose branch is full is cut and goes on with
+// a feed of its own, so a slow partition does not hold up the others.
+//
+// Its goroutine runs while there are members. All fields below mu belong to it.
+type trunk struct {
+	bus *Bus
+
+	mu       sync.Mutex
+	branches map[*branch]struct{}
+	running  bool
+	changed  chan struct{} // capacity 1
+
+	current, next *source
+	opened        chan opening // one answer for each opening
+	pending       bool         // an opening is under way
+	brokenSince   time.Time    // current has no feed since then; zero: it has
+}
+
+// branch is the end of the trunk in one lane.
+type branch struct {
+	lane   *durableLane
+	msgs   chan *nats.Msg // closed when the branch is cut
+	last   uint64         // sequence of the last message put in; the trunk's own
+	pushed atomic.Uint64  // messages put in
+	taken  atomic.Uint64  // messages that the lane is done with
+	source atomic.Pointer[source]
+}
+
+// source is a feed and the branches that it has every message for.
+type source struct {
+	feed    *feed // nil: broken
+	members map[actor.Partition][]*branch
+	size    int           // members when it was opened
+	reached atomic.Uint64 // everything up to here is in the branches
+}
+
+type opening struct {
+	source *source
+	err    error
+}
+
+func newTrunk(b *Bus) *trunk {
+	return &trunk{bus: b, branches: map[*branch]struct{}{}, changed: make(chan struct{}, 1), opened: make(chan opening, 1)}
+}
+
+// join makes a lane a member. It is told by the branch what became of it.
+func (t *trunk) join(ctx context.Context, d *durableLane) *branch {
+	b := &branch{lane: d, msgs: make(chan *nats.Msg, branchWindows*t.bus.cfg.Window)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.branches[b] = struct{}{}
+	if !t.running {
+		t.running = true
+		go t.run(context.WithoutCancel(ctx)) // it outlives the lane that came first
+	}
+	return b
+}
+
+// leave ends a membership. Nothing of the branch is read any more.
+func (t *trunk) leave(b *branch) {
+	t.mu.Lock()
+	delete(t.branches, b)
+	t.mu.Unlock()
+	b.source.Store(nil)
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+// run serves the members until there are none.
+func (t *trunk) run(ctx context.Context) {
+	status := t.bus.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer t.bus.nc.RemoveStatusListener(status)
+	tick := time.NewTicker(t.bus.cfg.Heartbeat)
+	defer tick.Stop()
+	for !t.ended() {
+		select {
+		case msg := <-t.current.messages():
+			t.take(ctx, t.current, msg)
+			for n := 0; n < runLength && len(t.current.messages()) > 0; n++ {
+				t.take(ctx, t.current, <-t.current.messages())
+			}
+		case msg := <-t.next.messages():
+			t.take(ctx, t.next, msg)
+		case o := <-t.opened:
+			t.succeed(o)
+		case <-tick.C:
+			t.tick(ctx)
+		case <-status:
+			t.broken(ctx, t.current, errReconnected)
+			t.broken(ctx, t.next, errReconnected)
+			if t.bus.nc.IsClosed() {
+				t.cutAll()
+			}
+		case <-t.changed:
+		}
+	}
+}
+
+// ended leaves when nobody is a member and nothing is under way.
+func (t *trunk) ended() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.branches) > 0 || t.pending {
+		return false
+	}
+	for _, s := range []*source{t.current, t.next} {
+		if s != nil && s.feed != nil {
+			s.feed.close()
+		}
+	}
+	t.current, t.next, t.brokenSince, t.running = nil, nil, time.Time{}, false
+	return true
+}
+
+func (s *source) messages() <-chan *nats.Msg {
+	if s == nil || s.feed == nil {
+		return nil
+	}
+	return s.feed.msgs
+}
+
+// take brings a message to its branches.
+func (t *trunk) take(ctx context.Context, s *source, msg *nats.Msg) {
+	sequence, err := s.feed.accept(msg)
+	if err != nil {
+		t.broken(ctx, s, err)
+		return
+	}
+	if sequence > 0 {
+		if p, ok := t.bus.ns.StoredPartition(msg.Subject); ok {
+			for _, b := range s.members[p] {
+				t.push(b, sequence, msg)
+			}
+		}
+	}
+	s.reached.Store(s.feed.flow.Reached())
+	t.promote()
+}
+
+// push puts a message into a branch, unless it has been there or the lane has had
+// it. A branch without room is cut: what it lacks from here on is its lane's own
+// concern.
+func (t *trunk) push(b *branch, sequence uint64, msg *nats.Msg) {
+	if sequence <= b.last || sequence <= b.lane.cursor.Load() {
+		return
+	}
+	b.last = sequence
+	select {
+	case b.msgs <- msg:
+		b.pushed.Add(1)
+	default:
+		t.cut(b)
+	}
+}
+
+// cut ends a membership by the trunk. A source that still has the branch among
+// its members does not find it there again.
+func (t *trunk) cut(b *branch) {
+	b.source.Store(nil)
+	t.mu.Lock()
+	delete(t.branches, b)
+	t.mu.Unlock()
+	for _, s := range []*source{t.current, t.next} {
+		s.remove(b)
+	}
+	close(b.msgs)
+}
+
+func (s *source) remove(b *branch) {
+	if s == nil {
+		return
+	}
+	p := b.lane.partition
+	var rest []*branch // a copy: take may be iterating
+	for _, other := range s.members[p] {
+		if other != b {
+			rest = append(rest, other)
+		}
+	}
+	s.members[p] = rest
+}
+
+func (t *trunk) cutAll() {
+	for _, b := range t.registered() {
+		t.cut(b)
+	}
+}
+
+func (t *trunk) registered() []*branch {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]*branch, 0, len(t.branches))
+	for b := range t.branches {
+		all = append(all, b)
+	}
+	return all
+}
+
+// broken gives a feed up. Its source keeps what it has reached, from which the
+// next one goes on.
+func (t *trunk) broken(ctx context.Context, s *source, cause error) {
+	if s == nil || s.feed == nil {
+		return
+	}
+	t.bus.cfg.Logger.DebugContext(ctx, "trunk reset", slog.Any("cause", cause))
+	s.feed.close()
+	s.feed = nil
+	switch s {
+	case t.next:
+		t.next = nil
+	case t.current:
+		t.brokenSince = time.Now()
+	}
+	t.promote()
+	t.open(ctx)
+}
+
+// tick looks after the feeds, and opens another source when the members are not
+// those of the present one.
+func (t *trunk) tick(ctx context.Context) {
+	for _, s := range []*source{t.current, t.next} {
+		if s == nil || s.feed == nil {
+			continue
+		}
+		if err := s.feed.tick(); err != nil {
+			t.broken(ctx, s, err)
+		}
+	}
+	if !t.brokenSince.IsZero() && time.Since(t.brokenSince) > trunkPatience {
+		t.current, t.brokenSince = nil, time.Time{}
+		t.cutAll()
+	}
+	t.open(ctx)
+}
+
+// open begins to open the next source if one is needed.
+func (t *trunk) open(ctx context.Context) {
+	if t.pending || t.next != nil {
+		return
+	}
+	all := t.registered()
+	if !t.current.outdated(all) {
+		return
+	}
+	s := &source{members: map[actor.Partition][]*branch{}, size: len(all)}
+	start := t.include(s, all)
+	t.pending = true
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, reopenTimeout)
+		defer cancel()
+		var err error
+		s.feed, err = t.bus.openFeed(ctx, feedConfig{
+			name: "trunk", filters: t.bus.filters(s.members), start: start, window: min(trunkWindows*t.bus.cfg.Window, maxWindow),
+		})
+		t.opened <- opening{s, err}
+	}()
+}
+
+// outdated reports whether another source would serve the members better: one of
+// them is not in this one, or it brings more than twice as many partitions as are
+// wanted, or it is broken.
+func (s *source) outdated(members []*branch) bool {
+	if s == nil {
+		return len(members) > 1 // one partition alone has no use for a trunk
+	}
+	if len(members) == 0 {
+		return false
+	}
+	inside := 0
+	for _, b := range members {
+		if b.source.Load() == s {
+			inside++
+		}
+	}
+	return s.feed == nil || inside < len(members) || 2*inside < s.size
+}
+
+// include makes branches members of a source that is to be opened, and returns
+// the sequence from which on it lacks nothing for any of them.
+func (t *trunk) include(s *source, all []*branch) (start uint64) {
+	for i, b := range all {
+		p := b.lane.partition
+		s.members[p] = append(s.members[p], b)
+		upTo := b.lane.cursor.Load()
+		if t.current != nil && b.source.Load() == t.current {
+			upTo = max(upTo, t.current.reached.Load())
+		}
+		if i == 0 || upTo < start {
+			start = upTo
+		}
+	}
+	s.reached.Store(start)
+	return start + 1
+}
+
+// filters returns the subjects of partitions; none when that is all of them.
+func (b *Bus) filters(members map[actor.Partition][]*branch) []string {
+	if len(members) == int(b.stream.partitions) {
+		return nil
+	}
+	filters := make([]string, 0, len(members))
+	for p := range members {
+		filters = append(filters, b.ns.StoredIn(p))
+	}
+	return filters
+}
+
+// succeed takes over a source that has been opened.
+func (t *trunk) succeed(o opening) {
+	t.pending = false
+	if o.err != nil {
+		t.bus.cfg.Logger.Debug("trunk not opened", slog.Any("error", o.err))
+		return // the next tick tries again
+	}
+	t.next = o.source
+	for _, branches := range t.next.members {
+		for _, b := range branches {
+			if t.gone(b) {
+				t.next.remove(b)
+				continue
+			}
+			b.source.CompareAndSwap(nil, t.next)
+		}
+	}
+	t.promote()
+}
+
+// gone reports whether a branch left, or was cut, while the source was opened.
+func (t *trunk) gone(b *branch) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, member := t.branches[b]
+	return !member
+}
+
+// promote has the next source take over once it has come as far as the present
+// one. From then on, what it has reached is what its members have.
+func (t *trunk) promote() {
+	if t.next == nil || t.current != nil && t.next.reached.Load() < t.current.reached.Load() {
+		return
+	}
+	if t.current != nil && t.current.feed != nil {
+		t.current.feed.close()
+	}
+	before := t.current
+	t.current, t.next, t.brokenSince = t.next, nil, time.Time{}
+	for _, branches := range t.current.members {
+		for _, b := range branches {
+			b.source.CompareAndSwap(before, t.current)
+		}
+	}
+}

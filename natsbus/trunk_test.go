@@ -1,0 +1,203 @@
+package natsbus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus"
+	"github.com/ganglion-go/ganglion/testharness"
+)
+
+// consumers are the names of the command stream's consumers.
+func consumers(t *testing.T, s *testharness.NATSServer) (names []string) {
+	t.Helper()
+	stream, err := newJetStream(t, s).Stream(t.Context(), "ganglion_COMMANDS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := stream.ConsumerNames(t.Context())
+	for name := range list.Name() {
+		names = append(names, name)
+	}
+	return names
+}
+
+// TestTrunk_OneConsumerForAll: partitions that keep up share one consumer; all of
+// them, and those that get nothing, know how far they are.
+func TestTrunk_OneConsumerForAll(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 8, Heartbeat: 100 * time.Millisecond})
+	enqueue(t, f.client, idIn(3, 8), 0, 10)
+	o := &owner{}
+	subs := serve(t, f.bus, o, 0, 1, 2, 3, 4, 5)
+	testharness.Eventually(t, patient, func() bool { return len(consumers(t, f.server)) == 1 })
+	enqueue(t, f.client, idIn(3, 8), 10, 10)
+	expectInOrder(t, o, 20)
+	enqueue(t, f.client, idIn(7, 8), 0, 10) // of nobody here
+	last, err := f.bus.LastSequence(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, sub := range subs {
+		testharness.Eventually(t, patient, func() bool { return sub.Position() == last })
+		if sub.Position() != last {
+			t.Errorf("partition %d is at %d of %d", p, sub.Position(), last)
+		}
+	}
+	for _, sub := range subs[1:] {
+		stop(t, sub)
+	}
+	enqueue(t, f.client, idIn(0, 8), 20, 10)
+	expectInOrder(t, o, 30)
+	stop(t, subs[0])
+	testharness.Eventually(t, patient, func() bool { return len(consumers(t, f.server)) == 0 })
+}
+
+// stage is one partition in TestTrunk_Faults: whoever serves it, its commands
+// must come once each and in order.
+type stage struct {
+	partition actor.Partition
+	sub       actor.Subscription
+	position  atomic.Uint64 // as it was told
+	blocked   atomic.Int64  // handlers wait until this time, in Unix nanoseconds
+	published atomic.Int64
+
+	mu  sync.Mutex
+	got []string
+	at  uint64
+}
+
+func (s *stage) Durable(ctx context.Context, d actor.Delivery) {
+	if wait := time.Until(time.Unix(0, s.blocked.Load())); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return // not taken
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.Sequence <= s.position.Load() {
+		s.got = append(s.got, fmt.Sprintf("%d, after position %d", d.Sequence, s.position.Load()))
+	}
+	s.got, s.at = append(s.got, string(d.Message.Data)), d.Sequence
+}
+
+func (s *stage) Direct(actor.Delivery) {}
+
+// serve serves the stage's partition from where it is.
+func (s *stage) serve(ctx context.Context, bus *natsbus.Bus) (err error) {
+	s.mu.Lock()
+	after := max(s.at, s.position.Load())
+	s.mu.Unlock()
+	s.sub, err = bus.Serve(ctx, s.partition, after, s)
+	return err
+}
+
+func (s *stage) look() {
+	if at := s.sub.Position(); at > s.position.Load() {
+		s.position.Store(at)
+	}
+}
+
+// TestTrunk_Faults has lanes join, fall behind, be stopped and served anew, and
+// removes consumers under them, while commands come in. No position that was told
+// is ever ahead of a command that has yet to come. TRUNK_SEED repeats a run.
+func TestTrunk_Faults(t *testing.T) {
+	t.Parallel()
+	const partitions, rounds = 8, 60
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("TRUNK_SEED"); s != "" {
+		seed, _ = strconv.ParseUint(s, 10, 64)
+	}
+	t.Logf("TRUNK_SEED=%d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	f := setup(t, natsbus.Config{Partitions: partitions, Window: 8, Heartbeat: 100 * time.Millisecond})
+	js := newJetStream(t, f.server)
+	stages := make([]*stage, partitions)
+	for p := range stages {
+		stages[p] = &stage{partition: actor.Partition(p), got: []string{}}
+		if err := stages[p].serve(t.Context(), f.bus); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stop(t, stages[p].sub) })
+	}
+	ended := make(chan struct{})
+	var publishing sync.WaitGroup
+	for _, s := range stages[1:] { // partition 0 gets nothing
+		publishing.Go(func() { publishUntil(t, f.client, s, partitions, ended) })
+	}
+	for range rounds {
+		s := stages[rng.IntN(partitions)]
+		switch rng.IntN(6) {
+		case 0:
+			s.blocked.Store(time.Now().Add(time.Duration(rng.IntN(300)) * time.Millisecond).UnixNano())
+		case 1:
+			stop(t, s.sub)
+			s.look()
+			if err := s.serve(t.Context(), f.bus); err != nil {
+				t.Fatal(err)
+			}
+		case 2:
+			if names := consumers(t, f.server); len(names) > 0 {
+				if err := js.DeleteConsumer(t.Context(), "ganglion_COMMANDS", names[rng.IntN(len(names))]); err != nil && !isGone(err) {
+					t.Fatal(err)
+				}
+			}
+		}
+		for deadline := time.Now().Add(40 * time.Millisecond); time.Now().Before(deadline); {
+			for _, s := range stages {
+				s.look()
+			}
+		}
+	}
+	close(ended)
+	publishing.Wait()
+	last, err := f.bus.LastSequence(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range stages {
+		testharness.Eventually(t, patient, func() bool { s.look(); return s.position.Load() == last })
+		s.mu.Lock()
+		if diff := cmp.Diff(counting(int(s.published.Load())), s.got); diff != "" {
+			t.Errorf("partition %d (-want +got):\n%s", s.partition, diff)
+		}
+		s.mu.Unlock()
+	}
+}
+
+func isGone(err error) bool {
+	return errors.Is(err, jetstream.ErrConsumerNotFound)
+}
+
+// publishUntil stores numbered commands for a stage in bursts.
+func publishUntil(t *testing.T, client *natsbus.Client, s *stage, partitions actor.Partitions, ended <-chan struct{}) {
+	id := idIn(s.partition, partitions)
+	for {
+		for range 1 + rand.IntN(30) {
+			if err := client.Enqueue(t.Context(), command(id, strconv.FormatInt(s.published.Load(), 10))); err != nil {
+				t.Errorf("enqueue: %v", err)
+				return
+			}
+			s.published.Add(1)
+		}
+		select {
+		case <-ended:
+			return
+		case <-time.After(time.Duration(rand.IntN(50)) * time.Millisecond):
+		}
+	}
+}
