@@ -36,41 +36,11 @@ type panel struct {
 	of    func(result) float64
 }
 
-// chart draws a column for each number of aggregates, and a row for each measure,
-// as SVG.
+// chart returns the figures as SVG.
 func (r *report) chart() ([]byte, error) {
-	measures := []panel{
-		{"commands a second", func(x result) float64 { return x.PerSecond }},
-		{"99th percentile, ms", func(x result) float64 { return x.P99 }},
-	}
-	columns := r.aggregates()
-	plots := make([][]*plot.Plot, len(measures))
-	for row, m := range measures {
-		for column, n := range columns {
-			p, err := r.plot(m, n, column == 0)
-			if err != nil {
-				return nil, err
-			}
-			if row == 0 {
-				p.Title.Text = aggregatesTitle(n)
-			}
-			plots[row] = append(plots[row], p)
-		}
-	}
 	canvas := vgsvg.New(chartWidth, chartHeight)
-	all := draw.New(canvas)
-	all.SetColor(color.White)
-	all.Fill(all.Rectangle.Path())
-	drawLegend(all)
-	tiles := draw.Tiles{
-		Rows: len(measures), Cols: len(columns), PadX: 0.25 * vg.Inch, PadY: 0.2 * vg.Inch,
-		PadTop: 0.1 * vg.Inch, PadBottom: 0.5 * vg.Inch, PadLeft: 0.1 * vg.Inch, PadRight: 0.1 * vg.Inch,
-	}
-	canvases := plot.Align(plots, tiles, all)
-	for row := range plots {
-		for column, p := range plots[row] {
-			p.Draw(canvases[row][column])
-		}
+	if err := r.draw(draw.New(canvas)); err != nil {
+		return nil, err
 	}
 	var out bytes.Buffer
 	if _, err := canvas.WriteTo(&out); err != nil {
@@ -79,14 +49,56 @@ func (r *report) chart() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// draw has a column for each number of aggregates, and a row for each measure.
+func (r *report) draw(c draw.Canvas) error {
+	measures := []panel{
+		{"commands a second", func(x result) float64 { return x.PerSecond }},
+		{"99th percentile, ms", func(x result) float64 { return x.P99 }},
+	}
+	columns := r.aggregates()
+	plots := make([][]*plot.Plot, len(measures))
+	for row, m := range measures {
+		for column, n := range columns {
+			p, err := r.plot(m, n)
+			if err != nil {
+				return err
+			}
+			if row == 0 {
+				p.Title.Text = aggregatesTitle(n)
+			}
+			if column == 0 {
+				p.Y.Label.Text = m.label
+			}
+			plots[row] = append(plots[row], p)
+		}
+	}
+	c.SetColor(color.White)
+	c.Fill(c.Path())
+	drawLegend(c)
+	tiles := draw.Tiles{
+		Rows: len(measures), Cols: len(columns), PadX: 0.25 * vg.Inch, PadY: 0.2 * vg.Inch,
+		PadTop: 0.1 * vg.Inch, PadBottom: 0.4 * vg.Inch, PadLeft: 0.1 * vg.Inch, PadRight: 0.1 * vg.Inch,
+	}
+	canvases := plot.Align(plots, tiles, c)
+	for row := range plots {
+		for column, p := range plots[row] {
+			p.Draw(canvases[row][column])
+		}
+	}
+	return nil
+}
+
+// sans is the typeface of all texts. A viewer without it takes one of its own.
+func sans(size vg.Length) font.Font { return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size} }
+
 // plot draws one measure for one number of aggregates: a group of bars for each
 // number of servers, a bar for each way.
-func (r *report) plot(m panel, aggregates int, first bool) (*plot.Plot, error) {
+func (r *report) plot(m panel, aggregates int) (*plot.Plot, error) {
 	p := plot.New()
-	if first {
-		p.Y.Label.Text = m.label
-	}
+	p.Title.TextStyle.Font, p.Y.Label.TextStyle.Font = sans(12), sans(10)
+	p.X.Tick.Label.Font, p.Y.Tick.Label.Font = sans(10), sans(8)
 	p.Y.Min = 0
+	p.Y.Tick.Marker = plot.TickerFunc(ticks)
 	var groups []string
 	for _, servers := range r.servers() {
 		groups = append(groups, strconv.Itoa(servers)+" servers")
@@ -116,6 +128,17 @@ func (r *report) plot(m panel, aggregates int, first bool) (*plot.Plot, error) {
 	return p, nil
 }
 
+// ticks are the usual ones with readable numbers.
+func ticks(lowest, highest float64) []plot.Tick {
+	all := plot.DefaultTicks{}.Ticks(lowest, highest)
+	for i := range all {
+		if all[i].Label != "" {
+			all[i].Label = thousands(all[i].Value)
+		}
+	}
+	return all
+}
+
 // addLabels writes each bar's value above it.
 func addLabels(p *plot.Plot, bars plotter.Values, offset vg.Length) error {
 	var values plotter.XYLabels
@@ -128,7 +151,7 @@ func addLabels(p *plot.Plot, bars plotter.Values, offset vg.Length) error {
 		return err
 	}
 	for i := range labels.TextStyle {
-		labels.TextStyle[i].Font.Size = vg.Points(6.5)
+		labels.TextStyle[i].Font = sans(6.5)
 		labels.TextStyle[i].XAlign = draw.XCenter
 	}
 	labels.Offset = vg.Point{X: offset, Y: vg.Points(1)}
@@ -151,7 +174,7 @@ func short(v float64) string {
 // drawLegend names the ways below the panels, in one line.
 func drawLegend(c draw.Canvas) {
 	style := draw.TextStyle{
-		Color: color.Black, Font: font.From(plot.DefaultFont, 10), Handler: plot.DefaultTextHandler,
+		Color: color.Black, Font: sans(10), Handler: plot.DefaultTextHandler,
 		XAlign: draw.XLeft, YAlign: draw.YCenter,
 	}
 	const swatch = 10 // points

@@ -21,7 +21,7 @@ func ways() []way {
 	return []way{
 		{Name: "plain", Title: "no routing", start: startWeb(func(*webapp.Config) {})},
 		{Name: "cache", Title: "no routing, cache", cached: true, start: startWeb(func(c *webapp.Config) { c.Cache = true })},
-		{Name: "turns", Title: "no routing, cache, turns", cached: true, start: startWeb(func(c *webapp.Config) { c.Cache, c.TakeTurns = true, true })},
+		{Name: "turns", Title: "no routing, cache and turns", cached: true, start: startWeb(func(c *webapp.Config) { c.Cache, c.TakeTurns = true, true })},
 		{Name: "durable", Title: "Ganglion, durable lane", Routed: true, query: "?lane=durable", start: startNodes},
 		{Name: "direct", Title: "Ganglion, direct lane", Routed: true, query: "?lane=direct", start: startNodes},
 	}
