@@ -24,8 +24,11 @@ const (
 // colours can tell apart: warm without routing, blue with it.
 func wayColor(i int) color.Color {
 	palette := []color.RGBA{
-		{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}, {R: 0xe6, G: 0x9f, B: 0x00, A: 0xff}, {R: 0xf0, G: 0xd0, B: 0x60, A: 0xff},
-		{R: 0x00, G: 0x72, B: 0xb2, A: 0xff}, {R: 0x56, G: 0xb4, B: 0xe9, A: 0xff},
+		{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
+		{R: 0xe6, G: 0x9f, B: 0x00, A: 0xff},
+		{R: 0xf0, G: 0xd0, B: 0x60, A: 0xff},
+		{R: 0x00, G: 0x72, B: 0xb2, A: 0xff},
+		{R: 0x56, G: 0xb4, B: 0xe9, A: 0xff},
 	}
 	return palette[i%len(palette)]
 }
@@ -89,7 +92,9 @@ func (r *report) draw(c draw.Canvas) error {
 }
 
 // sans is the typeface of all texts. A viewer without it takes one of its own.
-func sans(size vg.Length) font.Font { return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size} }
+func sans(size vg.Length) font.Font {
+	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
+}
 
 // plot draws one measure for one number of aggregates: a group of bars for each
 // number of servers, a bar for each way.

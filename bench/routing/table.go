@@ -48,7 +48,7 @@ func (r *report) comparison() rows {
 				continue
 			}
 			t.cells = append(t.cells, []string{
-				fmt.Sprint(aggregates), fmt.Sprint(servers),
+				thousands(float64(aggregates)), fmt.Sprint(servers),
 				fmt.Sprintf("%s/s (%s)", thousands(best.PerSecond), titleOf(best.Way)),
 				r.times("durable", best), r.times("direct", best),
 			})
@@ -139,9 +139,13 @@ func aggregatesTitle(n int) string {
 // conditions says how the figures were taken, in one sentence.
 func (r *report) conditions() string {
 	s := r.Settings
+	rounds := "one round"
+	if s.Rounds > 1 {
+		rounds = fmt.Sprintf("median of %d rounds", s.Rounds)
+	}
 	return fmt.Sprintf("%d CPUs (%s) shared by clients, balancer, servers, NATS and %d mongods (MongoDB %s, w:majority j:true, %d MiB of cache each); "+
-		"%d clients with one request in flight each; a read after every %s command of a client; median of %d rounds of %.0f s",
-		r.Machine.CPUs, r.Machine.Model, s.Members, r.Versions["mongod"], s.CacheMB, s.InFlight, ordinal(s.ReadEvery), s.Rounds, s.RoundSeconds)
+		"%d clients with one request in flight each; a read after every %s command of a client; %s of %.0f s",
+		r.Machine.CPUs, r.Machine.Model, s.Members, r.Versions["mongod"], s.CacheMB, s.InFlight, ordinal(s.ReadEvery), rounds, s.RoundSeconds)
 }
 
 func ordinal(n int) string {
