@@ -172,7 +172,7 @@ func short(v float64) string {
 	case v >= 1000:
 		return fmt.Sprintf("%.1fk", v/1000)
 	default:
-		return fmt.Sprintf("%.0f", v)
+		return thousands(v)
 	}
 }
 

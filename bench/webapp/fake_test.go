@@ -19,6 +19,7 @@ func TestMain(m *testing.M) { testharness.Main(m) }
 // get in.
 type memory struct {
 	before func(id string) error // nil: none
+	after  func(version int64)   // nil: none; a save has been made, its server has not heard of it
 
 	mu       sync.Mutex
 	accounts map[string]webapp.Account
@@ -47,15 +48,24 @@ func (m *memory) Append(_ context.Context, id, command string, d webapp.Deposit,
 			return err
 		}
 	}
+	if !m.save(id, command, next) {
+		return webapp.ErrConflict
+	}
+	if m.after != nil {
+		m.after(next.Version)
+	}
+	return nil
+}
+
+func (m *memory) save(id, command string, next webapp.Account) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	last := m.accounts[id]
-	if next.Version <= last.Version {
-		return webapp.ErrConflict
+	if next.Version <= m.accounts[id].Version {
+		return false
 	}
 	m.accounts[id] = next
 	m.commands[command]++
-	return nil
+	return true
 }
 
 // intrude saves a deposit that no server under test knows of.
