@@ -23,23 +23,20 @@ type memory struct {
 
 	mu       sync.Mutex
 	accounts map[string]webapp.Account
-	commands map[string]int // saves by command
-	loads    int
 	appends  int
 }
 
 func newMemory() *memory {
-	return &memory{accounts: map[string]webapp.Account{}, commands: map[string]int{}}
+	return &memory{accounts: map[string]webapp.Account{}}
 }
 
 func (m *memory) Load(_ context.Context, id string) (webapp.Account, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.loads++
 	return m.accounts[id], nil
 }
 
-func (m *memory) Append(_ context.Context, id, command string, d webapp.Deposit, next webapp.Account) error {
+func (m *memory) Append(_ context.Context, id, _ string, _ webapp.Deposit, next webapp.Account) error {
 	m.mu.Lock()
 	m.appends++
 	m.mu.Unlock()
@@ -48,7 +45,7 @@ func (m *memory) Append(_ context.Context, id, command string, d webapp.Deposit,
 			return err
 		}
 	}
-	if !m.save(id, command, next) {
+	if !m.save(id, next) {
 		return webapp.ErrConflict
 	}
 	if m.after != nil {
@@ -57,14 +54,13 @@ func (m *memory) Append(_ context.Context, id, command string, d webapp.Deposit,
 	return nil
 }
 
-func (m *memory) save(id, command string, next webapp.Account) bool {
+func (m *memory) save(id string, next webapp.Account) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if next.Version <= m.accounts[id].Version {
 		return false
 	}
 	m.accounts[id] = next
-	m.commands[command]++
 	return true
 }
 
