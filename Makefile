@@ -61,7 +61,7 @@ bench: ## Measure against raw MongoDB inserts in the same run (ARGS for its flag
 	$(GO) -C bench run . $(ARGS)
 
 .PHONY: bench-routing
-bench-routing: ## Measure web servers without routing beside nodes, and renew docs/why-routing.* and README (12 minutes; ARGS for its flags).
+bench-routing: ## Measure web servers without routing beside nodes, and renew docs/why-routing.* and README (10 minutes; ARGS for its flags).
 	$(GO) -C bench run ./routing --publish .. $(ARGS)
 
 .PHONY: microbench
