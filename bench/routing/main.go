@@ -22,7 +22,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -82,7 +84,11 @@ func (f *flags) Validate() error {
 func main() {
 	var f flags
 	kong.Parse(&f, kong.Description("Measure what routing each aggregate to one owner is worth, against web servers without it."))
-	if err := run(context.Background(), &f); err != nil {
+	// An interrupted run leaves nothing behind: it ends as a failed one does.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, &f)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "routing:", err)
 		os.Exit(1)
 	}
