@@ -12,7 +12,7 @@ ARGS     ?=
 
 .PHONY: help
 help: ## Show this list.
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build all packages, and the node into bin/.
@@ -59,6 +59,10 @@ fuzz: ## Run each fuzz test for FUZZTIME (30s).
 .PHONY: bench
 bench: ## Measure against raw MongoDB inserts in the same run (ARGS for its flags).
 	$(GO) -C bench run . $(ARGS)
+
+.PHONY: bench-routing
+bench-routing: ## Measure web servers without routing beside nodes, and renew docs/why-routing.* and README (10 minutes; ARGS for its flags).
+	$(GO) -C bench run ./routing --publish .. $(ARGS)
 
 .PHONY: microbench
 microbench: ## Run the go test benchmarks (PKG=./runtime for some).

@@ -42,7 +42,7 @@ func (c *checker) steps() []step {
 		{"build", "all packages", c.build},
 		{"modules", "the other modules of this repository build", c.modules},
 		{"lint", "golangci-lint; the first run builds it, which takes minutes", c.lint},
-		{"test", "all tests, with the race detector and a real mongod", c.test},
+		{"test", "all tests of all modules, with the race detector and a real mongod", c.test},
 		{"faults", "the random tests again, seed " + c.seed + " (" + envSeed + "=" + c.seed + " repeats it)", c.faults},
 	}
 }
@@ -140,7 +140,20 @@ func (c *checker) test(ctx context.Context) error {
 		return err
 	}
 	args := append([]string{"test", "-json", "-timeout=15m"}, race...)
-	return c.goTest(ctx, env, append(args, "./...")...)
+	if err := c.goTest(ctx, env, append(args, "./...")...); err != nil {
+		return err
+	}
+	dirs, err := moduleDirs(".")
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		c.say("%s\n", dir)
+		if err := c.goTest(ctx, env, append(append([]string{"-C", dir}, args...), "./...")...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // faults runs the tests that take a seed under one that is told, never from the

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ganglion-go/ganglion/bench/webapp"
+)
+
+// startWeb returns what starts web servers, each with its own connections to the
+// replica set and its own cache, as separate processes would have.
+func startWeb(tune func(*webapp.Config)) func(context.Context, *environment, *flags, int) (*fleet, error) {
+	return func(ctx context.Context, e *environment, f *flags, servers int) (*fleet, error) {
+		if err := webapp.Prepare(ctx, e.client.Database(database)); err != nil {
+			return nil, err
+		}
+		fl := &fleet{}
+		var all []*webapp.Server
+		fl.counts = func(context.Context) (counts, error) {
+			var sum counts
+			for _, s := range all {
+				c := s.Counts()
+				sum.conflicts += c.Conflicts.Load()
+				sum.retries += c.Retries.Load()
+				sum.cacheHits += c.CacheHits.Load()
+			}
+			return sum, nil
+		}
+		for range servers {
+			s, err := fl.addWebServer(ctx, e, f, tune)
+			if err != nil {
+				_ = fl.close(ctx) // err says more
+				return nil, fmt.Errorf("start web server: %w", err)
+			}
+			all = append(all, s)
+		}
+		return fl, nil
+	}
+}
+
+func (fl *fleet) addWebServer(ctx context.Context, e *environment, f *flags, tune func(*webapp.Config)) (*webapp.Server, error) {
+	storage, err := webapp.OpenMongo(e.uri, database)
+	if err != nil {
+		return nil, err
+	}
+	fl.onClose(storage.Close)
+	cfg := f.webapp()
+	tune(&cfg)
+	s, err := webapp.New(storage, cfg)
+	if err != nil {
+		return nil, err
+	}
+	target, err := fl.serve(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	fl.targets = append(fl.targets, target)
+	return s, nil
+}
