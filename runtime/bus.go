@@ -21,4 +21,10 @@ type Bus interface {
 	Serve(ctx context.Context, p actor.Partition, after uint64, h actor.Handler) (actor.Subscription, error)
 	// Trim removes the partition's commands up to and including the sequence.
 	Trim(ctx context.Context, p actor.Partition, upTo uint64) error
+	// Announce tells the other nodes that sessions or claims have changed. It may
+	// be lost: it saves them the time until they look by themselves.
+	Announce(ctx context.Context) error
+	// Announced calls changed after each announcement of another node, until stop
+	// is called. changed does not block.
+	Announced(changed func()) (stop func(), err error)
 }
