@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
@@ -33,6 +34,7 @@ type Bus struct {
 	ns      wire.Namespace
 	stream  commandStream
 	opening chan struct{} // a slot for each consumer being made
+	origin  string        // marks announcements of this bus
 }
 
 // Open finds or creates the command stream of cfg.Namespace and returns a bus on
@@ -56,7 +58,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	}
 	return &Bus{
 		nc: nc, js: js, cfg: cfg, ns: wire.Namespace(cfg.Namespace), stream: stream,
-		opening: make(chan struct{}, maxOpening),
+		opening: make(chan struct{}, maxOpening), origin: nuid.Next(),
 	}, nil
 }
 

@@ -76,6 +76,7 @@ type Client struct {
 
 	prefix string // of all its inboxes
 	sub    *nats.Subscription
+	owners *nats.Subscription
 	calls  *calls
 	ids    idSource
 
@@ -126,6 +127,10 @@ func newClient(nc *nats.Conn, p actor.Partitions, cfg ClientConfig) (*Client, er
 	if err := c.sub.SetPendingLimits(inboxPendingMessages, inboxPendingBytes); err != nil {
 		return nil, fmt.Errorf("limit the inbox: %w", err)
 	}
+	if c.owners, err = nc.Subscribe(c.ns.AnyOwned(), c.ownerChanged); err != nil {
+		_ = c.sub.Unsubscribe()
+		return nil, fmt.Errorf("subscribe to changes of owners: %w", err)
+	}
 	status := nc.StatusChanged(nats.CONNECTED)
 	c.watching.Go(func() { c.watch(status) })
 	return c, nil
@@ -162,6 +167,7 @@ func (c *Client) Close() {
 	c.closing.Do(func() {
 		close(c.closed)
 		_ = c.sub.Unsubscribe()
+		_ = c.owners.Unsubscribe()
 	})
 	c.watching.Wait()
 }

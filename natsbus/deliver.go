@@ -113,6 +113,9 @@ func (c *Client) pursue(ctx context.Context, g effort.Goal, m *actor.Message, no
 		return actor.Failure(actor.CodeOverloaded, fmt.Sprintf("%d calls are in flight", c.cfg.MaxInFlight))
 	}
 	defer c.calls.end(call)
+	if m.Lane == actor.LaneDirect {
+		call.ask(c.partitions.Of(m.Target))
+	}
 	p := &pursuit{client: c, call: call, effort: effort.New(g, m.Attempt, c.patience, jitter), envelope: envelope, lane: m.Lane}
 	return p.run(ctx, now, deadline)
 }
@@ -125,6 +128,9 @@ func (p *pursuit) run(ctx context.Context, now, deadline time.Time) actor.Outcom
 		if n := c.reconnects.Load(); n != reconnects {
 			reconnects = n
 			p.effort.Reconnected(now)
+		}
+		if p.call.ownerChanged() {
+			p.effort.OwnerChanged(now)
 		}
 		for _, msg := range p.call.take() {
 			if o, final := p.receive(msg, now); final {

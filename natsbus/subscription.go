@@ -52,6 +52,7 @@ func (b *Bus) Serve(ctx context.Context, p actor.Partition, after uint64, h acto
 		direct.close()
 		return nil, fmt.Errorf("serve partition %d: %w", p, err)
 	}
+	b.nowOwned(p)
 	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s := &subscription{cancel: cancel, done: make(chan struct{})}
 	go s.run(run, durable, direct)
