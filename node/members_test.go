@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -74,18 +75,24 @@ func shared(v gateway.ClusterView, names []string) bool {
 	})
 }
 
-// aggregatesOf returns the id of an aggregate of kind portfolio for each
-// partition that the node has by rendezvous hashing.
-func aggregatesOf(name string, names []string) map[actor.Partition]string {
+// aggregatesOf returns the id of an aggregate for each partition that the node
+// has by rendezvous hashing.
+func aggregatesOf(kind actor.Kind, name string, names []string) map[actor.Partition]string {
 	ids := map[actor.Partition]string{}
-	for n := range 100_000 {
-		id := fmt.Sprint("p-", n)
-		p := actor.DefaultPartitions.Of(actor.Address{Kind: "portfolio", ID: id})
-		if ids[p] == "" && (name == "" || placement.Highest(names, store.Partition(p)) == name) {
+	for n := range 10_000 {
+		id := fmt.Sprint("a-", n)
+		p := actor.DefaultPartitions.Of(actor.Address{Kind: kind, ID: id})
+		if ids[p] == "" && placement.Highest(names, store.Partition(p)) == name {
 			ids[p] = id
 		}
 	}
 	return ids
+}
+
+// aggregateOf returns the id of one of them.
+func aggregateOf(kind actor.Kind, name string, names []string) string {
+	ids := aggregatesOf(kind, name, names)
+	return ids[slices.Min(slices.Collect(maps.Keys(ids)))]
 }
 
 // TestNode_Kill9_OthersTakeOver kills one of two nodes, and measures until every
@@ -120,7 +127,7 @@ func TestNode_Kill9_OthersTakeOver(t *testing.T) {
 func (m *members) killAndMeasure(round int, victim, survivor string, names []string) time.Duration {
 	m.t.Helper()
 	c := caller{m.t, m.nodes[survivor].URL()}
-	aggregates := aggregatesOf(victim, names)
+	aggregates := aggregatesOf("portfolio", victim, names)
 	// Kill it at any moment between two renewals.
 	wait(m.t, time.Duration(round*137%500)*time.Millisecond)
 	m.nodes[victim].Kill()

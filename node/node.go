@@ -247,10 +247,20 @@ func (n *Node) advertised() string {
 }
 
 func (n *Node) openServers(context.Context, []actor.Registrable) error {
-	n.api = &http.Server{Handler: n.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	n.api = &http.Server{Handler: http.HandlerFunc(n.serveAPI), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	n.api.RegisterOnShutdown(n.gateway.EndStreams)
 	n.admin = &http.Server{Handler: n.adminHandler(), ReadHeaderTimeout: 10 * time.Second}
 	return nil
+}
+
+// serveAPI has clients go elsewhere with their next request once the node drains.
+// (http.Server.SetKeepAlivesEnabled would also close connections that are idle at
+// this moment, and with them a request that is just being sent.)
+func (n *Node) serveAPI(w http.ResponseWriter, r *http.Request) {
+	if n.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	n.gateway.ServeHTTP(w, r)
 }
 
 // HTTPAddr returns the address on which the HTTP API listens.
@@ -325,7 +335,6 @@ const handOverTimeout = 15 * time.Second
 // What is not done when ctx ends is cut. Run returns after it.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.draining.Store(true)
-	n.api.SetKeepAlivesEnabled(false) // clients go elsewhere with their next request
 	handing, cancel := context.WithTimeout(ctx, handOverTimeout)
 	defer cancel()
 	if err := n.runtime.HandOver(handing); err != nil {
