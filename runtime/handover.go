@@ -138,6 +138,9 @@ func (in *incarnation) cordon(ctx context.Context) error {
 // to its end, and releases the claims. What is not done when ctx ends is left to
 // the next owner. The session goes on, so that the answers can leave.
 func (in *incarnation) drain(ctx context.Context) error {
+	in.releaser.mu.Lock()
+	in.releaser.faults = nil // earlier ones have been made good, or show again
+	in.releaser.mu.Unlock()
 	patience, cancel := context.WithTimeout(ctx, 2*in.deadAfter())
 	defer cancel()
 	if err := in.cordon(patience); err != nil && ctx.Err() == nil && in.ctx.Err() == nil {

@@ -243,7 +243,7 @@ func TestExplore(t *testing.T) {
 		nodes, partitions, underWay, depth int
 		steps                              []int // by which time goes on
 	}{
-		{2, 1, 1, 8, []int{3, 4}}, {2, 1, 2, 6, []int{1, 3}}, {2, 2, 2, 5, []int{1, 3}}, {3, 1, 1, 6, []int{3, 4}},
+		{2, 1, 1, 7, []int{3, 4}}, {2, 1, 2, 6, []int{1, 3}}, {2, 2, 2, 5, []int{1, 3}}, {3, 1, 1, 5, []int{3, 4}},
 	} {
 		depth := c.depth + deeper(t)
 		if raceDetector {

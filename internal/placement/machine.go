@@ -46,6 +46,7 @@ type Machine struct {
 
 	// Of the last reading.
 	looked  bool
+	taken   int                             // claims planned to be taken upon it
 	present bool                            // the node's own session is there, alive
 	claims  map[store.Partition]store.Claim // that exist
 	stale   map[store.Partition]bool        // changed since, or about to be: not to be decided upon
@@ -72,6 +73,9 @@ func New(cfg Config, self store.Session, alone bool) *Machine {
 // Renewed takes in that the opening of the session or a renewal has succeeded.
 // sent is when it was sent, and draining what it has written.
 func (m *Machine) Renewed(now, sent time.Duration, draining bool) {
+	if m.lost {
+		return
+	}
 	if m.opened == never {
 		m.opened = now
 	}
@@ -116,7 +120,7 @@ func (m *Machine) Idle() bool { return len(m.phases) == 0 }
 
 // Looked takes in a reading that was complete at now.
 func (m *Machine) Looked(now time.Duration, l Look) {
-	m.looked, m.present = true, false
+	m.looked, m.present, m.taken = true, false, 0
 	m.observe(now, l.Sessions)
 	clear(m.claims)
 	for _, c := range l.Claims {

@@ -69,10 +69,11 @@ func (m *Machine) claim(now time.Duration) (take, release []store.Claim, later t
 			}
 		case !settled:
 			later = min(later, m.opened+m.cfg.Settle)
-		case len(take) == m.cfg.ClaimMax:
+		case m.taken == m.cfg.ClaimMax:
 			later = min(later, now+m.cfg.Pace)
 		default:
 			m.phases[p] = taking
+			m.taken++
 			take = append(take, c)
 		}
 	}
