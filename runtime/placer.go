@@ -25,6 +25,9 @@ type placer struct {
 
 func newPlacer(in *incarnation) *placer {
 	cfg := placement.Defaults(in.cfg.Lease, int(in.bus.Partitions()))
+	if in.cfg.Alone {
+		cfg.ClaimMax = cfg.Partitions // nobody is there to leave something to
+	}
 	return &placer{
 		cfg: cfg, clock: in.cfg.Clock, lease: in.lease,
 		wake:    make(chan struct{}, 1),
