@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,16 +103,28 @@ func aggregateOf(kind actor.Kind, name string, names []string) string {
 func TestNode_Kill9_OthersTakeOver(t *testing.T) {
 	t.Parallel()
 	binary := nodes.Build(t, "../cmd/node")
-	for _, c := range []struct{ lease, median, worst time.Duration }{
-		{time.Second, 2 * time.Second, 3 * time.Second},
-		{3 * time.Second, 4 * time.Second, 6 * time.Second},
+	for _, c := range []struct {
+		name                 string
+		lease, median, worst time.Duration
+		mongo                bool
+	}{
+		{"lease 1s", time.Second, 2 * time.Second, 3 * time.Second, false},
+		{"lease 1s mongo", time.Second, 2 * time.Second, 3 * time.Second, true},
+		{"lease 3s", 3 * time.Second, 4 * time.Second, 6 * time.Second, false},
 	} {
-		t.Run(fmt.Sprint("lease ", c.lease), func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			names := []string{"survivor", "victim"}
-			m := spawnMembers(t, binary, names, "--lease", c.lease.String())
+			flags := []string{"--lease", c.lease.String()}
+			if c.mongo {
+				flags = append(flags, "--mongo-uri", testharness.SharedMongo(t, 1).URI(), "--mongo-database", testharness.DatabaseName(t))
+			}
+			m := spawnMembers(t, binary, names, flags...)
 			var took []time.Duration
 			for round := range times(t, "GANGLION_KILLS", 2) {
 				took = append(took, m.killAndMeasure(round, "victim", "survivor", names))
+				if took[round] > c.worst {
+					t.Fatalf("round %d took %v; the survivor's log:\n%s", round, took[round], m.nodes["survivor"].Log())
+				}
 				m.nodes["victim"].Launch(t)
 				m.awaitShared(names...)
 			}
@@ -145,4 +159,66 @@ func (m *members) killAndMeasure(round int, victim, survivor string, names []str
 	}
 	asking.Wait()
 	return time.Since(killed)
+}
+
+// TestNode_Members_LoseNothing ends, kills and pauses two nodes in turns, under
+// load through both: every acknowledged command is in the history exactly once,
+// at the version that was told; every other one at most once. GANGLION_FAULTS
+// sets how often.
+func TestNode_Members_LoseNothing(t *testing.T) {
+	t.Parallel()
+	binary := nodes.Build(t, "../cmd/node")
+	names := []string{"n1", "n2"}
+	m := spawnMembers(t, binary, names, "--lease", "1s")
+	seed := seedOf(t)
+	var turn atomic.Int64
+	l := newLoad(t, seed, func() string { return m.nodes[names[turn.Add(1)%2]].URL() })
+	l.open(loadedAggregates)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.run(ctx, 16, loadedAggregates)
+	}()
+	rnd := rand.New(rand.NewPCG(seed, 1<<32))
+	first := rnd.IntN(4)
+	for i := range times(t, "GANGLION_FAULTS", 4) {
+		name := names[rnd.IntN(2)]
+		m.hurt(name, (first+i)%4, rnd)
+		m.awaitShared(names...)
+		wait(t, time.Duration(rnd.Int64N(int64(500*time.Millisecond))))
+	}
+	cancel()
+	<-done
+	l.check(loadedAggregates)
+}
+
+func (m *members) hurt(name string, how int, rnd *rand.Rand) {
+	m.t.Helper()
+	n := m.nodes[name]
+	away := time.Duration(rnd.Int64N(int64(3 * time.Second)))
+	switch how {
+	case 0:
+		m.t.Logf("%s is killed, and back after %v", name, away)
+		n.Kill()
+		wait(m.t, away)
+		n.Launch(m.t)
+	case 1:
+		m.t.Logf("%s is ended, and back after %v", name, away)
+		n.Terminate(m.t)
+		wait(m.t, away)
+		n.Launch(m.t)
+	default:
+		if how == 3 { // longer than it takes to be declared dead
+			away += 2 * time.Second
+		}
+		m.t.Logf("%s is paused for %v", name, away)
+		if err := n.Pause(); err != nil {
+			m.t.Fatal(err)
+		}
+		wait(m.t, away)
+		if err := n.Resume(); err != nil {
+			m.t.Fatal(err)
+		}
+	}
 }
