@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
@@ -35,6 +36,7 @@ type Bus struct {
 	opening chan struct{} // a slot for each consumer being made
 	trunk   *trunk
 	local   local
+	origin  string // marks announcements of this bus
 }
 
 // Open finds or creates the command stream of cfg.Namespace and returns a bus on
@@ -58,7 +60,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	}
 	b := &Bus{
 		nc: nc, js: js, cfg: cfg, ns: wire.Namespace(cfg.Namespace), stream: stream,
-		opening: make(chan struct{}, maxOpening), local: local{owners: make(localOwners, stream.partitions)},
+		opening: make(chan struct{}, maxOpening), origin: nuid.Next(), local: local{owners: make(localOwners, stream.partitions)},
 	}
 	b.trunk = newTrunk(b)
 	return b, nil

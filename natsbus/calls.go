@@ -23,6 +23,8 @@ type call struct {
 
 	mu     sync.Mutex
 	id     uint64 // 0 between calls
+	asks   int64  // partition that is asked on the direct lane; -1: none
+	moved  bool   // that one has a new owner
 	nextID uint64
 	unread []arrival
 }
@@ -84,7 +86,7 @@ func (cs *calls) begin() *call {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.id = c.nextID
+	c.id, c.asks, c.moved = c.nextID, -1, false
 	c.nextID += uint64(len(cs.slots))
 	return c
 }
@@ -123,6 +125,39 @@ func (cs *calls) end(c *call) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.free = append(cs.free, c)
+}
+
+// ask notes which partition's owner a call asks.
+func (c *call) ask(p actor.Partition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asks = int64(p)
+}
+
+// ownerChanged reports whether the partition has a new owner since the last time.
+func (c *call) ownerChanged() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	moved := c.moved
+	c.moved = false
+	return moved
+}
+
+// moved wakes the calls that wait for an owner of a partition.
+func (cs *calls) moved(p actor.Partition) {
+	for i := range cs.slots {
+		c := cs.slots[i].Load()
+		if c == nil {
+			return
+		}
+		c.mu.Lock()
+		waits := c.id != 0 && c.asks == int64(p)
+		c.moved = c.moved || waits
+		c.mu.Unlock()
+		if waits {
+			c.notify()
+		}
+	}
 }
 
 // find returns the call that had the id last, perhaps a later one by now.

@@ -77,6 +77,7 @@ type Client struct {
 
 	prefix string // of all its inboxes
 	sub    *nats.Subscription
+	owners *nats.Subscription
 	calls  *calls
 	ids    idSource
 
@@ -127,6 +128,10 @@ func newClient(nc *nats.Conn, p actor.Partitions, local *local, cfg ClientConfig
 	if err := c.sub.SetPendingLimits(inboxPendingMessages, inboxPendingBytes); err != nil {
 		return nil, fmt.Errorf("limit the inbox: %w", err)
 	}
+	if c.owners, err = nc.Subscribe(c.ns.AnyOwned(), c.ownerChanged); err != nil {
+		_ = c.sub.Unsubscribe()
+		return nil, fmt.Errorf("subscribe to changes of owners: %w", err)
+	}
 	status := nc.StatusChanged(nats.CONNECTED)
 	c.watching.Go(func() { c.watch(status) })
 	if local != nil {
@@ -169,6 +174,7 @@ func (c *Client) Close() {
 			c.local.clients.leave(c)
 		}
 		_ = c.sub.Unsubscribe()
+		_ = c.owners.Unsubscribe()
 	})
 	c.watching.Wait()
 }

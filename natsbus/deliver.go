@@ -116,6 +116,9 @@ func (c *Client) pursue(ctx context.Context, g effort.Goal, m *actor.Message, no
 		return actor.Failure(actor.CodeOverloaded, fmt.Sprintf("%d calls are in flight", c.cfg.MaxInFlight))
 	}
 	defer c.calls.end(call)
+	if m.Lane == actor.LaneDirect {
+		call.ask(c.partitions.Of(m.Target))
+	}
 	p := &pursuit{client: c, call: call, effort: effort.New(g, m.Attempt, c.patience, jitter), message: m, lane: m.Lane}
 	return p.run(ctx, now, deadline)
 }
@@ -128,6 +131,9 @@ func (p *pursuit) run(ctx context.Context, now, deadline time.Time) actor.Outcom
 		if n := c.reconnects.Load(); n != reconnects {
 			reconnects = n
 			p.effort.Reconnected(now)
+		}
+		if p.call.ownerChanged() {
+			p.effort.OwnerChanged(now)
 		}
 		for _, a := range p.call.take() {
 			if o, final := p.arrived(a, now); final {

@@ -54,6 +54,7 @@ func (b *Bus) Serve(ctx context.Context, p actor.Partition, after uint64, h acto
 		return nil, fmt.Errorf("serve partition %d: %w", p, err)
 	}
 	direct.local = b.local.owners.enter(p, h)
+	b.nowOwned(p)
 	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s := &subscription{cancel: cancel, done: make(chan struct{}), durable: durable}
 	go s.run(run, direct)

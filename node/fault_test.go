@@ -149,8 +149,8 @@ func TestNode_MongoUnknownOutcomes(t *testing.T) {
 	})
 }
 
-// TestNode_NoOwner asks the gateway of a standby for partitions whose owner has
-// just died.
+// TestNode_NoOwner asks the gateway of one node for a partition whose owner,
+// another one, has just died.
 func TestNode_NoOwner(t *testing.T) {
 	t.Parallel()
 	server := testharness.NATS(t, testharness.WithListener())
@@ -158,15 +158,17 @@ func TestNode_NoOwner(t *testing.T) {
 	cfg := node.Config{NATSURL: server.URL(), MongoURI: rs.URI(), MongoDatabase: testharness.DatabaseName(t)}
 	cfg.Name = "owner"
 	owner := nodes.Start(t, cfg, gauges(nil))
-	caller{t, owner.URL()}.post("/v1/gauge/a/Raise", `{"by":1}`)
-	cfg.Name = "standby"
-	standby := nodes.Standby(t, cfg, gauges(nil))
-	c := caller{t, standby.URL()}
-	c.expect("through the standby", c.post("/v1/gauge/a/Raise", `{"by":1}`), 200, "")
+	aggregate := "/v1/gauge/" + aggregateOf("gauge", "owner", []string{"owner", "other"})
+	raise := aggregate + "/Raise"
+	caller{t, owner.URL()}.post(raise, `{"by":1}`)
+	cfg.Name = "other"
+	other := nodes.Start(t, cfg, gauges(nil))
+	c := caller{t, other.URL()}
+	c.expect("through the other", c.post(raise, `{"by":1}`), 200, "")
 	_ = owner.Close()
 	// A busy machine can lose the answer that nobody serves, which is then unknown.
 	testharness.Eventually(t, 10*time.Second, func() bool {
-		a := c.post("/v1/gauge/a/Raise?lane=direct&timeout=500ms", `{"by":1}`)
+		a := c.post(raise+"?lane=direct&timeout=500ms", `{"by":1}`)
 		if a.status == 504 {
 			return false
 		}
@@ -177,13 +179,13 @@ func TestNode_NoOwner(t *testing.T) {
 		return true
 	})
 	testharness.Eventually(t, 30*time.Second, func() bool {
-		return c.post("/v1/gauge/a/Raise?lane=direct&timeout=1s", `{"by":1}`).status == 200
+		return c.post(raise+"?lane=direct&timeout=1s", `{"by":1}`).status == 200
 	})
 	var got struct {
 		Version int64
 		State   gauge
 	}
-	if err := json.Unmarshal(c.do("GET", "/v1/gauge/a", "").body, &got); err != nil || got.Version < 3 || got.State.Level != got.Version {
+	if err := json.Unmarshal(c.do("GET", aggregate, "").body, &got); err != nil || got.Version < 3 || got.State.Level != got.Version {
 		t.Errorf("state after the take-over: %+v, %v", got, err)
 	}
 }

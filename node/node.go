@@ -36,6 +36,7 @@ type Node struct {
 	bus     *natsbus.Bus
 	client  *natsbus.Client
 	runtime *runtime.Node
+	peers   *peers
 	gateway *gateway.Gateway
 	metrics *metrics
 	watch   *watch
@@ -163,12 +164,19 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	limits := n.cfg.Limits
 	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.advertised(), n.build(), n.cfg.lease
 	limits.SoleHolderOfName = n.soleHolder()
+	limits.Alone = n.cfg.embeddedNATS() // it listens to nobody
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
 	n.runtime, err = runtime.New(limits, n.store, n.bus, definitions...)
 	if err != nil {
 		return errors.Join(err, ErrConfig)
 	}
 	n.metrics.observe(n.runtime)
+	n.peers = &peers{conn: n.conn, namespace: n.cfg.Namespace}
+	stop, err := n.peers.answer(n.cfg.Name, n.runtime.Status)
+	if err != nil {
+		return fmt.Errorf("subscribe for other nodes: %w", err)
+	}
+	n.onClose(stop)
 	return nil
 }
 
@@ -198,7 +206,7 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 		History: &history{store: n.store, behaviors: behaviors, watch: n.watch},
 		Cluster: &cluster{
 			namespace: n.cfg.Namespace, node: n.runtime, store: n.store,
-			partitions: n.bus.Partitions(), backlog: n.bus.Backlog,
+			partitions: n.bus.Partitions(), backlog: n.bus.Backlog, peers: n.peers,
 		},
 		Logger: n.cfg.Logger, Listener: n.metrics.gatewayListener(),
 	})
@@ -239,10 +247,20 @@ func (n *Node) advertised() string {
 }
 
 func (n *Node) openServers(context.Context, []actor.Registrable) error {
-	n.api = &http.Server{Handler: n.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	n.api = &http.Server{Handler: http.HandlerFunc(n.serveAPI), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	n.api.RegisterOnShutdown(n.gateway.EndStreams)
 	n.admin = &http.Server{Handler: n.adminHandler(), ReadHeaderTimeout: 10 * time.Second}
 	return nil
+}
+
+// serveAPI has clients go elsewhere with their next request once the node drains.
+// (http.Server.SetKeepAlivesEnabled would also close connections that are idle at
+// this moment, and with them a request that is just being sent.)
+func (n *Node) serveAPI(w http.ResponseWriter, r *http.Request) {
+	if n.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	n.gateway.ServeHTTP(w, r)
 }
 
 // HTTPAddr returns the address on which the HTTP API listens.
@@ -307,11 +325,21 @@ func (n *Node) where(embedded bool, otherwise string) string {
 	return otherwise
 }
 
-// Shutdown ends the node in order: no new requests, those under way are
-// finished, partitions and session are given back. What is not done when ctx
-// ends is cut. Run returns after it.
+// handOverTimeout bounds the time for which a node that ends waits for others to
+// take its partitions.
+const handOverTimeout = 15 * time.Second
+
+// Shutdown ends the node in order: its partitions are handed over to other nodes
+// if there are any, while its HTTP API still passes requests on to them; then no
+// new requests, those under way are finished, and what is left is given back.
+// What is not done when ctx ends is cut. Run returns after it.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.draining.Store(true)
+	handing, cancel := context.WithTimeout(ctx, handOverTimeout)
+	defer cancel()
+	if err := n.runtime.HandOver(handing); err != nil {
+		n.cfg.Logger.WarnContext(ctx, "not everything was handed over", "error", err)
+	}
 	err := n.api.Shutdown(ctx)
 	return errors.Join(err, n.runtime.Shutdown(ctx))
 }

@@ -24,4 +24,10 @@ type Bus interface {
 	// TrimPartition removes the partition's commands up to and including the
 	// sequence. It costs much more than Trim.
 	TrimPartition(ctx context.Context, p actor.Partition, upTo uint64) error
+	// Announce tells the other nodes that sessions or claims have changed. It may
+	// be lost: it saves them the time until they look by themselves.
+	Announce(ctx context.Context) error
+	// Announced calls changed after each announcement of another node, until stop
+	// is called. changed does not block.
+	Announced(changed func()) (stop func(), err error)
 }

@@ -23,6 +23,9 @@ type logBus struct {
 	trimmed uint64                     // by Trim
 	apart   map[actor.Partition]uint64 // by TrimPartition
 	refuse  error                      // of Serve
+	changed map[int]func()
+	joined  int
+	mute    bool // announcements are lost
 }
 
 type entry struct {
@@ -31,7 +34,7 @@ type entry struct {
 }
 
 func newLogBus(partitions actor.Partitions) *logBus {
-	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition][]*flow{}, apart: map[actor.Partition]uint64{}}
+	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition][]*flow{}, apart: map[actor.Partition]uint64{}, changed: map[int]func(){}}
 	b.grown = sync.NewCond(&b.mu)
 	return b
 }
@@ -57,6 +60,31 @@ func (b *logBus) TrimPartition(_ context.Context, p actor.Partition, upTo uint64
 	defer b.mu.Unlock()
 	b.apart[p] = upTo
 	return nil
+}
+
+// Announce tells all nodes, the one that announces included.
+func (b *logBus) Announce(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, changed := range b.changed {
+		if !b.mute {
+			changed()
+		}
+	}
+	return nil
+}
+
+func (b *logBus) Announced(changed func()) (stop func(), err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.joined++
+	n := b.joined
+	b.changed[n] = changed
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.changed, n)
+	}, nil
 }
 
 // publish appends a durable command.

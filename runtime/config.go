@@ -21,6 +21,10 @@ type Config struct {
 	// dead without a wait.
 	SoleHolderOfName bool
 
+	// Alone says that no other node can join the cluster, so that a node that
+	// starts has nobody to wait for.
+	Alone bool
+
 	MailboxMax  int // direct messages that may wait for one aggregate: 4096
 	WindowMax   int // durable commands in progress per partition: 2048
 	RingMax     int // outcomes remembered per activation: 4096

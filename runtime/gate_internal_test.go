@@ -19,7 +19,7 @@ type gateSetup struct {
 
 func newGateSetup() *gateSetup {
 	s := &gateSetup{clock: &stoppedClock{}}
-	s.gate = &gate{lease: newLease(s.clock, 3*time.Second), clock: s.clock, listener: &EventListener{}}
+	s.gate = &gate{lease: newLease(s.clock), clock: s.clock, listener: &EventListener{}}
 	return s
 }
 
@@ -37,7 +37,7 @@ func TestGate_LeaseLapsed_KeepsAnswersUntilRenewal(t *testing.T) {
 	if len(s.sent) != 0 {
 		t.Fatal("an answer left before the first lease")
 	}
-	s.gate.lease.renewed(0)
+	s.gate.lease.set(3 * time.Second)
 	s.gate.reopened()
 	s.clock.elapsed = 3*time.Second - 1
 	s.release(2)
@@ -50,7 +50,7 @@ func TestGate_LeaseLapsed_KeepsAnswersUntilRenewal(t *testing.T) {
 	if len(s.sent) != 2 {
 		t.Fatal("an answer left after the lease")
 	}
-	s.gate.lease.renewed(2 * time.Second)
+	s.gate.lease.set(5 * time.Second)
 	s.gate.reopened()
 	if len(s.sent) != 3 || s.sent[2].Version != 3 {
 		t.Fatalf("sent %v", s.sent)
@@ -62,7 +62,7 @@ func TestGate_LeaseLapsed_KeepsAnswersUntilRenewal(t *testing.T) {
 func TestGate_RenewedMeanwhile_IsNotKept(t *testing.T) {
 	t.Parallel()
 	s := newGateSetup()
-	s.gate.lease.renewed(0)
+	s.gate.lease.set(3 * time.Second)
 	s.gate.reopened()
 	if s.gate.keep(answer{}) {
 		t.Error("kept although the lease is valid")
@@ -74,11 +74,11 @@ func TestGate_Closed_DropsWhatIsKept(t *testing.T) {
 	s := newGateSetup()
 	s.release(1)
 	s.gate.close()
-	s.gate.lease.renewed(0)
+	s.gate.lease.set(3 * time.Second)
 	s.gate.reopened()
-	s.gate.lease.revoke()
+	s.gate.lease.set(0)
 	s.release(2)
-	s.gate.lease.renewed(0)
+	s.gate.lease.set(3 * time.Second)
 	s.gate.reopened()
 	if len(s.sent) != 0 {
 		t.Errorf("sent %v", s.sent)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -37,14 +36,13 @@ type incarnation struct {
 	mu         sync.Mutex
 	partitions map[actor.Partition]*partition
 
-	claiming     context.Context //nolint:containedctx // ends with the taking of claims
-	stopClaiming context.CancelFunc
-	opened       atomic.Bool   // the session is open and parts run
-	claimed      chan struct{} // closed when the taking of claims has ended
+	placer    *placer
+	releaser  *releaser
+	renewSoon chan struct{} // capacity 1: renew before it is time to
 }
 
 func newIncarnation(ctx context.Context, n *Node) *incarnation {
-	l := newLease(n.cfg.Clock, n.cfg.Lease)
+	l := newLease(n.cfg.Clock)
 	in := &incarnation{
 		cfg: &n.cfg, store: n.store, bus: n.bus, behaviors: n.behaviors, hybrid: n.hybrid,
 		lease:      l,
@@ -52,7 +50,7 @@ func newIncarnation(ctx context.Context, n *Node) *incarnation {
 		snapshots:  newSnapshotter(n.store, &n.cfg),
 		memory:     &memory{cfg: &n.cfg},
 		partitions: map[actor.Partition]*partition{},
-		claimed:    make(chan struct{}),
+		renewSoon:  make(chan struct{}, 1),
 	}
 	in.gate = &gate{lease: in.lease, clock: n.cfg.Clock, listener: &n.cfg.Listener}
 	in.shortestIdle = min(restingAfter, n.cfg.PassivateAfter)
@@ -66,7 +64,8 @@ func newIncarnation(ctx context.Context, n *Node) *incarnation {
 		Address: n.cfg.Address, Build: n.cfg.Build, Kinds: n.kinds(),
 	}
 	in.ctx, in.cancel = context.WithCancelCause(ctx)
-	in.claiming, in.stopClaiming = context.WithCancel(in.ctx)
+	in.placer = newPlacer(in)
+	in.releaser = &releaser{wake: make(chan struct{}, 1)}
 	return in
 }
 
@@ -77,19 +76,19 @@ func (in *incarnation) live() error {
 	if err := in.open(); err != nil {
 		return err
 	}
-	in.opened.Store(true)
 	in.cfg.Logger.Info("session opened", "node", in.cfg.Name, "incarnation", in.session.Incarnation)
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		in.renew, in.claim, in.saveWatermarks, in.passivate, in.committer.run, in.snapshots.run,
+		in.renew, in.place, in.release, in.saveWatermarks, in.passivate, in.committer.run, in.snapshots.run,
 	} {
 		parts.Go(func() { part(in.ctx) })
 	}
 	<-in.ctx.Done()
-	in.lease.revoke()
+	in.placer.lost()
 	in.gate.close()
 	in.stopAll(context.Cause(in.ctx))
 	parts.Wait()
+	in.placer.leaving.Wait()
 	return context.Cause(in.ctx)
 }
 
@@ -163,7 +162,7 @@ func (in *incarnation) openOver(old *store.Session) error {
 			return err
 		}
 	}
-	in.lease.renewed(sent)
+	in.placer.renewed(sent, false)
 	return nil
 }
 
@@ -185,12 +184,9 @@ func (in *incarnation) predecessor() (*store.Session, error) {
 
 func sameBeat(a, b store.Session) bool { return a.Incarnation == b.Incarnation && a.Beat == b.Beat }
 
-func (in *incarnation) renewEvery() time.Duration { return in.cfg.Lease / 6 }
+func (in *incarnation) renewEvery() time.Duration { return in.placer.cfg.Renew }
 
-// deadAfter is how long a beat must stand still before its session may be
-// declared dead: the lease, and a margin for clocks that run at different rates
-// and for what lies between the reading of a clock and the sending of a renewal.
-func (in *incarnation) deadAfter() time.Duration { return in.cfg.Lease + in.cfg.Lease/6 }
+func (in *incarnation) deadAfter() time.Duration { return in.placer.cfg.DeadAfter() }
 
 // pause waits, and returns the incarnation's end if that comes first.
 func (in *incarnation) pause(d time.Duration) error {
@@ -210,7 +206,8 @@ func (in *incarnation) renewalAttempt() time.Duration { return in.cfg.Lease / 2 
 // session is lost.
 func (in *incarnation) renew(ctx context.Context) {
 	session := in.session
-	for in.pause(in.renewEvery()) == nil {
+	for in.awaitRenewal(ctx) {
+		session.Draining = in.placer.draining()
 		started := in.cfg.Clock.Elapsed()
 		err := in.renewOnce(ctx, &session)
 		if errors.Is(err, store.ErrLost) {
@@ -228,6 +225,17 @@ func (in *incarnation) renew(ctx context.Context) {
 	}
 }
 
+// awaitRenewal waits until it is time to renew; false: ctx has ended.
+func (in *incarnation) awaitRenewal(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(in.renewEvery()):
+	case <-in.renewSoon:
+	}
+	return ctx.Err() == nil
+}
+
 // renewOnce makes one attempt, and extends the lease if it succeeded.
 func (in *incarnation) renewOnce(ctx context.Context, session *store.Session) error {
 	ctx, cancel := context.WithTimeout(ctx, in.renewalAttempt())
@@ -237,7 +245,7 @@ func (in *incarnation) renewOnce(ctx context.Context, session *store.Session) er
 		return err
 	}
 	session.Beat++
-	in.lease.renewed(sent)
+	in.placer.renewed(sent, session.Draining)
 	in.gate.reopened()
 	in.committer.resume()
 	return nil

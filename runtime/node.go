@@ -26,6 +26,7 @@ type Node struct {
 
 	mu       sync.Mutex
 	running  bool
+	cordoned bool // incarnations take no partitions any more
 	draining bool // no incarnation is started any more
 	current  *incarnation
 }
@@ -102,7 +103,25 @@ func (n *Node) begin() *incarnation {
 		return nil
 	}
 	n.current = newIncarnation(n.ctx, n)
+	if n.cordoned {
+		n.current.cordonSoon()
+	}
 	return n.current
+}
+
+// HandOver takes no more partitions, and returns when other nodes have been
+// handed those that the node has, as long as there are other nodes. It goes on
+// with whatever it has kept until Shutdown or Close, which come next. When ctx
+// ends first the error says so, and the hand-over goes on.
+func (n *Node) HandOver(ctx context.Context) error {
+	n.mu.Lock()
+	n.cordoned = true
+	in := n.current
+	n.mu.Unlock()
+	if in == nil {
+		return nil
+	}
+	return in.cordon(ctx)
 }
 
 // Shutdown drains the node and returns when it has stopped: nothing new is taken
@@ -154,6 +173,7 @@ type Status struct {
 	Name        string
 	Incarnation string
 	LeaseValid  bool
+	Draining    bool // takes no more partitions
 	Partitions  []PartitionStatus
 	Activations int64
 	MemoryBytes int64 // estimate
@@ -175,7 +195,7 @@ func (n *Node) Status() Status {
 	if in == nil {
 		return s
 	}
-	s.Incarnation, s.LeaseValid = in.session.Incarnation, in.lease.valid()
+	s.Incarnation, s.LeaseValid, s.Draining = in.session.Incarnation, in.lease.valid(), in.placer.draining()
 	s.Activations, s.MemoryBytes = in.memory.count.Load(), in.memory.bytes.Load()
 	for _, p := range in.served() {
 		p.mu.Lock()

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/placement"
 	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/store/memory"
@@ -179,6 +181,33 @@ func (s *setup) awaitServing() {
 	if err := s.node.AwaitServing(ctx, partitions); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// awaitShared waits until each node serves its share, by rendezvous hashing, and
+// nothing else.
+func (s *setup) awaitShared(nodes ...*runtime.Node) {
+	s.t.Helper()
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.Status().Name)
+	}
+	want := map[string][]actor.Partition{}
+	for p := range actor.Partition(s.bus.partitions) {
+		name := placement.Highest(names, store.Partition(p))
+		want[name] = append(want[name], p)
+	}
+	s.eventually(fmt.Sprintf("shares are %v", want), func() bool {
+		for i, n := range nodes {
+			var serves []actor.Partition
+			for _, p := range n.Status().Partitions {
+				serves = append(serves, p.Partition)
+			}
+			if !slices.Equal(serves, want[names[i]]) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // restart closes the node and starts its successor on the same store and bus.

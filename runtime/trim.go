@@ -89,3 +89,9 @@ func (in *incarnation) trimEach(ctx context.Context, claims []store.Claim, lowes
 		}
 	}
 }
+
+func (in *incarnation) serves(p actor.Partition) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.partitions[p] != nil
+}

@@ -9,6 +9,7 @@ type Session struct {
 	Incarnation string // unique over all time
 	Beat        uint64 // grows with every renewal
 	Dead        bool   // declared dead: no renewal succeeds any more
+	Draining    bool   // takes no more claims and hands over those it has; set by a renewal
 	Address     string // where its HTTP API is reached
 	Build       string
 	Kinds       []string // the aggregates it can serve
@@ -29,12 +30,14 @@ type Claim struct {
 // record to find out. A read sees every write that was acknowledged before it
 // began (majority, primary).
 type Leases interface {
-	// OpenSession creates the session under s.Name with beat 1. replaces is the
+	// OpenSession creates the session under s.Name with beat 1, neither dead nor
+	// draining, whatever s says. replaces is the
 	// record that the caller has seen there and knows to be dead or ended; nil:
 	// none. ErrLost: the record is not as expected, or replaces is not Dead.
 	OpenSession(ctx context.Context, s Session, replaces *Session) error
-	// Renew moves the beat from s.Beat to s.Beat+1. ErrLost: the session was
-	// declared dead, ended or replaced, or has another beat.
+	// Renew moves the beat from s.Beat to s.Beat+1 and writes s.Draining.
+	// ErrLost: the session was declared dead, ended or replaced, or has another
+	// beat.
 	Renew(ctx context.Context, s Session) error
 	// DeclareDead marks the session dead if it still has s's incarnation and
 	// beat. ErrLost: it has moved on, or is dead already.

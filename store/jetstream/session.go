@@ -15,6 +15,7 @@ type sessionRecord struct {
 	Incarnation string   `json:"incarnation"`
 	Beat        uint64   `json:"beat"`
 	Dead        bool     `json:"dead,omitempty"`
+	Draining    bool     `json:"draining,omitempty"`
 	Ended       bool     `json:"ended,omitempty"` // in the instant before it is removed
 	Address     string   `json:"address,omitempty"`
 	Build       string   `json:"build,omitempty"`
@@ -23,14 +24,14 @@ type sessionRecord struct {
 
 func newSessionRecord(s *store.Session) *sessionRecord {
 	return &sessionRecord{
-		Format: recordFormat, Name: s.Name, Incarnation: s.Incarnation, Beat: s.Beat, Dead: s.Dead,
+		Format: recordFormat, Name: s.Name, Incarnation: s.Incarnation, Beat: s.Beat, Dead: s.Dead, Draining: s.Draining,
 		Address: s.Address, Build: s.Build, Kinds: s.Kinds,
 	}
 }
 
 func (r *sessionRecord) session() store.Session {
 	return store.Session{
-		Name: r.Name, Incarnation: r.Incarnation, Beat: r.Beat, Dead: r.Dead,
+		Name: r.Name, Incarnation: r.Incarnation, Beat: r.Beat, Dead: r.Dead, Draining: r.Draining,
 		Address: r.Address, Build: r.Build, Kinds: r.Kinds,
 	}
 }
@@ -103,7 +104,7 @@ func (s *Store) readSession(ctx context.Context, subject string) (*sessionRecord
 // OpenSession implements [store.Leases].
 func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces *store.Session) error {
 	record := newSessionRecord(&session)
-	record.Beat, record.Dead = 1, false
+	record.Beat, record.Dead, record.Draining = 1, false, false
 	_, err := s.changeSession(ctx, session.Name, func(old *sessionRecord) (*sessionRecord, error) {
 		expected := old == nil
 		if replaces != nil {
@@ -126,7 +127,10 @@ func (r *sessionRecord) sameBeat(s *store.Session) bool {
 
 // Renew implements [store.Leases].
 func (s *Store) Renew(ctx context.Context, session store.Session) error {
-	return s.changeAlive(ctx, "renew session", session, func(r *sessionRecord) { r.Beat++ })
+	return s.changeAlive(ctx, "renew session", session, func(r *sessionRecord) {
+		r.Beat++
+		r.Draining = session.Draining
+	})
 }
 
 // DeclareDead implements [store.Leases].

@@ -26,14 +26,17 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces
 		return fmt.Errorf("open session %q: %w", session.Name, store.ErrLost)
 	}
 	session = cloneSession(session)
-	session.Beat, session.Dead = 1, false
+	session.Beat, session.Dead, session.Draining = 1, false, false
 	s.sessions[session.Name] = session
 	return nil
 }
 
 // Renew implements [store.Leases].
 func (s *Store) Renew(ctx context.Context, session store.Session) error {
-	return s.changeAlive(ctx, session, "renew", func(kept *store.Session) { kept.Beat++ })
+	return s.changeAlive(ctx, session, "renew", func(kept *store.Session) {
+		kept.Beat++
+		kept.Draining = session.Draining
+	})
 }
 
 // DeclareDead implements [store.Leases].

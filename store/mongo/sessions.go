@@ -16,6 +16,7 @@ type node struct {
 	Incarnation string   `bson:"inc"`
 	Beat        int64    `bson:"beat"`
 	Dead        bool     `bson:"dead"`
+	Draining    bool     `bson:"drain"`
 	Address     string   `bson:"addr"`
 	Build       string   `bson:"build"`
 	Kinds       []string `bson:"kinds"`
@@ -60,7 +61,10 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces
 func (s *Store) Renew(ctx context.Context, session store.Session) error {
 	what := fmt.Sprintf("renew session %q", session.Name)
 	return s.compareAndSet(ctx, what, func(ctx context.Context) (*driver.UpdateResult, error) {
-		return s.nodes.UpdateOne(ctx, as(session, false), bson.D{{Key: "$inc", Value: bson.D{{Key: "beat", Value: int64(1)}}}})
+		return s.nodes.UpdateOne(ctx, as(session, false), bson.D{
+			{Key: "$inc", Value: bson.D{{Key: "beat", Value: int64(1)}}},
+			{Key: "$set", Value: bson.D{{Key: "drain", Value: session.Draining}}},
+		})
 	})
 }
 
@@ -118,7 +122,7 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 			return nil, readError(what, corrupt("session %q has beat %d", n.Name, n.Beat))
 		}
 		all[i] = store.Session{
-			Name: n.Name, Incarnation: n.Incarnation, Beat: uint64(n.Beat), Dead: n.Dead,
+			Name: n.Name, Incarnation: n.Incarnation, Beat: uint64(n.Beat), Dead: n.Dead, Draining: n.Draining,
 			Address: n.Address, Build: n.Build, Kinds: n.Kinds,
 		}
 	}

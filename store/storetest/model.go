@@ -200,6 +200,8 @@ func (m *leaseModel) step(t *testing.T) {
 		m.open(t, expected)
 	case 1, 2:
 		kept.Beat++
+		expected.Draining = m.rng.IntN(2) == 0
+		kept.Draining = expected.Draining
 		m.change(t, "renew", m.client().Renew(m.ctx, expected), alive, kept)
 	case 3:
 		kept.Dead = true

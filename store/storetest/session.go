@@ -15,6 +15,7 @@ func sessionCases() []testCase {
 		{"Session/open and read", testSessionOpen},
 		{"Session/replace only dead", testSessionReplace},
 		{"Session/renew", testSessionRenew},
+		{"Session/drain", testSessionDrain},
 		{"Session/end", testSessionEnd},
 		{"Session/openers race", testSessionOpenRace},
 		{"Session/renew races with death", testSessionDeathRace},
@@ -66,7 +67,7 @@ func testSessionOpen(t *testing.T, s *setup) {
 	names := []string{"node-1", "node-10", "node-2", "node.x", "node x", "node/é🙂", "x*>"}
 	for _, name := range slices.Backward(names) {
 		session := sampleSession(name, "i-"+name)
-		session.Beat, session.Dead = 9, true // what the record starts with is not the caller's to say
+		session.Beat, session.Dead, session.Draining = 9, true, true // what the record starts with is not the caller's to say
 		must(t, "open session", s.OpenSession(s.ctx, session, nil))
 		wantError(t, "open it again", s.peer.OpenSession(s.ctx, sampleSession(name, "other"), nil), store.ErrLost)
 	}
@@ -130,6 +131,31 @@ func testSessionRenew(t *testing.T, s *setup) {
 	wantError(t, "declare dead twice", s.peer.DeclareDead(s.ctx, session), store.ErrLost)
 	session.Dead = true
 	s.checkSession(t, session)
+}
+
+// testSessionDrain: a renewal says whether the session is draining, one that is
+// lost says nothing, and a session keeps it into its death.
+func testSessionDrain(t *testing.T, s *setup) {
+	session := s.open(t, "node", "one")
+	stale := session
+	for _, draining := range []bool{true, true, false, true} {
+		session.Draining = draining
+		must(t, "renew", s.Renew(s.ctx, session))
+		session.Beat++
+		s.checkSession(t, session)
+		stale.Draining = !draining
+		wantError(t, "renew with an old beat", s.peer.Renew(s.ctx, stale), store.ErrLost)
+		s.checkSession(t, session)
+	}
+	undecided := session
+	undecided.Draining = false // of no meaning to a declaration of death
+	must(t, "declare dead", s.peer.DeclareDead(s.ctx, undecided))
+	session.Dead = true
+	s.checkSession(t, session)
+	must(t, "replace it", s.OpenSession(s.ctx, sampleSession("node", "two"), &session))
+	next := sampleSession("node", "two")
+	next.Beat = 1
+	s.checkSession(t, next)
 }
 
 func testSessionEnd(t *testing.T, s *setup) {

@@ -3,6 +3,7 @@ package nodes
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,7 +22,8 @@ type Local struct {
 	ended chan error
 }
 
-// Start opens a node, runs it, and waits until it serves a partition. Empty
+// Start opens a node, runs it, and waits until it serves a partition, or all of
+// them if it has a NATS server of its own and thus cannot share them. Empty
 // fields of cfg are a data folder of the test, free ports of the loopback
 // interface, and a log into the test's output. The node is closed when the test
 // ends.
@@ -30,7 +32,14 @@ func Start(t testing.TB, cfg node.Config, definitions ...actor.Registrable) *Loc
 	l := Standby(t, cfg, definitions...)
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
-	if err := l.AwaitServing(ctx, 1); err != nil {
+	want := 1
+	if cfg.NATSURL == "" {
+		want = int(actor.DefaultPartitions)
+		if n, err := strconv.Atoi(cfg.Partitions); err == nil {
+			want = n
+		}
+	}
+	if err := l.AwaitServing(ctx, want); err != nil {
 		t.Fatalf("nodes: %v", err)
 	}
 	return l

@@ -168,6 +168,16 @@ func (e *Effort) Reconnected(now time.Time) {
 	}
 }
 
+// OwnerChanged notes that the partition has a new owner. The former one has
+// answered, or does so no more: what was sent to it while it went may be lost. So
+// the next try is now, with the same id, which the new owner knows if the former
+// one has executed it.
+func (e *Effort) OwnerChanged(now time.Time) {
+	if now.Before(e.next) {
+		e.next = now
+	}
+}
+
 // GiveUp returns what can be said without another answer.
 func (e *Effort) GiveUp(why string) actor.Outcome {
 	switch {

@@ -139,6 +139,18 @@ func TestEffort_Waits(t *testing.T) {
 			[]time.Duration{300 * ms, 300 * ms},
 			[]int{1, 2},
 		},
+		"new owner, half a second after each try": {
+			effort.GoalDirect, func(e *effort.Effort, _ uint32, now time.Time) {
+				e.OwnerChanged(now.Add(500 * ms))
+			},
+			[]time.Duration{500 * ms, 500 * ms, 500 * ms},
+			[]int{1, 2, 3},
+		},
+		"new owner, when it was due anyway": {
+			effort.GoalDirect, func(e *effort.Effort, _ uint32, now time.Time) { e.OwnerChanged(now.Add(time.Hour)) },
+			[]time.Duration{1000 * ms, 2000 * ms},
+			[]int{1, 2},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

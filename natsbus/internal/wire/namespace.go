@@ -69,6 +69,24 @@ func (ns Namespace) AskedOf(p actor.Partition) string {
 	return string(ns) + ".ask." + FormatPartition(p) + ".>"
 }
 
+// Changed is where nodes tell each other that sessions or claims have changed.
+func (ns Namespace) Changed() string { return string(ns) + ".changed" }
+
+// Owned is where a node tells clients that it now serves a partition.
+func (ns Namespace) Owned(p actor.Partition) string {
+	return string(ns) + ".owned." + FormatPartition(p)
+}
+
+// AnyOwned matches Owned of all partitions.
+func (ns Namespace) AnyOwned() string { return string(ns) + ".owned.*" }
+
+// OwnedPartition reads the partition out of a subject of Owned.
+func (ns Namespace) OwnedPartition(subject string) (actor.Partition, bool) {
+	token, ok := strings.CutPrefix(subject, string(ns)+".owned.")
+	n, err := strconv.ParseUint(token, 10, 32)
+	return actor.Partition(n), ok && err == nil
+}
+
 // Target reads the address out of a stored command's or a direct message's
 // subject, both NAMESPACE.LANE.PARTITION.KIND.TOKEN. Partition and address are
 // checked against each other: a message in the wrong partition must not be

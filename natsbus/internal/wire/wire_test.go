@@ -322,3 +322,21 @@ func BenchmarkMessage(b *testing.B) {
 		}
 	})
 }
+
+func TestNamespace_Owned(t *testing.T) {
+	t.Parallel()
+	ns := wire.Namespace("gn")
+	for _, p := range []actor.Partition{0, 7, 16383} {
+		if got, ok := ns.OwnedPartition(ns.Owned(p)); !ok || got != p {
+			t.Errorf("partition %d comes back as %d, %v", p, got, ok)
+		}
+	}
+	for _, subject := range []string{"", "gn.owned.", "gn.owned.x", "gn.owned.-1", "gn.owned.4294967296", "gnn.owned.1", "gn.changed", "gn.owned.1.2"} {
+		if p, ok := ns.OwnedPartition(subject); ok {
+			t.Errorf("%q is taken for partition %d", subject, p)
+		}
+	}
+	if ns.Replyable(ns.Changed()) || ns.Replyable(ns.Owned(1)) {
+		t.Error("an owner can be had to publish an announcement")
+	}
+}

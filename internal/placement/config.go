@@ -1,0 +1,47 @@
+package placement
+
+import "time"
+
+// Config is the rules' numbers. All durations are measured by the node's own
+// clock. [Defaults] fills it in.
+type Config struct {
+	Partitions int
+
+	// Lease is how long a node may answer after it has sent a renewal that
+	// succeeded.
+	Lease time.Duration
+	// Margin is added to Lease before another is declared dead: for clocks that
+	// run at different rates, up to Margin/Lease apart.
+	Margin time.Duration
+	// Renew is the time between the sendings of two renewals.
+	Renew time.Duration
+	// Look is the time between two readings of the store, at the most.
+	Look time.Duration
+
+	// ClaimMax is how many claims are taken upon one reading, and Pace the time
+	// before the next one if there are more to take.
+	ClaimMax int
+	Pace     time.Duration
+	// LeaveMax is how many partitions are handed over at the same time.
+	LeaveMax int
+
+	// Settle is how long a node that finds nobody who holds anything waits for
+	// others to show up before it takes everything.
+	Settle time.Duration
+	// Forget is how long the session of a dead node is kept to be seen.
+	Forget time.Duration
+}
+
+// Defaults returns the numbers for a lease.
+func Defaults(lease time.Duration, partitions int) Config {
+	return Config{
+		Partitions: partitions,
+		Lease:      lease, Margin: lease / 6, Renew: lease / 6, Look: lease / 6,
+		ClaimMax: 32, Pace: 20 * time.Millisecond, LeaveMax: 16,
+		Settle: lease / 6, Forget: 10 * time.Minute,
+	}
+}
+
+// DeadAfter is how long a beat must stand still before its session may be
+// declared dead.
+func (c *Config) DeadAfter() time.Duration { return c.Lease + c.Margin }

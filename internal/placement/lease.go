@@ -1,0 +1,27 @@
+package placement
+
+import (
+	"math"
+	"time"
+)
+
+// never is a time that has always passed.
+const never time.Duration = math.MinInt64
+
+// lease is what the node's own renewals let it do.
+type lease struct {
+	until time.Duration // lapses
+	whole time.Duration // has not lapsed since
+}
+
+// renewed takes in a renewal that succeeded. It counts from when it was sent:
+// the beat may have been written, and seen by others, at once after that, however
+// late its answer came.
+func (l *lease) renewed(now, sent, ttl time.Duration) {
+	if now >= l.until {
+		l.whole = now
+	}
+	l.until = max(l.until, sent+ttl)
+}
+
+func (l *lease) valid(now time.Duration) bool { return now < l.until }

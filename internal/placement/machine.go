@@ -1,0 +1,186 @@
+package placement
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// Look is a reading of the store. The claims must have been read before the
+// sessions. The other way round, a node that opens its session after the one
+// reading, and takes a claim before the other, would look like one without a
+// session, and its claim would be taken from it while its lease is valid. A
+// claim's session is older than the claim, so one that is missing from a later
+// reading has ended.
+type Look struct {
+	Began    time.Duration // the reading of claims was sent
+	Claims   []store.Claim
+	Sessions []store.Session
+}
+
+// phase is what the node does with a partition.
+type phase uint8
+
+const (
+	taking  phase = iota + 1 // its claim is being taken, or it is about to be served
+	serving                  // it is served
+	leaving                  // it is being handed over
+)
+
+// Machine decides for one incarnation of a node. Make it with [New].
+type Machine struct {
+	cfg   Config
+	self  store.Session
+	alone bool
+	lost  bool
+	lease lease
+
+	opened   time.Duration
+	cordoned bool // takes nothing more, hands over to others
+	leave    bool // gives everything back, whether somebody is there to take it or not
+	told     bool // the store says that the node is draining
+
+	others map[string]observed
+	phases map[store.Partition]phase
+
+	// Of the last reading.
+	looked  bool
+	taken   int                             // claims planned to be taken upon it
+	present bool                            // the node's own session is there, alive
+	claims  map[store.Partition]store.Claim // that exist
+	stale   map[store.Partition]bool        // changed since, or about to be: not to be decided upon
+	left    map[store.Partition]time.Duration
+	members []string // that take partitions, sorted
+	targets []string // by partition, for members
+}
+
+// New returns a machine for a session that is about to be opened. alone: no
+// other node can ever join, so that there is nobody to wait for.
+func New(cfg Config, self store.Session, alone bool) *Machine {
+	return &Machine{
+		cfg: cfg, self: self, alone: alone,
+		lease:  lease{until: never},
+		opened: never,
+		others: map[string]observed{},
+		phases: map[store.Partition]phase{},
+		claims: map[store.Partition]store.Claim{},
+		stale:  map[store.Partition]bool{},
+		left:   map[store.Partition]time.Duration{},
+	}
+}
+
+// Renewed takes in that the opening of the session or a renewal has succeeded.
+// sent is when it was sent, and draining what it has written.
+func (m *Machine) Renewed(now, sent time.Duration, draining bool) {
+	if m.lost {
+		return
+	}
+	if m.opened == never {
+		m.opened = now
+	}
+	m.told = draining
+	m.lease.renewed(now, sent, m.cfg.Lease)
+}
+
+// Lost takes in that the session is dead or gone. The machine decides nothing
+// more.
+func (m *Machine) Lost() { m.lost, m.lease.until = true, never }
+
+// AnswersUntil returns the time from which the node may not answer any more
+// unless it renews its session.
+func (m *Machine) AnswersUntil() time.Duration { return m.lease.until }
+
+// Answers reports whether the node may answer now.
+func (m *Machine) Answers(now time.Duration) bool { return m.lease.valid(now) }
+
+// Cordon ends the taking of claims. Once the store says that the node is
+// draining, its partitions are handed over, as long as there is somebody who
+// takes them.
+func (m *Machine) Cordon() { m.cordoned = true }
+
+// Leave is Cordon, and everything is given back even if nobody is there to take
+// it.
+func (m *Machine) Leave() { m.cordoned, m.leave = true, true }
+
+// Draining is what the next renewal is to write.
+func (m *Machine) Draining() bool { return m.cordoned }
+
+// Told reports whether the store says what Draining does.
+func (m *Machine) Told() bool { return m.told == m.cordoned }
+
+// Peers reports whether the last reading has shown another member that takes
+// partitions.
+func (m *Machine) Peers() bool {
+	return slices.ContainsFunc(m.members, func(name string) bool { return name != m.self.Name })
+}
+
+// Idle reports whether the node has no partition in any phase.
+func (m *Machine) Idle() bool { return len(m.phases) == 0 }
+
+// Looked takes in a reading that was complete at now.
+func (m *Machine) Looked(now time.Duration, l Look) {
+	m.looked, m.present, m.taken = true, false, 0
+	m.observe(now, l.Sessions)
+	clear(m.claims)
+	for _, c := range l.Claims {
+		m.claims[c.Partition] = c
+	}
+	clear(m.stale)
+	for p, at := range m.left {
+		if at >= l.Began {
+			m.stale[p] = true
+		} else {
+			delete(m.left, p)
+		}
+	}
+	for _, s := range l.Sessions {
+		if s.Name == m.self.Name {
+			m.present = s.Incarnation == m.self.Incarnation && !s.Dead
+		}
+	}
+	m.retarget()
+}
+
+// Declared takes in that a session was declared dead, so that what it held can
+// be taken at once.
+func (m *Machine) Declared(now time.Duration, s store.Session) {
+	o, ok := m.others[s.Name]
+	if !ok || o.session.Incarnation != s.Incarnation {
+		return
+	}
+	o.session.Dead, o.since = true, now
+	m.others[s.Name] = o
+	m.retarget()
+}
+
+// Took takes in that a partition of the plan is served.
+func (m *Machine) Took(p store.Partition) {
+	if m.phases[p] == taking {
+		m.phases[p] = serving
+	}
+}
+
+// Left takes in that a partition is not served any more, or was not taken. What
+// became of its claim the next reading tells.
+func (m *Machine) Left(now time.Duration, p store.Partition) {
+	delete(m.phases, p)
+	m.stale[p], m.left[p] = true, now
+}
+
+// retarget finds out who should have what, if the members have changed.
+func (m *Machine) retarget() {
+	var members []string
+	if !m.cordoned {
+		members = append(members, m.self.Name)
+	}
+	for name, o := range m.others {
+		if !o.session.Dead && !o.session.Draining {
+			members = append(members, name)
+		}
+	}
+	slices.Sort(members)
+	if m.targets == nil || !slices.Equal(members, m.members) {
+		m.members, m.targets = members, targets(members, m.cfg.Partitions)
+	}
+}

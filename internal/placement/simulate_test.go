@@ -1,0 +1,299 @@
+package placement_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ganglion-go/ganglion/internal/placement"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// cluster is machines on one store in virtual time, in which nothing gets lost.
+// What can go wrong is explored elsewhere; here it is about where things end up,
+// and after how many moves.
+type cluster struct {
+	t          *testing.T
+	cfg        placement.Config
+	now        time.Duration
+	sessions   map[string]store.Session
+	claims     []store.Claim
+	members    map[string]*member
+	incarnated int
+	takes      int
+}
+
+// member is a node: a machine, when it does what next, and what it serves.
+type member struct {
+	m       *placement.Machine
+	session store.Session
+	renewAt time.Duration
+	lookAt  time.Duration
+	serves  map[store.Partition]store.Claim
+	drains  map[store.Partition]time.Duration // to be released at
+	took    int                               // in the round just made
+}
+
+const (
+	tick      = 10 * time.Millisecond
+	drainTime = 30 * time.Millisecond
+)
+
+func newCluster(t *testing.T, partitions int) *cluster {
+	c := &cluster{
+		t: t, cfg: placement.Defaults(3*time.Second, partitions),
+		sessions: map[string]store.Session{}, members: map[string]*member{}, claims: make([]store.Claim, partitions),
+	}
+	for p := range c.claims {
+		c.claims[p].Partition = store.Partition(p)
+	}
+	return c
+}
+
+// join starts a node. One that crashed a moment ago comes back as another
+// incarnation: a lock proved its predecessor dead.
+func (c *cluster) join(name string) {
+	c.incarnated++
+	s := store.Session{Name: name, Incarnation: fmt.Sprint("i-", c.incarnated), Beat: 1}
+	c.sessions[name] = s
+	n := &member{
+		m: placement.New(c.cfg, s, false), session: s, renewAt: c.now + c.cfg.Renew,
+		serves: map[store.Partition]store.Claim{}, drains: map[store.Partition]time.Duration{},
+	}
+	n.m.Renewed(c.now, c.now, false)
+	c.members[name] = n
+}
+
+// crash ends a node; its session stays until others find out.
+func (c *cluster) crash(name string) { delete(c.members, name) }
+
+// drain has a node hand everything over and end.
+func (c *cluster) drain(name string) {
+	n := c.members[name]
+	n.m.Cordon()
+	n.renewAt = c.now
+}
+
+// run lets time pass.
+func (c *cluster) run(d time.Duration) {
+	for end := c.now + d; c.now < end; c.now += tick {
+		for _, name := range c.order() {
+			c.step(name, c.members[name])
+		}
+	}
+}
+
+func (c *cluster) order() []string {
+	names := make([]string, 0, len(c.members))
+	for name := range c.members {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (c *cluster) step(name string, n *member) {
+	if c.now >= n.renewAt {
+		n.renewAt = c.now + c.cfg.Renew
+		kept := c.sessions[name]
+		if kept.Dead || kept.Incarnation != n.session.Incarnation {
+			c.t.Fatalf("%v: %s was declared dead and lives", c.now, name)
+		}
+		kept.Beat++
+		kept.Draining = n.m.Draining()
+		c.sessions[name] = kept
+		n.m.Renewed(c.now, c.now, kept.Draining)
+		if kept.Draining {
+			n.lookAt = c.now
+		}
+	}
+	for p, at := range n.drains {
+		if c.now >= at {
+			c.release(n, p)
+		}
+	}
+	if c.now >= n.lookAt {
+		c.look(n)
+	}
+	if n.m.Draining() && n.m.Told() && n.m.Idle() {
+		delete(c.members, name)
+		delete(c.sessions, name)
+		c.announce()
+	}
+}
+
+// announce has everybody look.
+func (c *cluster) announce() {
+	for _, n := range c.members {
+		n.lookAt = min(n.lookAt, c.now+tick)
+	}
+}
+
+func (c *cluster) release(n *member, p store.Partition) {
+	delete(n.drains, p)
+	delete(n.serves, p)
+	c.claims[p].Owner, c.claims[p].Session = "", ""
+	n.m.Left(c.now, p)
+	c.announce()
+}
+
+func (c *cluster) look(n *member) {
+	var sessions []store.Session
+	for _, s := range c.sessions {
+		sessions = append(sessions, s)
+	}
+	n.m.Looked(c.now, placement.Look{Began: c.now, Claims: c.claims, Sessions: sessions})
+	n.took = 0
+	for again := true; again; {
+		plan := n.m.Plan(c.now)
+		n.lookAt = plan.Next
+		again = len(plan.Declare) > 0
+		for _, s := range plan.Declare {
+			kept := c.sessions[s.Name]
+			if kept.Incarnation == s.Incarnation && kept.Beat == s.Beat && !kept.Dead {
+				kept.Dead = true
+				c.sessions[s.Name] = kept
+				n.m.Declared(c.now, s)
+			}
+		}
+		for _, s := range plan.Forget {
+			if c.sessions[s.Name].Incarnation == s.Incarnation {
+				delete(c.sessions, s.Name)
+			}
+		}
+		for _, p := range plan.HandOver {
+			n.drains[p] = c.now + drainTime
+		}
+		if len(n.drains) > c.cfg.LeaveMax {
+			c.t.Fatalf("%d partitions are handed over at once", len(n.drains))
+		}
+		c.take(n, plan.Take)
+	}
+}
+
+func (c *cluster) take(n *member, want []store.Claim) {
+	if n.took += len(want); n.took > c.cfg.ClaimMax {
+		c.t.Fatalf("%d claims in one round", n.took)
+	}
+	for _, w := range want {
+		kept := &c.claims[w.Partition]
+		if kept.Session != w.Session || kept.Epoch != w.Epoch {
+			n.m.Left(c.now, w.Partition)
+			continue
+		}
+		kept.Owner, kept.Session, kept.Epoch = n.session.Name, n.session.Incarnation, kept.Epoch+1
+		n.serves[w.Partition] = *kept
+		n.m.Took(w.Partition)
+		c.takes++
+	}
+}
+
+// settled reports whether each partition is served by the one it belongs to, and
+// by nobody else.
+func (c *cluster) settled() bool {
+	served := 0
+	for _, n := range c.members {
+		served += len(n.serves)
+	}
+	names := c.active()
+	for p, claim := range c.claims {
+		name := placement.Highest(names, store.Partition(p))
+		if claim.Owner != name || c.members[name].serves[claim.Partition].Epoch != claim.Epoch {
+			return false
+		}
+	}
+	return served == len(c.claims) && len(names) == len(c.members)
+}
+
+// active returns the nodes that are there to stay.
+func (c *cluster) active() []string {
+	return slices.DeleteFunc(c.order(), func(name string) bool { return c.members[name].m.Draining() })
+}
+
+// settle waits until that is so.
+func (c *cluster) settle(bound time.Duration) time.Duration {
+	c.t.Helper()
+	start := c.now
+	for !c.settled() {
+		if c.now-start > bound {
+			c.t.Fatalf("not settled within %v, with %v", bound, c.active())
+		}
+		c.run(tick)
+	}
+	return c.now - start
+}
+
+// moves returns how many partitions belong to another after a change.
+func moves(before, after []string, partitions int) int {
+	n := 0
+	for p := range store.Partition(partitions) {
+		if placement.Highest(before, p) != placement.Highest(after, p) {
+			n++
+		}
+	}
+	return n
+}
+
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	if s := os.Getenv("GANGLION_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("GANGLION_SEED: %v", err)
+		}
+		seed = n
+	}
+	t.Logf("seed %d (GANGLION_SEED replays it)", seed)
+	return seed
+}
+
+// TestMachine_ManyJoinsAndLeaves lets nodes come, go and crash a thousand times.
+// In the end of each change every partition has one owner, the one it belongs to,
+// nobody goes without, and hardly more was moved than must be.
+func TestMachine_ManyJoinsAndLeaves(t *testing.T) {
+	t.Parallel()
+	const partitions, changes, most = 256, 1000, 10
+	rnd := rand.New(rand.NewPCG(seedOf(t), 0))
+	c := newCluster(t, partitions)
+	c.join("n-0")
+	c.settle(10 * time.Second)
+	least, longest := 0, time.Duration(0)
+	c.takes = 0
+	fewest, largest := 1.0, 1.0
+	for change := range changes {
+		before := c.active()
+		switch k := rnd.IntN(4); {
+		case len(before) == 1 || k < 2 && len(before) < most:
+			c.join(fmt.Sprint("n-", change+1))
+		case k == 2:
+			c.crash(before[rnd.IntN(len(before))])
+		default:
+			c.drain(before[rnd.IntN(len(before))])
+		}
+		if rnd.IntN(10) == 0 {
+			c.run(time.Duration(rnd.IntN(2000)) * time.Millisecond) // the next change finds this one unfinished
+			least += moves(before, c.active(), partitions)
+			continue
+		}
+		longest = max(longest, c.settle(15*time.Second))
+		least += moves(before, c.active(), partitions)
+		fair := float64(partitions) / float64(len(c.members))
+		for name, n := range c.members {
+			share := float64(len(n.serves)) / fair
+			fewest, largest = min(fewest, share), max(largest, share)
+			if len(n.serves) == 0 || share > 2.5 {
+				t.Fatalf("%s serves %d of %d partitions, with %d nodes", name, len(n.serves), partitions, len(c.members))
+			}
+		}
+	}
+	c.settle(15 * time.Second)
+	t.Logf("%d moves, %d are necessary; shares of %.2f to %.2f of a fair one; settled within %v", c.takes, least, fewest, largest, longest)
+	if float64(c.takes) > 1.1*float64(least) {
+		t.Errorf("%d moves, more than 10 %% above the %d that are necessary", c.takes, least)
+	}
+}

@@ -1,0 +1,246 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/placement"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// gather is how long a round waits after it was called for, so that several
+// calls make one round.
+const gather = 2 * time.Millisecond
+
+// place looks at the store and does what the machine then decides, round by
+// round, until ctx ends.
+func (in *incarnation) place(ctx context.Context) {
+	stop, err := in.bus.Announced(in.placer.lookNow)
+	if err != nil {
+		in.cfg.Logger.WarnContext(ctx, "announcements of other nodes are not heard", "error", err)
+	} else {
+		defer stop()
+	}
+	for ctx.Err() == nil {
+		wait := in.round(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		case <-in.placer.wake:
+			_ = in.pause(gather)
+		}
+	}
+}
+
+// round returns the time until the next one.
+func (in *incarnation) round(ctx context.Context) time.Duration {
+	in.reap()
+	if in.lease.valid() {
+		if err := in.look(ctx); err != nil && ctx.Err() == nil {
+			in.cfg.Logger.WarnContext(ctx, "sessions and claims not read", "error", err)
+		}
+	}
+	for {
+		plan, now := in.placer.plan()
+		died := in.declare(ctx, plan.Declare)
+		in.handOver(plan.HandOver)
+		in.giveUp(ctx, plan.Release)
+		in.forget(ctx, plan.Forget)
+		if len(plan.Take) > 0 {
+			if err := in.take(ctx, plan.Take); err != nil && ctx.Err() == nil {
+				in.cfg.Logger.WarnContext(ctx, "partitions not claimed", "error", err)
+			}
+		}
+		if !died {
+			return max(plan.Next-now, 0)
+		}
+	}
+}
+
+// look reads claims and then sessions, in this order: see [placement.Look].
+func (in *incarnation) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
+	defer cancel()
+	look := placement.Look{Began: in.cfg.Clock.Elapsed()}
+	var err error
+	if look.Claims, err = in.store.Claims(ctx); err != nil {
+		return err
+	}
+	if look.Sessions, err = in.store.Sessions(ctx); err != nil {
+		return err
+	}
+	in.placer.tell(func(m *placement.Machine, now time.Duration) { m.Looked(now, look) })
+	return nil
+}
+
+// declare reports whether a session was declared dead.
+func (in *incarnation) declare(ctx context.Context, silent []store.Session) bool {
+	died := false
+	for _, s := range silent {
+		bounded, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
+		err := in.store.DeclareDead(bounded, s)
+		cancel()
+		in.cfg.Logger.WarnContext(ctx, "session declared dead", "node", s.Name, "incarnation", s.Incarnation, "error", err)
+		if err == nil {
+			died = true
+			in.placer.tell(func(m *placement.Machine, now time.Duration) { m.Declared(now, s) })
+		}
+	}
+	if died {
+		in.announce(ctx)
+	}
+	return died
+}
+
+// announce has the other nodes look at the store. They do by themselves if they
+// do not hear it.
+func (in *incarnation) announce(ctx context.Context) {
+	if err := in.bus.Announce(ctx); err != nil {
+		in.cfg.Logger.DebugContext(ctx, "change not announced", "error", err)
+	}
+}
+
+// giveUp releases claims that the node holds and does not serve: their taking
+// was found out too late, or their release failed.
+func (in *incarnation) giveUp(ctx context.Context, claims []store.Claim) {
+	var unserved []store.Claim
+	for _, c := range claims {
+		if in.partition(actor.Partition(c.Partition)) == nil {
+			unserved = append(unserved, c)
+		}
+	}
+	if len(unserved) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
+	defer cancel()
+	if err := in.store.ReleaseClaims(ctx, unserved); err != nil {
+		in.cfg.Logger.WarnContext(ctx, "claims not released", "error", err)
+		return
+	}
+	in.announce(ctx)
+}
+
+// forget removes sessions that have long been dead.
+func (in *incarnation) forget(ctx context.Context, dead []store.Session) {
+	for _, s := range dead {
+		bounded, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
+		err := in.store.EndSession(bounded, s)
+		cancel()
+		in.cfg.Logger.InfoContext(ctx, "session of a dead node removed", "node", s.Name, "error", err)
+	}
+}
+
+// partition returns one that the node holds, or nil.
+func (in *incarnation) partition(id actor.Partition) *partition {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.partitions[id]
+}
+
+// reap drops partitions whose flow of messages has failed. They are claimed, and
+// served, anew.
+func (in *incarnation) reap() {
+	for _, p := range in.served() {
+		select {
+		case <-p.sub.Done():
+			if err := p.sub.Err(); err != nil {
+				in.cfg.Logger.Warn("partition fell silent", "partition", uint32(p.id), "error", err)
+				in.drop(p, err)
+			}
+		default:
+		}
+	}
+}
+
+// drop stops a partition, and only then lets it be claimed again: were it the
+// other way round, it could be served anew beside the old activations.
+func (in *incarnation) drop(p *partition, cause error) {
+	p.stop(cause)
+	in.remove(p)
+}
+
+// remove takes a stopped partition off the map. Several may want to, and only
+// the one that does it tells the machine: a second one would tell it of the
+// successor, which is served.
+func (in *incarnation) remove(p *partition) {
+	in.mu.Lock()
+	removed := in.partitions[p.id] == p
+	if removed {
+		delete(in.partitions, p.id)
+	}
+	in.mu.Unlock()
+	if removed {
+		in.placer.left(store.Partition(p.id))
+	}
+}
+
+// serveConcurrently bounds the subscriptions that are set up at once.
+const serveConcurrently = 16
+
+// take claims partitions and starts to serve those that were won.
+func (in *incarnation) take(ctx context.Context, want []store.Claim) error {
+	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
+	defer cancel()
+	started := in.cfg.Clock.Elapsed()
+	held, last, err := in.win(ctx, want)
+	won := make(map[store.Partition]bool, len(held))
+	var starting sync.WaitGroup
+	slots := make(chan struct{}, serveConcurrently)
+	for _, c := range held {
+		won[c.Partition] = true
+		slots <- struct{}{}
+		starting.Go(func() {
+			defer func() { <-slots }()
+			in.start(ctx, newPartition(in, c, last))
+		})
+	}
+	for _, c := range want {
+		if !won[c.Partition] {
+			in.placer.left(c.Partition)
+		}
+	}
+	starting.Wait()
+	in.cfg.Logger.InfoContext(ctx, "partitions claimed", "taken", len(held), "wanted", len(want),
+		"serving", len(in.served()), "took", in.cfg.Clock.Elapsed()-started)
+	return err
+}
+
+// win takes claims. last is a sequence up to which the former owners may have
+// read the stream.
+func (in *incarnation) win(ctx context.Context, want []store.Claim) (held []store.Claim, last uint64, err error) {
+	held, err = in.store.TakeClaims(ctx, in.session, want)
+	if len(held) == 0 {
+		return nil, 0, err
+	}
+	last, lastErr := in.bus.LastSequence(ctx)
+	if lastErr != nil {
+		// The claims are this session's; the next round takes them again.
+		return nil, 0, fmt.Errorf("serve %d partitions: %w", len(held), lastErr)
+	}
+	return held, last, err
+}
+
+// start serves a partition. One that cannot be served is left for the next round.
+func (in *incarnation) start(ctx context.Context, p *partition) {
+	if err := p.serve(ctx); err != nil {
+		in.cfg.Logger.WarnContext(ctx, "partition not served", "partition", uint32(p.id), "error", err)
+		p.stop(err)
+		in.placer.left(store.Partition(p.id))
+		return
+	}
+	in.mu.Lock()
+	ended := in.ctx.Err() != nil
+	if !ended {
+		in.partitions[p.id] = p
+	}
+	in.mu.Unlock()
+	if ended {
+		p.stop(context.Cause(in.ctx))
+		return
+	}
+	in.placer.took(store.Partition(p.id))
+}
