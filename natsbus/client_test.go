@@ -248,11 +248,11 @@ func TestClient_FullStream(t *testing.T) {
 	if o := f.client.Deliver(t.Context(), big); o.Code != actor.CodeOverloaded {
 		t.Errorf("Deliver to a full stream: %+v", o)
 	}
-	last, err := f.bus.LastSequence(t.Context())
+	_, last, err := f.bus.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.bus.Trim(t.Context(), 0, last); err != nil {
+	if err := f.bus.Trim(t.Context(), 0, f.bus.Stream(), last); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.client.Enqueue(t.Context(), big); err != nil {
@@ -508,7 +508,7 @@ func TestDirect_HandOver_NoCallFails(t *testing.T) {
 		})
 	}
 	for range 10 {
-		sub, err := f.bus.Serve(t.Context(), 0, 0, &owner{answer: echo})
+		sub, err := f.bus.Serve(t.Context(), 0, f.bus.Stream(), 0, &owner{answer: echo})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -516,7 +516,7 @@ func TestDirect_HandOver_NoCallFails(t *testing.T) {
 		testharness.Eventually(t, patient, func() bool { return calls.Load() > before+50 })
 		stop(t, sub)
 	}
-	sub, err := f.bus.Serve(t.Context(), 0, 0, &owner{answer: echo})
+	sub, err := f.bus.Serve(t.Context(), 0, f.bus.Stream(), 0, &owner{answer: echo})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,18 +35,19 @@ var errReconnected = errors.New("connection was lost and made again, or closed")
 type durableLane struct {
 	bus       *Bus
 	partition actor.Partition
+	stream    string // identity of the stream that the cursor is of
 	handler   actor.Handler
 	cursor    uint64 // sequence of the last message that is done with
 	feed      *feed
 }
 
-func newDurableLane(b *Bus, p actor.Partition, after uint64, h actor.Handler) *durableLane {
-	return &durableLane{bus: b, partition: p, handler: h, cursor: after}
+func newDurableLane(b *Bus, p actor.Partition, stream string, after uint64, h actor.Handler) *durableLane {
+	return &durableLane{bus: b, partition: p, stream: stream, handler: h, cursor: after}
 }
 
 // open makes the first feed.
 func (d *durableLane) open(ctx context.Context) (err error) {
-	d.feed, err = d.bus.openFeed(ctx, d.partition, d.cursor+1)
+	d.feed, err = d.bus.openFeed(ctx, d.partition, d.stream, d.cursor+1)
 	return err
 }
 
@@ -188,7 +189,7 @@ func (b *Bus) delivery(p actor.Partition, lane actor.Lane, inbox string, msg *na
 }
 
 func (b *Bus) decode(p actor.Partition, lane actor.Lane, msg *nats.Msg) (actor.Message, error) {
-	to, err := b.ns.Target(msg.Subject, p, b.stream.partitions)
+	to, err := b.ns.Target(msg.Subject, p, b.partitions)
 	if err != nil {
 		return actor.Message{}, err
 	}

@@ -46,8 +46,8 @@ type feed struct {
 }
 
 // openFeed makes a consumer that starts at a sequence and grants it its window.
-// The error wraps [ErrStreamLost] when the stream is not the bus's any more.
-func (b *Bus) openFeed(ctx context.Context, p actor.Partition, start uint64) (*feed, error) {
+// The error wraps [ErrStreamLost] when the stream is not the one with that identity.
+func (b *Bus) openFeed(ctx context.Context, p actor.Partition, stream string, start uint64) (*feed, error) {
 	select {
 	case b.opening <- struct{}{}:
 		defer func() { <-b.opening }()
@@ -72,6 +72,7 @@ func (b *Bus) openFeed(ctx context.Context, p actor.Partition, start uint64) (*f
 		InactiveThreshold: inactiveThreshold,
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		b.goneFor()
 		return nil, fmt.Errorf("%w: %w: %w", ErrStreamLost, ErrNotProvisioned, err)
 	}
 	if err != nil {
@@ -79,7 +80,7 @@ func (b *Bus) openFeed(ctx context.Context, p actor.Partition, start uint64) (*f
 	}
 	// A consumer dies with its stream. If the stream is still ours now, then it was
 	// when the consumer was made, and whatever the consumer delivers is ours.
-	if _, err := b.verified(ctx); err != nil {
+	if _, err := b.verified(ctx, stream); err != nil {
 		f.close()
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -28,6 +29,21 @@ type entry struct {
 	delivery  actor.Delivery
 }
 
+var errStreamLost = errors.New("the stream is another one")
+
+// loseStream makes the log anew, as another incarnation, and ends all that reads it.
+func (b *logBus) loseStream(next string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stream, b.log, b.trimmed = next, nil, map[actor.Partition]uint64{}
+	for _, serving := range b.serving {
+		for _, f := range serving {
+			f.failed = errStreamLost
+			f.cancel()
+		}
+	}
+}
+
 func newLogBus(partitions actor.Partitions) *logBus {
 	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition][]*flow{}, trimmed: map[actor.Partition]uint64{}}
 	b.grown = sync.NewCond(&b.mu)
@@ -35,17 +51,19 @@ func newLogBus(partitions actor.Partitions) *logBus {
 }
 
 func (b *logBus) Partitions() actor.Partitions { return b.partitions }
-func (b *logBus) Stream() string               { return b.stream }
 
-func (b *logBus) LastSequence(context.Context) (uint64, error) {
+func (b *logBus) Head(context.Context) (stream string, last uint64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return uint64(len(b.log)), nil
+	return b.stream, uint64(len(b.log)), nil
 }
 
-func (b *logBus) Trim(_ context.Context, p actor.Partition, upTo uint64) error {
+func (b *logBus) Trim(_ context.Context, p actor.Partition, stream string, upTo uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if stream != b.stream {
+		return errStreamLost
+	}
 	b.trimmed[p] = upTo
 	return nil
 }
@@ -93,9 +111,12 @@ type flow struct {
 	failed  error
 }
 
-func (b *logBus) Serve(_ context.Context, p actor.Partition, after uint64, h actor.Handler) (actor.Subscription, error) {
+func (b *logBus) Serve(_ context.Context, p actor.Partition, stream string, after uint64, h actor.Handler) (actor.Subscription, error) {
 	b.mu.Lock()
 	refuse := b.refuse
+	if stream != b.stream {
+		refuse = errStreamLost
+	}
 	b.mu.Unlock()
 	if refuse != nil {
 		return nil, refuse

@@ -189,9 +189,9 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) error {
 	if len(held) == 0 {
 		return err
 	}
-	last, lastErr := in.bus.LastSequence(ctx)
-	if lastErr != nil {
-		return lastErr // the claims are this session's; the next round serves them
+	stream, last, headErr := in.bus.Head(ctx)
+	if headErr != nil {
+		return headErr // the claims are this session's; the next round serves them
 	}
 	var starting sync.WaitGroup
 	slots := make(chan struct{}, serveConcurrently)
@@ -199,7 +199,7 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) error {
 		slots <- struct{}{}
 		starting.Go(func() {
 			defer func() { <-slots }()
-			in.start(ctx, newPartition(in, c, last))
+			in.start(ctx, newPartition(in, c, stream, last))
 		})
 	}
 	starting.Wait()
@@ -287,7 +287,7 @@ func (in *incarnation) trim(ctx context.Context) {
 			continue
 		}
 		bounded, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
-		err := in.bus.Trim(bounded, p.id, w)
+		err := in.bus.Trim(bounded, p.id, p.stream, w)
 		cancel()
 		if err != nil {
 			in.cfg.Logger.DebugContext(ctx, "commands not trimmed", "partition", uint32(p.id), "error", err)

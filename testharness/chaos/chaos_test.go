@@ -59,6 +59,6 @@ func TestCluster_Chaos(t *testing.T) {
 		t.Error(err)
 	}
 	for _, r := range report.Redecided {
-		t.Log("refused and decided anew: ", r)
+		t.Log("refused, asked for again, and decided otherwise: ", r)
 	}
 }

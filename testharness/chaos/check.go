@@ -22,10 +22,12 @@ type Findings struct {
 	// Violations are broken promises. There must be none.
 	Violations []string
 
-	// Redecided are commands that were refused and took effect later, because a
-	// copy of them met an owner that no longer knew of the refusal: a limit that
-	// package runtime documents (a refusal is recorded with the aggregate's next
-	// commit). Strictly, each is a broken promise.
+	// Redecided are commands that were refused, were sent again by their caller
+	// after that, and took effect then: the owner that knew of the refusal was gone,
+	// and its successor decided on a later state. It is a limit that package runtime
+	// documents (a refusal is recorded with the aggregate's next commit), so it is
+	// told apart from what must never be: a refused command that takes effect
+	// although nobody asked again.
 	Redecided []string
 
 	// Settled counts calls of unknown outcome that the store has, Lost those that
@@ -116,7 +118,12 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 		return []porcupine.Operation{observed(op)}
 	case FateRefused:
 		if stored {
-			f.Redecided = append(f.Redecided, fmt.Sprintf("is in the store at version %d: %s", versions[0], op))
+			text := fmt.Sprintf("was refused, and is in the store at version %d: %s", versions[0], op)
+			if op.askedAgain() {
+				f.Redecided = append(f.Redecided, text)
+			} else {
+				f.violated("%s", text)
+			}
 			return []porcupine.Operation{observed(op), effect(op, versions[0])}
 		}
 		return []porcupine.Operation{observed(op)}

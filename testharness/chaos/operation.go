@@ -63,6 +63,20 @@ func (o *Operation) String() string {
 		o.Target, what, o.ID, o.Client, o.Start.Round(time.Millisecond), o.End.Round(time.Millisecond), len(o.Attempts), told)
 }
 
+// askedAgain reports whether an attempt began after the first definite answer.
+func (o *Operation) askedAgain() bool {
+	first := o.definite()
+	if first == nil {
+		return false
+	}
+	for i := range o.Attempts {
+		if o.Attempts[i].Start > first.End {
+			return true
+		}
+	}
+	return false
+}
+
 // Attempt is one request, and its answer if there was one.
 type Attempt struct {
 	Node    int             `json:"node"`

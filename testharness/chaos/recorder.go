@@ -58,6 +58,7 @@ type Recorder struct {
 	mu         sync.Mutex
 	operations []*Operation
 	complaints []string
+	redecided  []string
 	successes  []time.Duration // times at which commands were told done, in order
 }
 
@@ -129,6 +130,14 @@ func (r *Recorder) Complaints() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.complaints)
+}
+
+// Redecided are commands that were refused, asked for again after that, and got
+// another answer: see [Findings.Redecided].
+func (r *Recorder) Redecided() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.redecided)
 }
 
 // Close gives up the connections.
@@ -211,9 +220,18 @@ func (op *Operation) definite() *Attempt {
 	return nil
 }
 
+// contradicted notes a second answer that is not the first. A refusal that was
+// asked for again is a matter of its own, see [Findings.Redecided].
 func (r *Recorder) contradicted(op *Operation, first, second *Attempt) {
-	r.complain("a second answer: %s %s %s was told %s %d %s %s, and then %s %d %s %s", op.Target, op.Call.Command, op.ID,
+	text := fmt.Sprintf("%s %s %s was told %s %d %s %s, and then %s %d %s %s", op.Target, op.Call.Command, op.ID,
 		first.fate, first.Version, first.Code, first.Answer, second.fate, second.Version, second.Code, second.Answer)
+	if first.fate != FateRefused || second.Start < first.End {
+		r.complain("a second answer: %s", text)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.redecided = append(r.redecided, text)
 }
 
 func (r *Recorder) finish(op *Operation) {

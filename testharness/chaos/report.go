@@ -26,7 +26,7 @@ type Report struct {
 	Longest                             time.Duration // without a command that was told done
 
 	Violations []string // broken promises
-	Redecided  []string // see [Findings]
+	Redecided  []string // commands that were refused and, asked for again, got another answer: see [Findings]
 	Kept       string   // folder with the evidence, where there are violations
 
 	findings *Findings
@@ -36,7 +36,8 @@ type Report struct {
 // take fills the report from a record and its check.
 func (r *Report) take(h *History, rec *Recorder, f *Findings) {
 	r.history, r.findings = h, f
-	r.Settled, r.Lost, r.Redecided, r.Longest = f.Settled, f.Lost, f.Redecided, rec.LongestGap()
+	r.Settled, r.Lost, r.Longest = f.Settled, f.Lost, rec.LongestGap()
+	r.Redecided = append(rec.Redecided(), f.Redecided...)
 	r.Violations = append(rec.Complaints(), f.Violations...)
 	for _, op := range h.Operations {
 		r.Attempts += len(op.Attempts)
@@ -71,7 +72,7 @@ func (r *Report) Err() error {
 // String tells the figures.
 func (r *Report) String() string {
 	return fmt.Sprintf("seed %d: %d faults in %v, all served again after %v; commands: %d done, %d refused, %d not executed, %d unknown (%d in the store, %d not); "+
-		"%d reads; %d attempts; longest pause %v; %d broken promises, %d refused and decided anew",
+		"%d reads; %d attempts; longest pause %v; %d broken promises, %d times a refusal asked for again was another",
 		r.Seed, r.Faults, r.Duration, r.Recovery.Round(time.Millisecond), r.Done, r.Refused, r.NotExecuted, r.Unknown, r.Settled, r.Lost,
 		r.Reads, r.Attempts, r.Longest.Round(time.Millisecond), len(r.Violations), len(r.Redecided))
 }
