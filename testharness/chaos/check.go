@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/anishathalye/porcupine"
 
@@ -13,6 +14,7 @@ import (
 
 // History is what is checked: what clients were told, and what the store has.
 type History struct {
+	Begin      time.Time // from which the operations count
 	Operations []*Operation
 	Commits    map[actor.Address][]store.Commit
 }

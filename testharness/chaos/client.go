@@ -89,7 +89,7 @@ func (c *client) twice(op *Operation) {
 func (c *client) request(op *Operation) request {
 	node := c.rnd.IntN(len(c.recorder.bases))
 	lane := "durable"
-	if c.rnd.IntN(2) == 0 {
+	if r := c.recorder; r.load.OneLane && c.index%2 == 1 || !r.load.OneLane && c.rnd.IntN(2) == 0 {
 		lane = "direct"
 	}
 	if op.IsRead() {

@@ -19,6 +19,11 @@ type Load struct {
 	Clients    int           // 16
 	Aggregates int           // 64
 	Think      time.Duration // a client's pause between two calls, on average: 20 ms
+
+	// OneLane binds clients to lanes, every other one to the direct lane: so one
+	// lane that stands still does not hold up the clients of the other. By default
+	// each attempt chooses anew.
+	OneLane bool
 }
 
 func (l Load) withDefaults() Load {

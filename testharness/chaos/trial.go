@@ -156,7 +156,7 @@ func (t *Trial[S]) examine(ctx context.Context, c *Cluster, r *Recorder, report 
 	if err != nil {
 		return err
 	}
-	h := &History{Operations: r.Operations(), Commits: commits}
+	h := &History{Begin: r.begin, Operations: r.Operations(), Commits: commits}
 	report.take(h, r, Check(&t.Model, h))
 	if t.Settled != nil {
 		if err := t.Settled(h); err != nil {
