@@ -27,6 +27,7 @@ type request struct {
 	base    string
 	node    int
 	lane    string
+	async   bool // 202 once the stream has the command
 	timeout time.Duration
 	target  actor.Address
 	id      actor.CommandID
@@ -38,7 +39,7 @@ type request struct {
 // Idempotency-Key. It does not end before its own time, whatever becomes of the
 // caller: what was sent is to be on the record.
 func (r *Recorder) send(q request) Attempt {
-	a := Attempt{Node: q.node, Lane: q.lane, Start: r.elapsed()}
+	a := Attempt{Node: q.node, Lane: q.lane, Async: q.async, Start: r.elapsed()}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), q.timeout+answerSlack)
 	defer cancel()
 	status, body, err := r.exchange(ctx, &q)
@@ -74,6 +75,9 @@ func (r *Recorder) exchange(ctx context.Context, q *request) (status int, body [
 		req.GetBody, req.ContentLength = nil, int64(len(q.call.Body))
 		req.Header.Set("Idempotency-Key", string(q.id))
 		req.Header.Set("Ganglion-Lane", q.lane)
+		if q.async {
+			req.Header.Set("Prefer", "respond-async")
+		}
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
@@ -110,6 +114,8 @@ func (a *Attempt) judge(q *request, body []byte) error {
 		if q.call.Command == "" {
 			a.Answer = ok.State
 		}
+	case http.StatusAccepted:
+		a.fate = FateAccepted
 	case http.StatusNotFound:
 		if q.call.Command != "" || problem.Code != string(actor.CodeDoesNotExist) {
 			return errors.New(problem.Code)

@@ -2,7 +2,9 @@ package chaos_test
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,5 +62,45 @@ func TestCluster_Chaos(t *testing.T) {
 	}
 	for _, r := range report.Redecided {
 		t.Log("refused, asked for again, and decided otherwise: ", r)
+	}
+}
+
+// TestRun_BrokenPromise_IsKept runs an application that does not do what its model
+// says, and looks for the evidence.
+func TestRun_BrokenPromise_IsKept(t *testing.T) {
+	wrong := portfolios()
+	decide := wrong.Decide
+	wrong.Decide = func(p portfolio, c chaos.Call) (portfolio, chaos.Decision) {
+		next, d := decide(p, c)
+		if c.Command == "DepositCash" {
+			next.Cash++ // a bonus that nobody gets
+		}
+		return next, d
+	}
+	keep := t.TempDir()
+	report, err := chaos.Run(t.Context(), chaos.Trial[portfolio]{
+		Model: wrong, Seed: 1, Plan: []chaos.Fault{}, Keep: keep,
+		Cluster: chaos.ClusterConfig{Nodes: 1, NATSServers: 1, Mongods: 1, Mongod: testharness.Mongod(t)},
+		Load:    chaos.Load{Clients: 4, Aggregates: 4, Think: time.Millisecond},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Err() == nil || !strings.HasPrefix(report.Kept, keep) {
+		t.Fatalf("%s\nerror %v, kept in %q", report, report.Err(), report.Kept)
+	}
+	for pattern, want := range map[string]string{
+		"violations.txt": "not linearizable", "schedule.txt": "seed 1", "portfolio-a-*.html": "<html", "node-0.log": "serving",
+		"operations.jsonl": "DepositCash", "commits.jsonl": "cashDeposited", "nats-0.log": "Server is ready", "member0.log": "mongod",
+	} {
+		files, err := filepath.Glob(filepath.Join(report.Kept, pattern))
+		if err != nil || len(files) == 0 {
+			t.Errorf("no %s: %v", pattern, err)
+			continue
+		}
+		data, err := os.ReadFile(files[0])
+		if err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("%s does not contain %q, %v", files[0], want, err)
+		}
 	}
 }

@@ -135,6 +135,11 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 			return []porcupine.Operation{effect(op, versions[0])}
 		}
 		return nil
+	case FateAccepted:
+		if stored {
+			return []porcupine.Operation{effect(op, versions[0])}
+		}
+		return []porcupine.Operation{refusedUnheard(op)}
 	default:
 		switch {
 		case op.IsRead():

@@ -44,16 +44,24 @@ func (c *client) pick(n int) int {
 }
 
 // do makes attempts until one is definite. Most clients insist, some do not; some
-// send a command twice at once.
+// send a command twice at once; some leave it with the stream, and a part of those
+// asks for its outcome later.
 func (c *client) do(op *Operation) {
 	insist := c.rnd.IntN(4) > 0
+	async := !c.recorder.load.NoAsync && !op.IsRead() && c.rnd.IntN(12) == 0
 	for try := range maxAttempts {
-		if try == 0 && !op.IsRead() && c.rnd.IntN(16) == 0 {
+		switch {
+		case async:
+			q := c.request(op)
+			q.lane, q.async = "durable", true
+			c.recorder.take(op, c.recorder.send(q))
+			async = op.Fate != FateAccepted
+		case try == 0 && !op.IsRead() && c.rnd.IntN(16) == 0:
 			c.twice(op)
-		} else {
+		default:
 			c.recorder.take(op, c.recorder.send(c.request(op)))
 		}
-		if op.definite() != nil || !insist || c.isOver() {
+		if op.definite() != nil || !insist || c.isOver() || op.Fate == FateAccepted && c.rnd.IntN(3) > 0 {
 			break
 		}
 		select {

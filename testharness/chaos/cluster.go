@@ -28,6 +28,8 @@ type ClusterConfig struct {
 	Mongods     int           // 3; an odd number
 	Partitions  int           // 32
 	Lease       time.Duration // 2 s
+	RingMax     int           // outcomes that an activation remembers: 64, so that the store is asked, too
+	Activations int           // aggregates that a node keeps in memory: 48, so that they come and go
 	Namespace   string        // "chaos"; also the name of the database
 	LogLevel    string        // of the nodes: "info"
 	Mongod      string        // binary; empty: what mongod.Find gives
@@ -38,7 +40,7 @@ func (c ClusterConfig) withDefaults() ClusterConfig {
 	for _, n := range []struct {
 		value *int
 		to    int
-	}{{&c.Nodes, 3}, {&c.NATSServers, 3}, {&c.Mongods, 3}, {&c.Partitions, 32}} {
+	}{{&c.Nodes, 3}, {&c.NATSServers, 3}, {&c.Mongods, 3}, {&c.Partitions, 32}, {&c.RingMax, 64}, {&c.Activations, 48}} {
 		if *n.value == 0 {
 			*n.value = n.to
 		}

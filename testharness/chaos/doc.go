@@ -29,7 +29,8 @@
 //
 // The store must hold every acknowledged command exactly once, at the version that
 // was told; nothing of a command that was refused or "not executed"; and every
-// other command at most once. A command that is asked again under its id must get
+// other command at most once. One that was accepted (202) must have been executed,
+// or refused in a state that there was. A command that is asked again under its id must get
 // the first outcome. [Trial.Settled] adds what holds over all aggregates.
 //
 // # What can be broken

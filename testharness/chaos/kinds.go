@@ -108,7 +108,9 @@ func natsKinds() []kind {
 		}},
 		{"stutter", 1, 2 * time.Second, 6 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
 			run, stop := stutterTimes(rnd)
-			return onNATS(rnd, func(_ context.Context, _ *Cluster, s *natsd.Server) (healFunc, error) { return stutter(s, run, stop), nil })
+			return onNATS(rnd, func(_ context.Context, _ *Cluster, s *natsd.Server) (healFunc, error) {
+				return stutter(s, run, stop), nil
+			})
 		}},
 		{"step-down of the command stream's leader", 2, 0, 0, func(rnd *rand.Rand, _ time.Duration) injectFunc {
 			return onNATS(rnd, func(ctx context.Context, c *Cluster, _ *natsd.Server) (healFunc, error) {
@@ -152,7 +154,9 @@ func mongoKinds() []kind {
 		}},
 		{"stutter", 1, 2 * time.Second, 6 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
 			run, stop := stutterTimes(rnd)
-			return onMongod(rnd, func(_ context.Context, _ *Cluster, m *mongod.Member) (healFunc, error) { return stutter(m, run, stop), nil })
+			return onMongod(rnd, func(_ context.Context, _ *Cluster, m *mongod.Member) (healFunc, error) {
+				return stutter(m, run, stop), nil
+			})
 		}},
 		{"cut from whoever dials it", 2, time.Second, 8 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
 			way := rnd.IntN(3)

@@ -31,6 +31,7 @@ type nodeSettings struct {
 	Partitions, Replicas, Lease     string
 	MongoDatabase, LogLevel, Egress string
 	ClockFile                       string
+	RingMax, Activations            int
 }
 
 // Main is the TestMain of a package that runs clusters whose nodes serve the given
@@ -75,7 +76,7 @@ func serveNode(text string, definitions []actor.Registrable) error {
 		Partitions: s.Partitions, Replicas: s.Replicas, Lease: s.Lease, LogLevel: s.LogLevel,
 		Dial: netproxy.DialThrough(s.Egress),
 	}
-	cfg.Limits.Clock = newShiftedClock(s.ClockFile)
+	cfg.Limits.Clock, cfg.Limits.RingMax, cfg.Limits.MaxActivations = newShiftedClock(s.ClockFile), s.RingMax, s.Activations
 	n, err := node.Open(ctx, cfg, definitions...)
 	if err != nil {
 		return err

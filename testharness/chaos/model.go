@@ -22,8 +22,10 @@ type Model[S comparable] struct {
 	// Next makes a call.
 	Next func(rnd *rand.Rand) Call
 
-	// Create is made once for each aggregate before anything breaks, unless it is
-	// the zero Call.
+	// Create is a command that is sent to each aggregate before anything breaks, and
+	// once more when all is at rest. The second one shows that all that went before
+	// it has been decided, so without a Create, commands that were accepted with
+	// 202 may be missed. The zero Call: none.
 	Create Call
 
 	// Decide says what the aggregate answers to a command in a state, and the state
@@ -54,7 +56,7 @@ type versioned[S comparable] struct {
 // observation is a call with what is known of its result.
 type observation struct {
 	call    Call
-	fate    Fate // done, refused; or unknown: it took effect, and nobody was told
+	fate    Fate // done, refused; unknown: it took effect, and nobody was told; accepted: it did not
 	version actor.Version
 	answer  json.RawMessage
 	code    string
@@ -69,6 +71,9 @@ func (m *Model[S]) step(v versioned[S], o *observation) (bool, versioned[S]) {
 		return true, v
 	}
 	next, want := m.Decide(v.state, o.call)
+	if o.fate == FateAccepted { // and it is not in the store: it must have been refused
+		return want.Refuse != "", v
+	}
 	if o.fate == FateRefused {
 		return want.Refuse == o.code && (o.version == 0 || o.version == v.version), v
 	}
@@ -110,6 +115,8 @@ func (o *observation) String() string {
 	switch o.fate {
 	case FateRefused:
 		return fmt.Sprintf("%s -> %s at %d", what, o.code, o.version)
+	case FateAccepted:
+		return what + " -> accepted, and not in the store"
 	case FateUnknown:
 		return fmt.Sprintf("%s -> nobody was told, in the store at %d", what, o.version)
 	default:
@@ -125,6 +132,15 @@ func observed(op *Operation) porcupine.Operation {
 	return porcupine.Operation{
 		ClientId: max(op.Client, 0), Call: int64(op.Start), Return: int64(op.End),
 		Input: &observation{call: op.Call, fate: op.Fate, version: op.Version, answer: op.Answer, code: op.Code},
+	}
+}
+
+// refusedUnheard is an operation that was accepted and then decided against, some
+// time after its start, with nobody to be told.
+func refusedUnheard(op *Operation) porcupine.Operation {
+	return porcupine.Operation{
+		ClientId: max(op.Client, 0), Call: int64(op.Start), Return: never,
+		Input: &observation{call: op.Call, fate: FateAccepted},
 	}
 }
 

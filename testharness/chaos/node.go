@@ -76,6 +76,7 @@ func newNode(cfg *ClusterConfig, c *Cluster, index int) (_ *Node, err error) {
 		HTTPAddr: n.ports[0].Addr(), AdminAddr: n.ports[1].Addr(),
 		Partitions: fmt.Sprint(cfg.Partitions), Replicas: fmt.Sprint(min(cfg.NATSServers, 3)), Lease: cfg.Lease.String(),
 		LogLevel: cfg.LogLevel, Egress: n.egress.Addr(), ClockFile: dir + ".clock",
+		RingMax: cfg.RingMax, Activations: cfg.Activations,
 	}
 	if index%2 == 1 {
 		n.settings.Name = fmt.Sprintf("named-%d", index)

@@ -21,6 +21,7 @@ type Fate string
 // The fates.
 const (
 	FateUnknown     Fate = "unknown"      // may have taken effect, or may yet
+	FateAccepted    Fate = "accepted"     // stored in the command stream; will be executed
 	FateDone        Fate = "done"         // executed; of a read: answered
 	FateRefused     Fate = "refused"      // decided against: a rejection or an expectation that was not met
 	FateNotExecuted Fate = "not_executed" // every attempt was told so
@@ -57,7 +58,7 @@ func (o *Operation) String() string {
 		told = fmt.Sprintf("version %d %s", o.Version, o.Answer)
 	case FateRefused:
 		told = fmt.Sprintf("refused %s at version %d", o.Code, o.Version)
-	case FateUnknown, FateNotExecuted:
+	case FateUnknown, FateAccepted, FateNotExecuted:
 	}
 	return fmt.Sprintf("%s %s %s (client %d, %v to %v, %d attempts): %s",
 		o.Target, what, o.ID, o.Client, o.Start.Round(time.Millisecond), o.End.Round(time.Millisecond), len(o.Attempts), told)
@@ -81,6 +82,7 @@ func (o *Operation) askedAgain() bool {
 type Attempt struct {
 	Node    int             `json:"node"`
 	Lane    string          `json:"lane,omitempty"`
+	Async   bool            `json:"async,omitempty"`
 	Start   time.Duration   `json:"start"`
 	End     time.Duration   `json:"end"`
 	Status  int             `json:"status,omitempty"` // 0: no answer

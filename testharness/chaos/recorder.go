@@ -24,6 +24,10 @@ type Load struct {
 	// lane that stands still does not hold up the clients of the other. By default
 	// each attempt chooses anew.
 	OneLane bool
+
+	// NoAsync makes clients wait for every outcome. By default some leave their
+	// command with the stream (202), which must then not be lost.
+	NoAsync bool
 }
 
 func (l Load) withDefaults() Load {
@@ -210,7 +214,9 @@ func (r *Recorder) take(op *Operation, a Attempt) {
 		if op.IsRead() {
 			op.Start = a.Start // earlier attempts are nothing to it
 		}
-	case a.fate == FateUnknown:
+	case a.fate == FateAccepted:
+		op.Fate = FateAccepted
+	case a.fate == FateUnknown && op.Fate != FateAccepted:
 		op.Fate = FateUnknown
 	}
 }

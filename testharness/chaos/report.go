@@ -19,11 +19,11 @@ type Report struct {
 	Faults   int           // that took place
 	Recovery time.Duration // from the end of the last fault until every node served
 
-	Done, Refused, NotExecuted, Unknown int // commands, by what was known in the end
-	Settled, Lost                       int // of those unknown: in the store, and not in it
-	Reads                               int // that were answered
-	Attempts                            int
-	Longest                             time.Duration // without a command that was told done
+	Done, Refused, Accepted, NotExecuted, Unknown int // commands, by what was known in the end
+	Settled, Lost                                 int // of those unknown: in the store, and not in it
+	Reads                                         int // that were answered
+	Attempts                                      int
+	Longest                                       time.Duration // without a command that was told done
 
 	Violations []string // broken promises
 	Redecided  []string // commands that were refused and, asked for again, got another answer: see [Findings]
@@ -50,6 +50,8 @@ func (r *Report) take(h *History, rec *Recorder, f *Findings) {
 			r.Done++
 		case op.Fate == FateRefused:
 			r.Refused++
+		case op.Fate == FateAccepted:
+			r.Accepted++
 		case op.Fate == FateNotExecuted:
 			r.NotExecuted++
 		default:
@@ -71,9 +73,9 @@ func (r *Report) Err() error {
 
 // String tells the figures.
 func (r *Report) String() string {
-	return fmt.Sprintf("seed %d: %d faults in %v, all served again after %v; commands: %d done, %d refused, %d not executed, %d unknown (%d in the store, %d not); "+
+	return fmt.Sprintf("seed %d: %d faults in %v, all served again after %v; commands: %d done, %d refused, %d accepted, %d not executed, %d unknown (%d in the store, %d not); "+
 		"%d reads; %d attempts; longest pause %v; %d broken promises, %d times a refusal asked for again was another",
-		r.Seed, r.Faults, r.Duration, r.Recovery.Round(time.Millisecond), r.Done, r.Refused, r.NotExecuted, r.Unknown, r.Settled, r.Lost,
+		r.Seed, r.Faults, r.Duration, r.Recovery.Round(time.Millisecond), r.Done, r.Refused, r.Accepted, r.NotExecuted, r.Unknown, r.Settled, r.Lost,
 		r.Reads, r.Attempts, r.Longest.Round(time.Millisecond), len(r.Violations), len(r.Redecided))
 }
 

@@ -148,8 +148,8 @@ func (t *Trial[S]) examine(ctx context.Context, c *Cluster, r *Recorder, report 
 	reading, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
 	for i, target := range r.Targets() {
-		if op := r.Do(reading, i%len(c.Nodes), target, Call{}); op.Fate != FateDone {
-			return fmt.Errorf("read at rest: %s", op)
+		if err := t.settle(reading, r, i%len(c.Nodes), target); err != nil {
+			return err
 		}
 	}
 	commits, err := c.Commits(reading, r.Targets())
@@ -164,6 +164,20 @@ func (t *Trial[S]) examine(ctx context.Context, c *Cluster, r *Recorder, report 
 		}
 	}
 	report.Violations = append(report.Violations, c.crashes()...)
+	return nil
+}
+
+// settle waits until the aggregate has decided on all that was left for it in the
+// stream, by a command that comes after it there, and reads it.
+func (t *Trial[S]) settle(ctx context.Context, r *Recorder, node int, target actor.Address) error {
+	if t.Model.Create.Command != "" {
+		if op := r.Do(ctx, node, target, t.Model.Create); op.Fate != FateDone && op.Fate != FateRefused {
+			return fmt.Errorf("command at rest: %s", op)
+		}
+	}
+	if op := r.Do(ctx, node, target, Call{}); op.Fate != FateDone {
+		return fmt.Errorf("read at rest: %s", op)
+	}
 	return nil
 }
 
