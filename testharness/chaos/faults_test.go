@@ -15,12 +15,12 @@ import (
 	"github.com/ganglion-go/ganglion/testharness/natsd"
 )
 
-// timesOf is what an environment variable says, for long runs, else once.
-func timesOf(t *testing.T, variable string) int {
+// timesOf is what an environment variable says, for long runs, else few.
+func timesOf(t *testing.T, variable string, few int) int {
 	t.Helper()
 	s := os.Getenv(variable)
 	if s == "" {
-		return 1
+		return few
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
@@ -61,7 +61,12 @@ func run(t *testing.T, trial chaos.Trial[portfolio]) *chaos.Report {
 // go on. In the meantime others have taken its partitions. What is still in its
 // hands and on its sockets then (commands it has read and not decided, decided and
 // not written, written and not answered) must come to nothing, or to what the
-// others have decided. GANGLION_PAUSES sets how often.
+// others have decided.
+//
+// A node that can reach the store learns of its death within milliseconds. Every
+// other one is cut off from it for 3 s more: then its lease alone keeps it from
+// answering on a state of the past. GANGLION_PAUSES sets how often all this is
+// done.
 //
 //	owner A                       others                     client
 //	reads command X
@@ -76,23 +81,23 @@ func run(t *testing.T, trial chaos.Trial[portfolio]) *chaos.Report {
 //	nor answers; its renewal fails:
 //	begins anew as incarnation 2
 func TestCluster_NodePausedAndRevived(t *testing.T) {
-	const pause, rest = 14 * time.Second, 5 * time.Second
+	const pause, ignorant, rest = 14 * time.Second, 3 * time.Second, 5 * time.Second
 	var plan []chaos.Fault
-	for i := range timesOf(t, "GANGLION_PAUSES") {
+	for i := range timesOf(t, "GANGLION_PAUSES", 2) {
 		plan = append(plan, chaos.Fault{
-			Name: "pause", At: 2*time.Second + time.Duration(i)*(pause+rest), For: pause,
+			Name: "pause", At: 2*time.Second + time.Duration(i)*(pause+ignorant+rest), For: pause,
 			Inject: func(ctx context.Context, c *chaos.Cluster) (string, func(context.Context) error, error) {
 				n := c.Owner(ctx, actor.Partition(i))
 				if n == nil {
-					n = c.Nodes[0]
+					return "", nil, chaos.ErrBusy
 				}
-				return "node " + strconv.Itoa(n.Index()), func(context.Context) error { return n.Resume() }, n.Pause()
+				return "node " + strconv.Itoa(n.Index()), func(ctx context.Context) error { return revive(ctx, n, i%2 == 1, ignorant) }, n.Pause()
 			},
 		})
 	}
 	report := run(t, chaos.Trial[portfolio]{
 		Cluster: chaos.ClusterConfig{NATSServers: 1, Mongods: 1}, Plan: plan,
-		Duration: time.Duration(len(plan)) * (pause + rest),
+		Duration: time.Duration(len(plan)) * (pause + ignorant + rest),
 	})
 	if report.Faults != len(plan) {
 		t.Errorf("%d pauses of %d took place", report.Faults, len(plan))
@@ -100,6 +105,25 @@ func TestCluster_NodePausedAndRevived(t *testing.T) {
 	if report.Longest >= pause {
 		t.Errorf("nothing succeeded for %v: nobody took over from the paused node", report.Longest)
 	}
+}
+
+// revive lets a node go on, which may not reach the store for a while.
+func revive(ctx context.Context, n *chaos.Node, cut bool, ignorant time.Duration) error {
+	if !cut {
+		return n.Resume()
+	}
+	for _, l := range n.ToStore() {
+		l.Cut()
+		defer l.Heal()
+	}
+	if err := n.Resume(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(ignorant):
+	}
+	return nil
 }
 
 // moments are times of the record, as a fault notes them for the check.
