@@ -64,7 +64,7 @@ func TestClient_Silence(t *testing.T) {
 		"direct, silent owner":                    {direct("a", "1"), &owner{answer: silent}, actor.CodeUnknownOutcome, false},
 		"direct, overloaded":                      {direct("a", "1"), &owner{answer: answering(actor.CodeOverloaded)}, actor.CodeOverloaded, true},
 		"direct, overloaded after a doubt":        {direct("a", "1"), &owner{answer: later(actor.CodeOverloaded)}, actor.CodeUnknownOutcome, false},
-		"direct, not the owner":                   {direct("a", "1"), &owner{answer: answering(actor.CodeNoOwner)}, actor.CodeNoOwner, false},
+		"direct, not the owner":                   {direct("a", "1"), &owner{answer: answering(actor.CodeNoOwner)}, actor.CodeUnknownOutcome, false},
 		"query, no owner":                         {query("a"), nil, actor.CodeNoOwner, false},
 		"query, silent owner":                     {query("a"), &owner{answer: silent}, actor.CodeNoOwner, false},
 		"query, overloaded":                       {query("a"), &owner{answer: answering(actor.CodeOverloaded)}, actor.CodeOverloaded, true},

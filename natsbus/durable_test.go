@@ -213,11 +213,17 @@ func TestServe_ConsumerRemoved_GoesOn(t *testing.T) {
 	}
 	for i := range 5 {
 		enqueue(t, f.client, "a", i*20, 20)
-		for name := range stream.ConsumerNames(t.Context()).Name() {
-			if err := stream.DeleteConsumer(t.Context(), name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-				t.Fatal(err)
+		removed := false // there is none for a moment after a reset
+		testharness.Eventually(t, patient, func() bool {
+			for name := range stream.ConsumerNames(t.Context()).Name() {
+				err := stream.DeleteConsumer(t.Context(), name)
+				if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+					t.Fatal(err)
+				}
+				removed = removed || err == nil
 			}
-		}
+			return removed
+		})
 		testharness.Eventually(t, patient, func() bool { return resets.Load() > int64(i) })
 	}
 	expectInOrder(t, o, 100)
