@@ -112,7 +112,10 @@ func (c *Cluster) startServers(ctx context.Context) error {
 		return err
 	})
 	starting.Go(func() (err error) {
-		c.Mongo, err = mongod.StartReplicaSet(ctx, mongod.Config{Members: c.cfg.Mongods, Dir: dirs[1], Binary: c.cfg.Mongod, Proxied: true})
+		c.Mongo, err = mongod.StartReplicaSet(ctx, mongod.Config{
+			Members: c.cfg.Mongods, Dir: dirs[1], Binary: c.cfg.Mongod, Proxied: true,
+			Parameters: map[string]string{"enableTestCommands": "1"}, // fail points
+		})
 		return err
 	})
 	return starting.Wait()

@@ -40,7 +40,7 @@
 // the store, from NATS or from both, in one or both directions, delay, jumps of
 // wall time. NATS: servers cut off from each other or slowed down, a stream's leader
 // stepped down, a stream deleted. MongoDB: the primary stepped down, a member cut
-// off from whoever dials it. Clients send commands again, also twice at once, to
+// off from whoever dials it, writes that fail before or after they took effect. Clients send commands again, also twice at once, to
 // different nodes over different lanes.
 //
 // Not here, since it takes privileges or a file system of one's own: a slow disk

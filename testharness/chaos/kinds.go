@@ -158,6 +158,12 @@ func mongoKinds() []kind {
 				return stutter(m, run, stop), nil
 			})
 		}},
+		{"writes of unknown outcome", 2, time.Second, 5 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
+			failure := unknownFailures()[rnd.IntN(len(unknownFailures()))]
+			return onMongod(rnd, func(ctx context.Context, _ *Cluster, m *mongod.Member) (healFunc, error) {
+				return func(ctx context.Context) error { return failInserts(ctx, m, nil) }, failInserts(ctx, m, failure)
+			})
+		}},
 		{"cut from whoever dials it", 2, time.Second, 8 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
 			way := rnd.IntN(3)
 			return onMongod(rnd, func(_ context.Context, _ *Cluster, m *mongod.Member) (healFunc, error) {

@@ -18,7 +18,7 @@ import (
 type Load struct {
 	Clients    int           // 16
 	Aggregates int           // 64
-	Think      time.Duration // a client's pause between two calls, on average: 20 ms
+	Think      time.Duration // a client's pause between two calls, on average: 10 ms
 
 	// OneLane binds clients to lanes, every other one to the direct lane: so one
 	// lane that stands still does not hold up the clients of the other. By default
@@ -38,7 +38,7 @@ func (l Load) withDefaults() Load {
 		l.Aggregates = 64
 	}
 	if l.Think == 0 {
-		l.Think = 20 * time.Millisecond
+		l.Think = 10 * time.Millisecond
 	}
 	return l
 }

@@ -26,8 +26,8 @@ func Plan(seed uint64, duration time.Duration) []Fault {
 		// there is no majority nothing is tested.
 		rest := [...]time.Duration{2 * time.Second, 4 * time.Second, 7 * time.Second, 10 * time.Second}[track]
 		at := upTo(rnd, rest)
-		for {
-			k := choose(rnd, kinds)
+		for deck := newDeck(rnd, kinds); ; {
+			k := deck.next()
 			f := Fault{Name: system + ": " + k.name, At: at, For: k.least}
 			if k.most > k.least {
 				f.For += upTo(rnd, k.most-k.least)
@@ -48,18 +48,26 @@ func upTo(rnd *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration(rnd.Int64N(int64(d))).Round(time.Millisecond)
 }
 
-func choose(rnd *rand.Rand, kinds []kind) kind {
-	sum := 0
-	for _, k := range kinds {
-		sum += k.weight
-	}
-	n := rnd.IntN(sum)
-	for _, k := range kinds {
-		if n -= k.weight; n < 0 {
-			return k
+// deck deals kinds like cards: each as often as its weight before any comes again
+// more often. So a short schedule has much of what there is.
+type deck struct {
+	rnd   *rand.Rand
+	kinds []kind
+	left  []kind
+}
+
+func newDeck(rnd *rand.Rand, kinds []kind) *deck { return &deck{rnd: rnd, kinds: kinds} }
+
+func (d *deck) next() kind {
+	if len(d.left) == 0 {
+		for _, k := range d.kinds {
+			d.left = append(d.left, slices.Repeat([]kind{k}, k.weight)...)
 		}
+		d.rnd.Shuffle(len(d.left), func(i, j int) { d.left[i], d.left[j] = d.left[j], d.left[i] })
 	}
-	return kinds[0]
+	k := d.left[0]
+	d.left = d.left[1:]
+	return k
 }
 
 // Describe tells a schedule, a line for each fault.
