@@ -57,7 +57,7 @@
 //
 // # Failures
 //
-// Errors of [Run] and [StartCluster] say that the cluster did not come up, or not
-// again after everything was healed. What is wrong with the answers is in the
-// [Report]. [ErrBusy] is the fault that found nothing to break.
+// Errors of [Run] and [StartCluster] say that the cluster did not come up. What is
+// wrong with the answers is in the [Report], and so is a cluster that does not serve
+// again within a minute after everything was healed. [ErrBusy] is the fault that found nothing to break.
 package chaos

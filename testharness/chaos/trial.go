@@ -47,7 +47,7 @@ type Trial[S comparable] struct {
 const (
 	defaultDuration = 30 * time.Second
 	startTimeout    = 90 * time.Second
-	recoverTimeout  = 2 * time.Minute
+	recoverTimeout  = time.Minute
 	createTimeout   = time.Minute
 )
 
@@ -77,11 +77,13 @@ func Run[S comparable](ctx context.Context, t Trial[S]) (_ *Report, err error) {
 	if err := t.create(ctx, r); err != nil {
 		return nil, err
 	}
-	if err := t.breakUnderLoad(ctx, c, r, report, out); err != nil {
-		return nil, err
+	stuck := t.breakUnderLoad(ctx, c, r, report, out)
+	t.examine(ctx, c, r, report)
+	if stuck != nil {
+		report.Violations = append(report.Violations, stuck.Error())
 	}
-	if err := t.examine(ctx, c, r, report); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	_, _ = fmt.Fprintln(out, report)
 	return report, nil
@@ -119,7 +121,8 @@ func (t *Trial[S]) create(ctx context.Context, r *Recorder) error {
 	return nil
 }
 
-// breakUnderLoad returns when all is healed and clients have stopped.
+// breakUnderLoad returns when all is healed and clients have stopped. The error
+// is that the cluster does not serve again, which it has promised to.
 func (t *Trial[S]) breakUnderLoad(ctx context.Context, c *Cluster, r *Recorder, report *Report, out io.Writer) error {
 	var driving sync.WaitGroup
 	driving.Go(r.Run)
@@ -144,27 +147,35 @@ func (t *Trial[S]) breakUnderLoad(ctx context.Context, c *Cluster, r *Recorder, 
 
 // examine reads every aggregate once more, through different nodes, and then
 // checks the record against the store.
-func (t *Trial[S]) examine(ctx context.Context, c *Cluster, r *Recorder, report *Report) error {
-	reading, cancel := context.WithTimeout(ctx, recoverTimeout)
-	defer cancel()
-	for i, target := range r.Targets() {
-		if err := t.settle(reading, r, i%len(c.Nodes), target); err != nil {
-			return err
-		}
-	}
-	commits, err := c.Commits(reading, r.Targets())
-	if err != nil {
-		return err
-	}
-	h := &History{Begin: r.begin, Operations: r.Operations(), Commits: commits}
-	report.take(h, r, Check(&t.Model, h))
-	if t.Settled != nil {
-		if err := t.Settled(h); err != nil {
+func (t *Trial[S]) examine(ctx context.Context, c *Cluster, r *Recorder, report *Report) {
+	violated := func(err error) {
+		if err != nil {
 			report.Violations = append(report.Violations, err.Error())
 		}
 	}
+	settling, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	var unsettled error
+	for i, target := range r.Targets() {
+		if unsettled = t.settle(settling, r, i%len(c.Nodes), target); unsettled != nil {
+			break
+		}
+	}
+	reading, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	commits, err := c.Commits(reading, r.Targets())
+	h := &History{Begin: r.begin, Operations: r.Operations(), Commits: commits}
+	findings := &Findings{}
+	if err == nil {
+		findings = Check(&t.Model, h)
+	}
+	report.take(h, r, findings)
+	violated(err)
+	violated(unsettled)
+	if t.Settled != nil && err == nil && unsettled == nil {
+		violated(t.Settled(h))
+	}
 	report.Violations = append(report.Violations, c.crashes()...)
-	return nil
 }
 
 // settle waits until the aggregate has decided on all that was left for it in the
