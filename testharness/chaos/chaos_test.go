@@ -43,11 +43,12 @@ func durationOf(t *testing.T, variable string, short time.Duration) time.Duratio
 }
 
 // TestCluster_Chaos breaks three nodes, three NATS servers and three mongods on a
-// schedule made from a seed. GANGLION_CHAOS sets for how long.
+// schedule made from a seed. GANGLION_CHAOS sets for how long;
+// GANGLION_CHAOS_STORE=jetstream leaves the mongods away.
 func TestCluster_Chaos(t *testing.T) {
 	trial := chaos.Trial[portfolio]{
 		Model: portfolios(), Settled: conserved,
-		Cluster:  chaos.ClusterConfig{Mongod: testharness.Mongod(t)},
+		Cluster:  chaos.ClusterConfig{Mongod: testharness.Mongod(t), NoMongo: os.Getenv("GANGLION_CHAOS_STORE") == "jetstream"},
 		Seed:     seedOf(t),
 		Duration: durationOf(t, "GANGLION_CHAOS", 30*time.Second),
 		Keep:     os.Getenv("GANGLION_CHAOS_DIR"),

@@ -87,14 +87,14 @@ func TestCheck(t *testing.T) {
 		"a gap":                             {func(r *record) { r.Commits[r.target][1].First = 4 }, "follows version 2"},
 		"sent by nobody":                    {func(r *record) { r.store("stray") }, "nobody sent it"},
 		"refused although there was enough": {func(r *record) { r.Operations[2].Call.Body = json.RawMessage(`{"amount":3}`) }, "not linearizable"},
-		"a stale refusal":                   {func(r *record) { move(r, 2, 10) }, "not linearizable"},
+		"a stale refusal":                   {func(r *record) { move(r, 2, 10*time.Millisecond) }, "not linearizable"},
 		"a stale read":                      {func(r *record) { r.Operations[4].Version, r.Operations[4].Answer = 2, json.RawMessage(`{"cash":10}`) }, "not linearizable"},
 		"a read of the past, while it was": {func(r *record) {
 			r.Operations[4].Version, r.Operations[4].Answer = 2, json.RawMessage(`{"cash":10}`)
 			r.Operations[4].Start = 0
 		}, ""},
 		"a read of what never was": {func(r *record) { r.Operations[4].Answer = json.RawMessage(`{"cash":7}`) }, "not linearizable"},
-		"out of order":             {func(r *record) { move(r, 1, 20); move(r, 3, 10) }, "not linearizable"},
+		"out of order":             {func(r *record) { move(r, 1, 20*time.Millisecond); move(r, 3, 10*time.Millisecond) }, "not linearizable"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -111,8 +111,7 @@ func TestCheck(t *testing.T) {
 
 // move makes a call take place at a later time.
 func move(r *record, index int, at time.Duration) {
-	r.Operations[index].Start = at * time.Millisecond
-	r.Operations[index].End = at*time.Millisecond + 1
+	r.Operations[index].Start, r.Operations[index].End = at, at+1
 }
 
 func TestPlan(t *testing.T) {

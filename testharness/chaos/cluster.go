@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/store"
+	"github.com/ganglion-go/ganglion/store/jetstream"
 	mongostore "github.com/ganglion-go/ganglion/store/mongo"
 	"github.com/ganglion-go/ganglion/testharness/mongod"
 	"github.com/ganglion-go/ganglion/testharness/natsd"
@@ -26,6 +28,7 @@ type ClusterConfig struct {
 	Nodes       int           // 3
 	NATSServers int           // 3
 	Mongods     int           // 3; an odd number
+	NoMongo     bool          // the nodes keep their store in JetStream, and there are no mongods
 	Partitions  int           // 32
 	Lease       time.Duration // 2 s
 	RingMax     int           // outcomes that an activation remembers: 64, so that the store is asked, too
@@ -111,6 +114,9 @@ func (c *Cluster) startServers(ctx context.Context) error {
 		c.NATS, err = natsd.StartCluster(ctx, natsd.Config{Servers: c.cfg.NATSServers, Dir: dirs[0]})
 		return err
 	})
+	if c.cfg.NoMongo {
+		return starting.Wait()
+	}
 	starting.Go(func() (err error) {
 		c.Mongo, err = mongod.StartReplicaSet(ctx, mongod.Config{
 			Members: c.cfg.Mongods, Dir: dirs[1], Binary: c.cfg.Mongod, Proxied: true,
@@ -133,7 +139,7 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 // right. It returns when all nodes are ready, or with an error when ctx ends.
 func (c *Cluster) Heal(ctx context.Context) error {
 	c.NATS.Heal()
-	for _, m := range c.Mongo.Members() {
+	for _, m := range c.mongods() {
 		m.Proxy().Heal()
 		m.Proxy().Latency(0)
 		if m.PID() == 0 {
@@ -164,37 +170,52 @@ func (c *Cluster) Heal(ctx context.Context) error {
 	if err := c.NATS.AwaitReady(ctx); err != nil {
 		return err
 	}
-	if _, err := c.Mongo.Primary(ctx); err != nil {
-		return err
+	if c.Mongo != nil {
+		if _, err := c.Mongo.Primary(ctx); err != nil {
+			return err
+		}
 	}
 	return c.startNodes(ctx)
 }
 
-// Owner is the node that owns a partition, as the store has it, or nil.
+// Owner is the node that owns a partition, as the first node to answer reads it in
+// the store; nil when nobody answers within 2 s, or there is no owner.
 func (c *Cluster) Owner(ctx context.Context, p actor.Partition) *Node {
+	ctx, cancel := context.WithTimeout(ctx, 2*pollTimeout)
+	defer cancel()
+	owners := make(chan string, len(c.Nodes))
+	var asking sync.WaitGroup
 	for _, asked := range c.Nodes {
-		view, err := asked.cluster(ctx)
-		if err != nil || int(p) >= len(view.Partitions) {
-			continue
-		}
-		for _, m := range view.Members {
-			if m.Name != view.Partitions[p].Owner || m.State != gateway.MemberLive {
-				continue
+		asking.Go(func() {
+			view, err := asked.cluster(ctx)
+			if err == nil && int(p) < len(view.Partitions) {
+				owners <- addressOf(&view, view.Partitions[p].Owner)
+				cancel() // the others need not answer any more
 			}
-			for _, n := range c.Nodes {
-				if n.settings.HTTPAddr == m.Address {
-					return n
-				}
-			}
+		})
+	}
+	asking.Wait()
+	close(owners)
+	address := <-owners
+	for _, n := range c.Nodes {
+		if n.settings.HTTPAddr == address {
+			return n
 		}
-		return nil
 	}
 	return nil
 }
 
+// addressOf is where a live member is reached; empty: it is not there.
+func addressOf(view *gateway.ClusterView, name string) string {
+	for _, m := range view.Members {
+		if m.Name == name && m.State == gateway.MemberLive {
+			return m.Address
+		}
+	}
+	return ""
+}
+
 func (n *Node) cluster(ctx context.Context) (view gateway.ClusterView, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*pollTimeout)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/v1/cluster", nil)
 	if err != nil {
 		return view, err
@@ -215,11 +236,11 @@ func (c *Cluster) CommandStream() string { return c.cfg.Namespace + "_COMMANDS" 
 
 // Commits reads the whole history of an aggregate from the store, past any node.
 func (c *Cluster) Commits(ctx context.Context, targets []actor.Address) (map[actor.Address][]store.Commit, error) {
-	s, err := mongostore.Open(ctx, c.Mongo.URI(), mongostore.Config{Database: c.cfg.Namespace})
+	s, done, err := c.openStore(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	defer func() { _ = s.Close(context.WithoutCancel(ctx)) }()
+	defer done()
 	found := make(map[actor.Address][]store.Commit, len(targets))
 	for _, a := range targets {
 		for commit, err := range s.Load(ctx, store.Aggregate(a.String()), 0) {
@@ -230,6 +251,31 @@ func (c *Cluster) Commits(ctx context.Context, targets []actor.Address) (map[act
 		}
 	}
 	return found, nil
+}
+
+func (c *Cluster) openStore(ctx context.Context) (s store.Store, done func(), err error) {
+	if c.Mongo != nil {
+		s, err := mongostore.Open(ctx, c.Mongo.URI(), mongostore.Config{Database: c.cfg.Namespace})
+		return s, func() { _ = s.Close(context.WithoutCancel(ctx)) }, err
+	}
+	nc, err := c.NATS.Connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err = jetstream.Open(ctx, nc, jetstream.Config{Namespace: c.cfg.Namespace, Replicas: min(c.cfg.NATSServers, 3)})
+	if err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	return s, nc.Close, nil
+}
+
+// mongods are the members of the replica set, if there is one.
+func (c *Cluster) mongods() []*mongod.Member {
+	if c.Mongo == nil {
+		return nil
+	}
+	return c.Mongo.Members()
 }
 
 // logs are the files in which the processes write.
@@ -243,10 +289,8 @@ func (c *Cluster) logs() []string {
 			paths = append(paths, s.LogPath())
 		}
 	}
-	if c.Mongo != nil {
-		for _, m := range c.Mongo.Members() {
-			paths = append(paths, m.LogPath())
-		}
+	for _, m := range c.mongods() {
+		paths = append(paths, m.LogPath())
 	}
 	return paths
 }

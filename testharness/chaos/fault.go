@@ -15,7 +15,7 @@ import (
 )
 
 // ErrBusy is the error of a fault that does not happen, since what it would break
-// is broken already: of NATS servers and of mongods at most one is at a time, or
+// is broken already, or not there: of NATS servers and of mongods at most one is at a time, or
 // nothing would be left to be tested.
 var ErrBusy = errors.New("chaos: broken already")
 
@@ -132,7 +132,7 @@ func onNATS(rnd *rand.Rand, break_ func(ctx context.Context, c *Cluster, s *nats
 func onMongod(rnd *rand.Rand, break_ func(ctx context.Context, c *Cluster, m *mongod.Member) (healFunc, error)) injectFunc {
 	index, primary := rnd.IntN(1<<16), rnd.IntN(3) > 0
 	return func(ctx context.Context, c *Cluster) (string, healFunc, error) {
-		if !c.busy.take("mongo") {
+		if c.Mongo == nil || !c.busy.take("mongo") {
 			return "", nil, ErrBusy
 		}
 		members := c.Mongo.Members()

@@ -158,6 +158,12 @@ func mongoKinds() []kind {
 				return stutter(m, run, stop), nil
 			})
 		}},
+		{"slow network", 1, time.Second, 6 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
+			d := time.Duration(2+rnd.IntN(150)) * time.Millisecond
+			return onMongod(rnd, func(_ context.Context, _ *Cluster, m *mongod.Member) (healFunc, error) {
+				return delay(d, []*netproxy.Link{m.Proxy().Link}), nil
+			})
+		}},
 		{"writes of unknown outcome", 2, time.Second, 5 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
 			failure := unknownFailures()[rnd.IntN(len(unknownFailures()))]
 			return onMongod(rnd, func(ctx context.Context, _ *Cluster, m *mongod.Member) (healFunc, error) {

@@ -67,16 +67,19 @@ func newNode(cfg *ClusterConfig, c *Cluster, index int) (_ *Node, err error) {
 	for _, s := range c.NATS.Servers() {
 		n.nats = append(n.nats, s.Addr())
 	}
-	for _, m := range c.Mongo.Members() {
+	for _, m := range c.mongods() {
 		n.mongods = append(n.mongods, m.Addr())
 	}
 	n.settings = nodeSettings{
 		Namespace: cfg.Namespace, DataDir: dir, NATSURL: c.NATS.URL(),
-		MongoURI: c.Mongo.URI(), MongoDatabase: cfg.Namespace,
-		HTTPAddr: n.ports[0].Addr(), AdminAddr: n.ports[1].Addr(),
+		MongoDatabase: cfg.Namespace,
+		HTTPAddr:      n.ports[0].Addr(), AdminAddr: n.ports[1].Addr(),
 		Partitions: fmt.Sprint(cfg.Partitions), Replicas: fmt.Sprint(min(cfg.NATSServers, 3)), Lease: cfg.Lease.String(),
 		LogLevel: cfg.LogLevel, Egress: n.egress.Addr(), ClockFile: dir + ".clock",
 		RingMax: cfg.RingMax, Activations: cfg.Activations,
+	}
+	if c.Mongo != nil {
+		n.settings.MongoURI = c.Mongo.URI()
 	}
 	if index%2 == 1 {
 		n.settings.Name = fmt.Sprintf("named-%d", index)
@@ -187,8 +190,14 @@ func (n *Node) Ready(ctx context.Context) bool {
 // ToNATS is the network between the node and each NATS server.
 func (n *Node) ToNATS() []*netproxy.Link { return n.links(n.nats) }
 
-// ToStore is the network between the node and each mongod.
-func (n *Node) ToStore() []*netproxy.Link { return n.links(n.mongods) }
+// ToStore is the network between the node and each mongod, or each NATS server
+// where the store is JetStream.
+func (n *Node) ToStore() []*netproxy.Link {
+	if len(n.mongods) == 0 {
+		return n.ToNATS()
+	}
+	return n.links(n.mongods)
+}
 
 func (n *Node) links(addresses []string) []*netproxy.Link {
 	links := make([]*netproxy.Link, len(addresses))

@@ -125,8 +125,8 @@ func (s *Server) launch() error {
 func (s *Server) await(ctx context.Context) error {
 	p := s.process()
 	for {
-		var any struct{}
-		err := s.monitor(ctx, "/varz", &any)
+		var said struct{}
+		err := s.monitor(ctx, "/varz", &said)
 		if err == nil {
 			return nil
 		}
