@@ -8,6 +8,8 @@ PKG      ?= ./...
 FUZZTIME ?= 30s
 KILLS    ?= 50
 FAULTS   ?= 20
+SEED     ?=
+DURATION ?= 2m
 ARGS     ?=
 
 .PHONY: help
@@ -46,6 +48,11 @@ fmt: ## Format the code and sort its imports as lint wants them.
 .PHONY: soak
 soak: ## Kill and disturb a node under load many times (KILLS=50, FAULTS=20).
 	GANGLION_KILLS=$(KILLS) GANGLION_FAULTS=$(FAULTS) $(GO) test -race -count=1 -timeout 2h -v -run '_(Kill9|Mongo|StoreCutOff)' ./node
+
+.PHONY: chaos
+chaos: ## Break a cluster of nine processes for DURATION (2m) by SEED, and check what its clients were told. Evidence goes to bin/chaos.
+	GANGLION_SEED=$(SEED) GANGLION_CHAOS=$(DURATION) GANGLION_CHAOS_DIR=$(CURDIR)/bin/chaos \
+		$(GO) test -count=1 -timeout 24h -v -run '^TestCluster_Chaos$$' ./testharness/chaos
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME (30s).

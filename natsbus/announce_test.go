@@ -55,7 +55,7 @@ func TestClient_NewOwner_IsAskedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t, natsbus.Config{Partitions: 2})
 		mute := &owner{}
-		old, err := f.bus.Serve(t.Context(), 0, 0, mute)
+		old, err := f.bus.Serve(t.Context(), 0, f.bus.Stream(), 0, mute)
 		if err != nil {
 			t.Fatal(err)
 		}

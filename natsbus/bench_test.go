@@ -176,7 +176,7 @@ func BenchmarkServe(b *testing.B) {
 		for p := range subs {
 			group.Go(func() {
 				var err error
-				if subs[p], err = bus.Serve(b.Context(), actor.Partition(p), 0, echoOwner{}); err != nil {
+				if subs[p], err = bus.Serve(b.Context(), actor.Partition(p), bus.Stream(), 0, echoOwner{}); err != nil {
 					b.Error(err)
 				}
 			})

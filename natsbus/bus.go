@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,11 +34,16 @@ type Bus struct {
 	js      jetstream.JetStream
 	cfg     Config
 	ns      wire.Namespace
-	stream  commandStream
 	opening chan struct{} // a slot for each consumer being made
 	trunk   *trunk
 	local   local
 	origin  string // marks announcements of this bus
+
+	partitions actor.Partitions // never change
+
+	mu        sync.Mutex
+	stream    string    // incarnation of the stream that there was last
+	goneSince time.Time // when the server first said that there is none; zero: there is
 }
 
 // Open finds or creates the command stream of cfg.Namespace and returns a bus on
@@ -59,37 +66,89 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 		return nil, fmt.Errorf("provision: %w", err)
 	}
 	b := &Bus{
-		nc: nc, js: js, cfg: cfg, ns: wire.Namespace(cfg.Namespace), stream: stream,
-		opening: make(chan struct{}, maxOpening), origin: nuid.Next(), local: local{owners: make(localOwners, stream.partitions)},
+		nc: nc, js: js, cfg: cfg, ns: wire.Namespace(cfg.Namespace), opening: make(chan struct{}, maxOpening),
+		partitions: stream.partitions, stream: stream.incarnation,
+		origin: nuid.Next(), local: local{owners: make(localOwners, stream.partitions)},
 	}
 	b.trunk = newTrunk(b)
 	return b, nil
 }
 
 // Partitions returns the number of partitions of the command stream.
-func (b *Bus) Partitions() actor.Partitions { return b.stream.partitions }
+func (b *Bus) Partitions() actor.Partitions { return b.partitions }
 
-// Stream identifies the command stream in which sequences have a meaning. A
-// stream that is deleted and made again has another identity.
-func (b *Bus) Stream() string { return b.stream.incarnation }
-
-// LastSequence returns the sequence of the newest command in the stream, 0
-// before the first. The error wraps [ErrStreamLost] when the stream is not the
-// one that was opened any more.
-func (b *Bus) LastSequence(ctx context.Context) (uint64, error) {
-	stream, err := b.verified(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return stream.CachedInfo().State.LastSeq, nil
+// Stream identifies the command stream that was there last, in which sequences
+// have a meaning. A stream that is deleted and made again has another identity.
+func (b *Bus) Stream() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stream
 }
 
-// Trim removes all commands up to a sequence, that one included. The caller knows
-// that they are finished, in every partition. It is idempotent, and costs the
-// server little. The error wraps [ErrStreamLost] when the stream is not the one
-// that was opened any more.
-func (b *Bus) Trim(ctx context.Context, upTo uint64) error {
-	if err := b.purge(ctx, upTo); err != nil {
+// Head returns the identity of the command stream that there is now, and the
+// sequence of its newest command, 0 before the first.
+//
+// It makes the stream anew when it is gone, with what is left of its commands:
+// nothing. Those that wait for an outcome send theirs again; what was enqueued and
+// not executed is lost with the stream. It does so only after the server has said
+// for two seconds that there is no stream, and fails with [ErrStreamLost] until
+// then. It fails with [ErrForeignStream] or [ErrPartitionsMismatch] for as long as
+// somebody else's stream has taken the place.
+func (b *Bus) Head(ctx context.Context) (stream string, last uint64, err error) {
+	found, err := findStream(ctx, b.js, b.ns)
+	if errors.Is(err, ErrNotProvisioned) {
+		if b.goneFor() < lossGrace {
+			return "", 0, fmt.Errorf("%w: %w", ErrStreamLost, err)
+		}
+		cfg := b.cfg
+		cfg.Partitions = b.partitions
+		if _, err := create(ctx, b.js, cfg); err != nil {
+			return "", 0, fmt.Errorf("make the lost stream anew: %w", err)
+		}
+		found, err = findStream(ctx, b.js, b.ns)
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	is, err := inspect(b.ns, found.CachedInfo())
+	if err == nil && is.partitions != b.partitions {
+		err = &PartitionsError{Configured: b.partitions, Found: is.partitions}
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	b.moveTo(is.incarnation)
+	return is.incarnation, found.CachedInfo().State.LastSeq, nil
+}
+
+// moveTo notes which stream there is.
+func (b *Bus) moveTo(stream string) {
+	b.mu.Lock()
+	was := b.stream
+	b.stream, b.goneSince = stream, time.Time{}
+	b.mu.Unlock()
+	if was != stream {
+		b.cfg.Logger.Warn("the command stream is another one", slog.String("was", was), slog.String("is", stream))
+	}
+}
+
+// goneFor notes that the server says that there is no stream, and returns for how
+// long it has been saying so.
+func (b *Bus) goneFor() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.goneSince.IsZero() {
+		b.goneSince = time.Now()
+	}
+	return time.Since(b.goneSince)
+}
+
+// Trim removes all commands up to a sequence of the stream with that identity, that
+// one included. The caller knows that they are finished, in every partition. It is
+// idempotent, and costs the server little. The error wraps [ErrStreamLost] when the
+// stream is another one.
+func (b *Bus) Trim(ctx context.Context, stream string, upTo uint64) error {
+	if err := b.purge(ctx, stream, upTo); err != nil {
 		return fmt.Errorf("trim up to %d: %w", upTo, err)
 	}
 	return nil
@@ -98,8 +157,8 @@ func (b *Bus) Trim(ctx context.Context, upTo uint64) error {
 // TrimPartition removes the commands of one partition up to a sequence, that one
 // included, for the case that another partition holds Trim back. The server looks
 // at every command up to there, of whatever partition. Errors are those of Trim.
-func (b *Bus) TrimPartition(ctx context.Context, p actor.Partition, upTo uint64) error {
-	if err := b.purge(ctx, upTo, jetstream.WithPurgeSubject(b.ns.StoredIn(p))); err != nil {
+func (b *Bus) TrimPartition(ctx context.Context, p actor.Partition, stream string, upTo uint64) error {
+	if err := b.purge(ctx, stream, upTo, jetstream.WithPurgeSubject(b.ns.StoredIn(p))); err != nil {
 		return fmt.Errorf("trim partition %d up to %d: %w", p, upTo, err)
 	}
 	return nil
@@ -108,30 +167,34 @@ func (b *Bus) TrimPartition(ctx context.Context, p actor.Partition, upTo uint64)
 // purge checks the stream and purges it, in two requests. A stream that is
 // replaced between them restarts at sequence 1, and new commands can then be
 // removed unseen: whoever waits for one of them asks again.
-func (b *Bus) purge(ctx context.Context, upTo uint64, opts ...jetstream.StreamPurgeOpt) error {
+func (b *Bus) purge(ctx context.Context, stream string, upTo uint64, opts ...jetstream.StreamPurgeOpt) error {
 	if upTo == 0 {
 		return nil
 	}
-	stream, err := b.verified(ctx)
+	found, err := b.verified(ctx, stream)
 	if err != nil {
 		return err
 	}
-	return stream.Purge(ctx, append(opts, jetstream.WithPurgeSequence(upTo+1))...) //nolint:wrapcheck // the callers do
+	return found.Purge(ctx, append(opts, jetstream.WithPurgeSequence(upTo+1))...) //nolint:wrapcheck // the callers do
 }
 
-// verified asks for the stream and makes sure that it is the one that was opened.
-func (b *Bus) verified(ctx context.Context) (jetstream.Stream, error) {
-	stream, err := findStream(ctx, b.js, b.ns)
+// verified asks for the stream and makes sure that it is the one with that identity.
+func (b *Bus) verified(ctx context.Context, stream string) (jetstream.Stream, error) {
+	found, err := findStream(ctx, b.js, b.ns)
 	if errors.Is(err, ErrNotProvisioned) {
+		b.goneFor()
 		return nil, fmt.Errorf("%w: %w", ErrStreamLost, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if found := incarnation(stream.CachedInfo()); found != b.stream.incarnation {
-		return nil, fmt.Errorf("incarnation %s has become %s: %w", b.stream.incarnation, found, ErrStreamLost)
+	b.mu.Lock()
+	b.goneSince = time.Time{}
+	b.mu.Unlock()
+	if is := incarnation(found.CachedInfo()); is != stream {
+		return nil, fmt.Errorf("incarnation %s has become %s: %w", stream, is, ErrStreamLost)
 	}
-	return stream, nil
+	return found, nil
 }
 
 // Client returns a client of this bus's namespace on the bus's connection.
@@ -140,5 +203,5 @@ func (b *Bus) verified(ctx context.Context) (jetstream.Stream, error) {
 // not leave the process, nor does the outcome on either lane. The caller closes it.
 func (b *Bus) Client(cfg ClientConfig) (*Client, error) {
 	cfg.Namespace, cfg.Logger, cfg.Events = b.cfg.Namespace, b.cfg.Logger, b.cfg.Events
-	return newClient(b.nc, b.stream.partitions, &b.local, cfg)
+	return newClient(b.nc, b.partitions, &b.local, cfg)
 }

@@ -64,7 +64,7 @@ func TestClient_Silence(t *testing.T) {
 		"direct, silent owner":                    {direct("a", "1"), &owner{answer: silent}, actor.CodeUnknownOutcome, false},
 		"direct, overloaded":                      {direct("a", "1"), &owner{answer: answering(actor.CodeOverloaded)}, actor.CodeOverloaded, true},
 		"direct, overloaded after a doubt":        {direct("a", "1"), &owner{answer: later(actor.CodeOverloaded)}, actor.CodeUnknownOutcome, false},
-		"direct, not the owner":                   {direct("a", "1"), &owner{answer: answering(actor.CodeNoOwner)}, actor.CodeNoOwner, false},
+		"direct, not the owner":                   {direct("a", "1"), &owner{answer: answering(actor.CodeNoOwner)}, actor.CodeUnknownOutcome, false},
 		"query, no owner":                         {query("a"), nil, actor.CodeNoOwner, false},
 		"query, silent owner":                     {query("a"), &owner{answer: silent}, actor.CodeNoOwner, false},
 		"query, overloaded":                       {query("a"), &owner{answer: answering(actor.CodeOverloaded)}, actor.CodeOverloaded, true},
@@ -248,11 +248,11 @@ func TestClient_FullStream(t *testing.T) {
 	if o := f.client.Deliver(t.Context(), big); o.Code != actor.CodeOverloaded {
 		t.Errorf("Deliver to a full stream: %+v", o)
 	}
-	last, err := f.bus.LastSequence(t.Context())
+	_, last, err := f.bus.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.bus.Trim(t.Context(), last); err != nil {
+	if err := f.bus.Trim(t.Context(), f.bus.Stream(), last); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.client.Enqueue(t.Context(), big); err != nil {
@@ -508,7 +508,7 @@ func TestDirect_HandOver_NoCallFails(t *testing.T) {
 		})
 	}
 	for range 10 {
-		sub, err := f.bus.Serve(t.Context(), 0, 0, &owner{answer: echo})
+		sub, err := f.bus.Serve(t.Context(), 0, f.bus.Stream(), 0, &owner{answer: echo})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -516,7 +516,7 @@ func TestDirect_HandOver_NoCallFails(t *testing.T) {
 		testharness.Eventually(t, patient, func() bool { return calls.Load() > before+50 })
 		stop(t, sub)
 	}
-	sub, err := f.bus.Serve(t.Context(), 0, 0, &owner{answer: echo})
+	sub, err := f.bus.Serve(t.Context(), 0, f.bus.Stream(), 0, &owner{answer: echo})
 	if err != nil {
 		t.Fatal(err)
 	}

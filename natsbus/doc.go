@@ -41,7 +41,8 @@
 // [ErrForeignStream], one with another number of partitions with
 // [ErrPartitionsMismatch], and bad configuration with [ErrConfig]. A
 // subscription ends with [ErrStreamLost] when the stream is gone or another one
-// has taken its place, since sequences then mean nothing any more, and with
+// has taken its place, since sequences then mean nothing any more ([Bus.Head] makes
+// a stream anew that stays away), and with
 // [nats.ErrConnectionClosed] when the connection has been closed. Anything less
 // is repaired behind the scenes and told to [EventListener].
 package natsbus

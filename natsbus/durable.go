@@ -40,6 +40,7 @@ var errReconnected = errors.New("connection was lost and made again, or closed")
 type durableLane struct {
 	bus       *Bus
 	partition actor.Partition
+	stream    string // identity of the stream that the cursor is of
 	handler   actor.Handler
 	cursor    atomic.Uint64 // all of the partition up to here is done with
 	feed      *feed         // nil while the trunk brings everything
@@ -47,8 +48,8 @@ type durableLane struct {
 	rejoin    int // ticks until the trunk may be tried again
 }
 
-func newDurableLane(b *Bus, p actor.Partition, after uint64, h actor.Handler) *durableLane {
-	d := &durableLane{bus: b, partition: p, handler: h}
+func newDurableLane(b *Bus, p actor.Partition, stream string, after uint64, h actor.Handler) *durableLane {
+	d := &durableLane{bus: b, partition: p, stream: stream, handler: h}
 	d.cursor.Store(after)
 	return d
 }
@@ -57,7 +58,7 @@ func newDurableLane(b *Bus, p actor.Partition, after uint64, h actor.Handler) *d
 func (d *durableLane) open(ctx context.Context) (err error) {
 	d.feed, err = d.bus.openFeed(ctx, feedConfig{
 		name: "p" + wire.FormatPartition(d.partition), filters: []string{d.bus.ns.StoredIn(d.partition)},
-		start: d.cursor.Load() + 1, window: d.bus.cfg.Window,
+		stream: d.stream, start: d.cursor.Load() + 1, window: d.bus.cfg.Window,
 	})
 	return err
 }
@@ -320,7 +321,7 @@ func (b *Bus) delivery(p actor.Partition, lane actor.Lane, inbox string, msg *na
 }
 
 func (b *Bus) decode(p actor.Partition, lane actor.Lane, msg *nats.Msg) (actor.Message, error) {
-	to, err := b.ns.Target(msg.Subject, p, b.stream.partitions)
+	to, err := b.ns.Target(msg.Subject, p, b.partitions)
 	if err != nil {
 		return actor.Message{}, err
 	}

@@ -75,7 +75,7 @@ func TestServe_DeliversInStreamOrder_FromSequence(t *testing.T) {
 
 	from := o.durables()[119].Sequence
 	later := &owner{}
-	sub, err := f.bus.Serve(t.Context(), 0, from, later)
+	sub, err := f.bus.Serve(t.Context(), 0, f.bus.Stream(), from, later)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,27 +86,27 @@ func TestServe_DeliversInStreamOrder_FromSequence(t *testing.T) {
 	}
 }
 
-func TestBus_LastSequence_And_Trim(t *testing.T) {
+func TestBus_Head_And_Trim(t *testing.T) {
 	t.Parallel()
 	f := setup(t, natsbus.Config{Partitions: 2})
-	if last, err := f.bus.LastSequence(t.Context()); err != nil || last != 0 {
+	if _, last, err := f.bus.Head(t.Context()); err != nil || last != 0 {
 		t.Errorf("last of an empty stream: %d, %v", last, err)
 	}
 	for i := range 10 {
 		enqueue(t, f.client, idIn(actor.Partition(i%2), 2), i, 1)
 	}
-	if last, err := f.bus.LastSequence(t.Context()); err != nil || last != 10 {
+	if _, last, err := f.bus.Head(t.Context()); err != nil || last != 10 {
 		t.Errorf("last: %d, %v", last, err)
 	}
 	for range 2 {
-		if err := f.bus.Trim(t.Context(), 2); err != nil {
+		if err := f.bus.Trim(t.Context(), f.bus.Stream(), 2); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.bus.TrimPartition(t.Context(), 0, 5); err != nil {
+		if err := f.bus.TrimPartition(t.Context(), 0, f.bus.Stream(), 5); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := f.bus.TrimPartition(t.Context(), 1, 0); err != nil {
+	if err := f.bus.TrimPartition(t.Context(), 1, f.bus.Stream(), 0); err != nil {
 		t.Fatal(err)
 	}
 	o := &owner{}
@@ -121,7 +121,7 @@ func TestBus_LastSequence_And_Trim(t *testing.T) {
 			t.Errorf("command %d at sequence %d: left is %v", i, i+1, !want)
 		}
 	}
-	if last, err := f.bus.LastSequence(t.Context()); err != nil || last != 10 {
+	if _, last, err := f.bus.Head(t.Context()); err != nil || last != 10 {
 		t.Errorf("last after trimming: %d, %v", last, err)
 	}
 }
@@ -216,14 +216,18 @@ func TestServe_ConsumerRemoved_GoesOn(t *testing.T) {
 	}
 	for i := range 5 {
 		enqueue(t, f.client, "a", i*20, 20)
-		testharness.Eventually(t, patient, func() bool { // at first there may be none, between two
+		removed := false // there is none for a moment after a reset
+		testharness.Eventually(t, patient, func() bool {
 			for name := range stream.ConsumerNames(t.Context()).Name() {
-				if err := stream.DeleteConsumer(t.Context(), name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				err := stream.DeleteConsumer(t.Context(), name)
+				if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 					t.Fatal(err)
 				}
+				removed = removed || err == nil
 			}
-			return resets.Load() > int64(i)
+			return removed
 		})
+		testharness.Eventually(t, patient, func() bool { return resets.Load() > int64(i) })
 	}
 	expectInOrder(t, o, 100)
 }
@@ -279,7 +283,7 @@ func TestServe_StopDuringLoad_HandsOverWithoutGapOrRepeat(t *testing.T) {
 				late.Add(1)
 			}
 		}}
-		sub, err := f.bus.Serve(t.Context(), 0, after, o)
+		sub, err := f.bus.Serve(t.Context(), 0, f.bus.Stream(), after, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -317,7 +321,7 @@ func TestSubscription_Stop_EndsHandlersContext(t *testing.T) {
 		<-ctx.Done()
 		<-hold
 	}}
-	sub, err := f.bus.Serve(t.Context(), 0, 0, o)
+	sub, err := f.bus.Serve(t.Context(), 0, f.bus.Stream(), 0, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,7 +372,8 @@ func TestServe_StreamRecreated_EndsWithErrStreamLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := openBus(t, f.server.Connect(t), natsbus.Config{Partitions: 2})
-	if again.Stream() == f.bus.Stream() {
+	lost := f.bus.Stream()
+	if again.Stream() == lost {
 		t.Error("the new stream has the identity of the old one")
 	}
 	enqueue(t, f.client, idIn(0, 2), 100, 10)
@@ -376,14 +381,65 @@ func TestServe_StreamRecreated_EndsWithErrStreamLost(t *testing.T) {
 	if got := len(o.durables()); got != 3 {
 		t.Errorf("%d messages: those of the new stream were handed over as if they belonged to the old one", got)
 	}
-	if _, err := f.bus.LastSequence(t.Context()); !errors.Is(err, natsbus.ErrStreamLost) {
-		t.Errorf("LastSequence: %v", err)
+	// The bus moves on to the new stream; what is asked of the old one stays refused.
+	if is, last, err := f.bus.Head(t.Context()); err != nil || is != again.Stream() || is != f.bus.Stream() || last != 10 {
+		t.Errorf("head is %d of %s, %v, want 10 of %s", last, is, err, again.Stream())
 	}
-	if err := f.bus.Trim(t.Context(), 100); !errors.Is(err, natsbus.ErrStreamLost) {
+	if err := f.bus.Trim(t.Context(), lost, 100); !errors.Is(err, natsbus.ErrStreamLost) {
 		t.Errorf("Trim: %v", err)
 	}
-	if _, err := f.bus.Serve(t.Context(), 0, 3, o); !errors.Is(err, natsbus.ErrStreamLost) {
+	if _, err := f.bus.Serve(t.Context(), 0, lost, 3, o); !errors.Is(err, natsbus.ErrStreamLost) {
 		t.Errorf("Serve: %v", err)
+	}
+	serveAll(t, f.bus, o)
+	testharness.Eventually(t, patient, func() bool { return len(o.durables()) == 13 })
+}
+
+// TestHead_StreamDeleted_IsMadeAnew, by two nodes at once, with as many
+// partitions as before, and only when it has been gone for a while.
+func TestHead_StreamDeleted_IsMadeAnew(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 2})
+	other := openBus(t, f.server.Connect(t), natsbus.Config{})
+	lost := f.bus.Stream()
+	if err := newJetStream(t, f.server).DeleteStream(t.Context(), "ganglion_COMMANDS"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.bus.Head(t.Context()); !errors.Is(err, natsbus.ErrStreamLost) {
+		t.Errorf("head of a stream that has just gone: %v", err)
+	}
+	heads := make([]string, 2)
+	var both sync.WaitGroup
+	for i, b := range []*natsbus.Bus{f.bus, other} {
+		both.Go(func() {
+			testharness.Eventually(t, patient, func() bool {
+				is, last, err := b.Head(t.Context())
+				heads[i] = is
+				return err == nil && last == 0
+			})
+		})
+	}
+	both.Wait()
+	if heads[0] != heads[1] || heads[0] == lost {
+		t.Errorf("the lost stream %s was made anew as %q", lost, heads)
+	}
+	o := &owner{}
+	serveAll(t, f.bus, o)
+	enqueue(t, f.client, idIn(1, 2), 0, 3)
+	testharness.Eventually(t, patient, func() bool { return len(o.durables()) == 3 })
+}
+
+// TestHead_OtherPartitions_IsRefused: a stream that routes otherwise has taken the
+// place.
+func TestHead_OtherPartitions_IsRefused(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 2})
+	if err := newJetStream(t, f.server).DeleteStream(t.Context(), "ganglion_COMMANDS"); err != nil {
+		t.Fatal(err)
+	}
+	openBus(t, f.server.Connect(t), natsbus.Config{Partitions: 4})
+	if _, _, err := f.bus.Head(t.Context()); !errors.Is(err, natsbus.ErrPartitionsMismatch) {
+		t.Errorf("head: %v", err)
 	}
 }
 
@@ -417,7 +473,7 @@ func TestServe_ConnectionClosed_Ends(t *testing.T) {
 	s := testharness.NATS(t)
 	nc := s.Connect(t)
 	bus := openBus(t, nc, natsbus.Config{Partitions: 1})
-	sub, err := bus.Serve(t.Context(), 0, 0, &owner{})
+	sub, err := bus.Serve(t.Context(), 0, bus.Stream(), 0, &owner{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -438,7 +494,7 @@ func TestServe_ConnectionClosed_Ends(t *testing.T) {
 func TestServe_UnknownPartition(t *testing.T) {
 	t.Parallel()
 	f := setup(t, natsbus.Config{Partitions: 2})
-	if _, err := f.bus.Serve(t.Context(), 2, 0, &owner{}); !errors.Is(err, natsbus.ErrConfig) {
+	if _, err := f.bus.Serve(t.Context(), 2, f.bus.Stream(), 0, &owner{}); !errors.Is(err, natsbus.ErrConfig) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -48,12 +48,13 @@ type feed struct {
 type feedConfig struct {
 	name    string   // in front of a unique part
 	filters []string // none: everything
+	stream  string   // identity of the stream
 	start   uint64   // the first sequence
 	window  int      // messages on the way
 }
 
 // openFeed makes a consumer that starts at a sequence and grants it its window.
-// The error wraps [ErrStreamLost] when the stream is not the bus's any more.
+// The error wraps [ErrStreamLost] when the stream is not the one with that identity.
 func (b *Bus) openFeed(ctx context.Context, cfg feedConfig) (*feed, error) {
 	select {
 	case b.opening <- struct{}{}:
@@ -79,6 +80,7 @@ func (b *Bus) openFeed(ctx context.Context, cfg feedConfig) (*feed, error) {
 		InactiveThreshold: inactiveThreshold,
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		b.goneFor()
 		return nil, fmt.Errorf("%w: %w: %w", ErrStreamLost, ErrNotProvisioned, err)
 	}
 	if err != nil {
@@ -86,7 +88,7 @@ func (b *Bus) openFeed(ctx context.Context, cfg feedConfig) (*feed, error) {
 	}
 	// A consumer dies with its stream. If the stream is still ours now, then it was
 	// when the consumer was made, and whatever the consumer delivers is ours.
-	if _, err := b.verified(ctx); err != nil {
+	if _, err := b.verified(ctx, cfg.stream); err != nil {
 		f.close()
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func serve(tb testing.TB, bus *natsbus.Bus, h actor.Handler, partitions ...actor
 	tb.Helper()
 	subs := make([]actor.Subscription, len(partitions))
 	for i, p := range partitions {
-		sub, err := bus.Serve(tb.Context(), p, 0, h)
+		sub, err := bus.Serve(tb.Context(), p, bus.Stream(), 0, h)
 		if err != nil {
 			tb.Fatalf("serve partition %d: %v", p, err)
 		}

@@ -24,20 +24,20 @@ type subscription struct {
 	err     error // written before done is closed
 }
 
-// Serve hands the partition's durable commands after a sequence to h.Durable, in
-// stream order, and its direct-lane messages to h.Direct, until the returned
+// Serve hands the partition's durable commands after a sequence of the stream with
+// that identity to h.Durable, in stream order, and its direct-lane messages to h.Direct, until the returned
 // subscription is stopped. It returns once both lanes flow; ctx bounds only that.
 // One partition may be served twice, and then each gets everything: who owns it
 // is not the bus's concern.
 //
 // The context of h.Durable ends with the subscription. h.Direct must not block.
-func (b *Bus) Serve(ctx context.Context, p actor.Partition, after uint64, h actor.Handler) (actor.Subscription, error) {
-	if uint32(p) >= uint32(b.stream.partitions) {
-		return nil, fmt.Errorf("serve partition %d of %d: %w", p, b.stream.partitions, ErrConfig)
+func (b *Bus) Serve(ctx context.Context, p actor.Partition, stream string, after uint64, h actor.Handler) (actor.Subscription, error) {
+	if uint32(p) >= uint32(b.partitions) {
+		return nil, fmt.Errorf("serve partition %d of %d: %w", p, b.partitions, ErrConfig)
 	}
 	start, cancelStart := context.WithTimeout(ctx, serveTimeout)
 	defer cancelStart()
-	durable := newDurableLane(b, p, after, h)
+	durable := newDurableLane(b, p, stream, after, h)
 	if err := durable.open(start); err != nil {
 		return nil, fmt.Errorf("serve partition %d: %w", p, err)
 	}

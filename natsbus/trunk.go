@@ -46,6 +46,7 @@ type trunk struct {
 	bus *Bus
 
 	mu       sync.Mutex
+	stream   string // identity of the stream that it brings, while it runs
 	branches map[*branch]struct{}
 	running  bool
 	changed  chan struct{} // capacity 1
@@ -83,14 +84,18 @@ func newTrunk(b *Bus) *trunk {
 	return &trunk{bus: b, branches: map[*branch]struct{}{}, changed: make(chan struct{}, 1), opened: make(chan opening, 1)}
 }
 
-// join makes a lane a member. It is told by the branch what became of it.
+// join makes a lane a member. It is told by the branch what became of it. nil: not
+// while there are members of another stream, which has been lost.
 func (t *trunk) join(ctx context.Context, d *durableLane) *branch {
 	b := &branch{lane: d, msgs: make(chan *nats.Msg, branchWindows*t.bus.cfg.Window)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.running && t.stream != d.stream {
+		return nil
+	}
 	t.branches[b] = struct{}{}
 	if !t.running {
-		t.running = true
+		t.running, t.stream = true, d.stream
 		go t.run(context.WithoutCancel(ctx)) // it outlives the lane that came first
 	}
 	return b
@@ -292,7 +297,7 @@ func (t *trunk) open(ctx context.Context) {
 		defer cancel()
 		var err error
 		s.feed, err = t.bus.openFeed(ctx, feedConfig{
-			name: "trunk", filters: t.bus.filters(s.members), start: start, window: min(trunkWindows*t.bus.cfg.Window, maxWindow),
+			name: "trunk", filters: t.bus.filters(s.members), stream: all[0].lane.stream, start: start, window: min(trunkWindows*t.bus.cfg.Window, maxWindow),
 		})
 		t.opened <- opening{s, err}
 	}()
@@ -337,7 +342,7 @@ func (t *trunk) include(s *source, all []*branch) (start uint64) {
 
 // filters returns the subjects of partitions; none when that is all of them.
 func (b *Bus) filters(members map[actor.Partition][]*branch) []string {
-	if len(members) == int(b.stream.partitions) {
+	if len(members) == int(b.partitions) {
 		return nil
 	}
 	filters := make([]string, 0, len(members))
@@ -352,6 +357,10 @@ func (t *trunk) succeed(o opening) {
 	t.pending = false
 	if o.err != nil {
 		t.bus.cfg.Logger.Debug("trunk not opened", slog.Any("error", o.err))
+		if errors.Is(o.err, ErrStreamLost) { // what that means is for the lanes to find out
+			t.current, t.brokenSince = nil, time.Time{}
+			t.cutAll()
+		}
 		return // the next tick tries again
 	}
 	t.next = o.source

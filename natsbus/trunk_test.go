@@ -46,7 +46,7 @@ func TestTrunk_OneConsumerForAll(t *testing.T) {
 	enqueue(t, f.client, idIn(3, 8), 10, 10)
 	expectInOrder(t, o, 20)
 	enqueue(t, f.client, idIn(7, 8), 0, 10) // of nobody here
-	last, err := f.bus.LastSequence(t.Context())
+	_, last, err := f.bus.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func (s *stage) serve(ctx context.Context, bus *natsbus.Bus) (err error) {
 	s.mu.Lock()
 	after := max(s.at, s.position.Load())
 	s.mu.Unlock()
-	s.sub, err = bus.Serve(ctx, s.partition, after, s)
+	s.sub, err = bus.Serve(ctx, s.partition, bus.Stream(), after, s)
 	return err
 }
 
@@ -165,7 +165,7 @@ func TestTrunk_Faults(t *testing.T) {
 	}
 	close(ended)
 	publishing.Wait()
-	last, err := f.bus.LastSequence(t.Context())
+	_, last, err := f.bus.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,6 +51,10 @@ type Config struct {
 	// Address, Build, Lease, Logger and Listener in it are of no effect: they come
 	// from the fields above.
 	Limits runtime.Config `kong:"-"`
+
+	// Dial opens every connection to NATS and MongoDB, for programs with a network
+	// of their own. Default: a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error) `kong:"-"`
 
 	Build  string       `kong:"-"` // version of the binary; default: from its build information
 	Logger *slog.Logger `kong:"-"` // default: to standard error, by LogLevel and LogFormat

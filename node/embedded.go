@@ -1,9 +1,11 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -41,6 +43,19 @@ func startEmbedded(dir string, sync bool) (*server.Server, error) {
 	return s, nil
 }
 
+// natsConnectTimeout bounds a dial of NATS.
+const natsConnectTimeout = 5 * time.Second
+
+// dialFunc is a function as the dialer of nats.go.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Dial calls the function.
+func (f dialFunc) Dial(network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), natsConnectTimeout) //nolint:forbidigo // nats.go gives none
+	defer cancel()
+	return f(ctx, network, address)
+}
+
 // connect opens the connection that bus, client and store share.
 func connect(s *settings, embedded *server.Server) (*nats.Conn, error) {
 	opts := []nats.Option{
@@ -49,7 +64,7 @@ func connect(s *settings, embedded *server.Server) (*nats.Conn, error) {
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.PingInterval(10 * time.Second),
 		nats.RetryOnFailedConnect(false),
-		nats.Timeout(5 * time.Second),
+		nats.Timeout(natsConnectTimeout),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			s.Logger.Warn("nats", "error", err)
 		}),
@@ -66,6 +81,9 @@ func connect(s *settings, embedded *server.Server) (*nats.Conn, error) {
 	if embedded != nil {
 		url = ""
 		opts = append(opts, nats.InProcessServer(embedded))
+	}
+	if s.Dial != nil && embedded == nil {
+		opts = append(opts, nats.SetCustomDialer(dialFunc(s.Dial)))
 	}
 	if s.NATSCreds != "" {
 		opts = append(opts, nats.UserCredentials(s.NATSCreds))

@@ -136,7 +136,9 @@ func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 		n.store = s
 		return nil
 	}
-	s, err := mongostore.Open(ctx, n.cfg.MongoURI, mongostore.Config{Database: n.cfg.MongoDatabase, Logger: n.cfg.Logger})
+	s, err := mongostore.Open(ctx, n.cfg.MongoURI, mongostore.Config{
+		Database: n.cfg.MongoDatabase, Dial: n.cfg.Dial, Logger: n.cfg.Logger,
+	})
 	if err != nil {
 		return fmt.Errorf("open MongoDB store: %w", err)
 	}

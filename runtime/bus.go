@@ -11,19 +11,20 @@ import (
 type Bus interface {
 	// Partitions returns the number of partitions of the cluster.
 	Partitions() actor.Partitions
-	// Stream returns the incarnation of the command stream. It is another one
-	// after the stream was deleted and made anew.
-	Stream() string
-	// LastSequence returns the last sequence of the command stream.
-	LastSequence(ctx context.Context) (uint64, error)
+	// Head returns the incarnation of the command stream that there is now, and
+	// its last sequence. It is another incarnation after the stream was lost and
+	// made anew; sequences of the two cannot be compared.
+	Head(ctx context.Context) (stream string, last uint64, err error)
 	// Serve brings the partition's commands above the sequence after, in order,
-	// and its direct messages, to the handler.
-	Serve(ctx context.Context, p actor.Partition, after uint64, h actor.Handler) (actor.Subscription, error)
-	// Trim removes all commands up to and including the sequence, of every partition.
-	Trim(ctx context.Context, upTo uint64) error
+	// and its direct messages, to the handler. It fails, or the subscription ends,
+	// when the stream is not that incarnation any more.
+	Serve(ctx context.Context, p actor.Partition, stream string, after uint64, h actor.Handler) (actor.Subscription, error)
+	// Trim removes all commands of that incarnation of the stream up to and including
+	// the sequence, of every partition.
+	Trim(ctx context.Context, stream string, upTo uint64) error
 	// TrimPartition removes the partition's commands up to and including the
 	// sequence. It costs much more than Trim.
-	TrimPartition(ctx context.Context, p actor.Partition, upTo uint64) error
+	TrimPartition(ctx context.Context, p actor.Partition, stream string, upTo uint64) error
 	// Announce tells the other nodes that sessions or claims have changed. It may
 	// be lost: it saves them the time until they look by themselves.
 	Announce(ctx context.Context) error

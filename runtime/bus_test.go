@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,21 @@ type entry struct {
 	delivery  actor.Delivery
 }
 
+var errStreamLost = errors.New("the stream is another one")
+
+// loseStream makes the log anew, as another incarnation, and ends all that reads it.
+func (b *logBus) loseStream(next string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stream, b.log, b.trimmed, b.apart = next, nil, 0, map[actor.Partition]uint64{}
+	for _, serving := range b.serving {
+		for _, f := range serving {
+			f.failed = errStreamLost
+			f.cancel()
+		}
+	}
+}
+
 func newLogBus(partitions actor.Partitions) *logBus {
 	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition][]*flow{}, apart: map[actor.Partition]uint64{}, changed: map[int]func(){}}
 	b.grown = sync.NewCond(&b.mu)
@@ -40,24 +56,29 @@ func newLogBus(partitions actor.Partitions) *logBus {
 }
 
 func (b *logBus) Partitions() actor.Partitions { return b.partitions }
-func (b *logBus) Stream() string               { return b.stream }
 
-func (b *logBus) LastSequence(context.Context) (uint64, error) {
+func (b *logBus) Head(context.Context) (stream string, last uint64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return uint64(len(b.log)), nil
+	return b.stream, uint64(len(b.log)), nil
 }
 
-func (b *logBus) Trim(_ context.Context, upTo uint64) error {
+func (b *logBus) Trim(_ context.Context, stream string, upTo uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if stream != b.stream {
+		return errStreamLost
+	}
 	b.trimmed = upTo
 	return nil
 }
 
-func (b *logBus) TrimPartition(_ context.Context, p actor.Partition, upTo uint64) error {
+func (b *logBus) TrimPartition(_ context.Context, p actor.Partition, stream string, upTo uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if stream != b.stream {
+		return errStreamLost
+	}
 	b.apart[p] = upTo
 	return nil
 }
@@ -131,9 +152,12 @@ type flow struct {
 	failed  error
 }
 
-func (b *logBus) Serve(_ context.Context, p actor.Partition, after uint64, h actor.Handler) (actor.Subscription, error) {
+func (b *logBus) Serve(_ context.Context, p actor.Partition, stream string, after uint64, h actor.Handler) (actor.Subscription, error) {
 	b.mu.Lock()
 	refuse := b.refuse
+	if stream != b.stream {
+		refuse = errStreamLost
+	}
 	b.mu.Unlock()
 	if refuse != nil {
 		return nil, refuse

@@ -22,7 +22,10 @@ import (
 // new owner tells the caller that it met the command after its deadline. The
 // lease is looked at after the command was read; the claim went over after the
 // lease had lapsed; so all that a former owner can still write was in the stream
-// when its successor took over, and refuseExpired knows those.
+// when its successor took over, and refuseExpired knows those. The look comes
+// after the batches were taken off the queue: were it before, the process could be
+// stopped between the two, and what is read after that would come into the queue,
+// and be written, on a look at a lease of long ago.
 type committer struct {
 	store    store.Commits
 	lease    *lease
@@ -110,9 +113,10 @@ func (c *committer) next(ctx context.Context) []*batch {
 		var patience <-chan time.Time
 		if c.lease.valid() {
 			flush, wait := c.take()
-			if flush != nil {
+			if flush != nil && c.lease.valid() {
 				return flush
 			}
+			c.putBack(flush)
 			if wait > 0 {
 				patience = time.After(wait)
 			}
@@ -152,6 +156,17 @@ func (c *committer) take() (flush []*batch, wait time.Duration) {
 	c.since = c.cfg.Clock.Elapsed()
 	c.flying++
 	return flush, 0
+}
+
+// putBack undoes a take.
+func (c *committer) putBack(flush []*batch) {
+	if flush == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(flush, c.queue...)
+	c.flying--
 }
 
 func (c *committer) write(ctx context.Context, flush []*batch) {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -45,4 +46,49 @@ func TestCommitter_Take_WaitsForCompanyWhileOthersFly(t *testing.T) {
 		c.submit(&batch{bytes: 60})
 	}
 	expect("up to the limit of bytes, or just past it", 2, 0)
+}
+
+// suspendingClock stops the process, in effect, at its first reading: time goes on
+// and things happen between the reading and the next step of who reads it.
+type suspendingClock struct {
+	stoppedClock
+	suspended func()
+}
+
+func (c *suspendingClock) Elapsed() time.Duration {
+	now := c.elapsed
+	if f := c.suspended; f != nil {
+		c.suspended = nil
+		f()
+	}
+	return now
+}
+
+// TestCommitter_SuspendedAfterTheLook_WritesNothing:
+//
+//	committer                            others
+//	finds the lease valid
+//	-- suspended, the lease lapses --
+//	                                     a command arrives, is decided and queued
+//	takes what is in the queue
+func TestCommitter_SuspendedAfterTheLook_WritesNothing(t *testing.T) {
+	t.Parallel()
+	clock := &suspendingClock{}
+	cfg := Config{Clock: clock, Flights: 2, FlushAhead: 3, FlushCommits: 4, FlushBytes: 100}
+	l := newLease(clock)
+	l.set(3 * time.Second)
+	c := newCommitter(nil, l, &cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	clock.suspended = func() {
+		clock.elapsed = 14 * time.Second
+		c.submit(&batch{bytes: 10})
+		cancel()
+	}
+	if flush := c.next(ctx); flush != nil {
+		t.Fatalf("%d commits are written after the lease has lapsed", len(flush))
+	}
+	l.set(17 * time.Second)
+	if flush := c.next(t.Context()); len(flush) != 1 {
+		t.Errorf("%d commits are written after a renewal, want the one that waited", len(flush))
+	}
 }

@@ -25,7 +25,7 @@ import (
 // wrong: writes that fail before or after they took effect, or take effect late;
 // reads that fail; nodes that are cut off from the store for longer than a lease,
 // and go on in the belief that they own their partitions; restarts; lost
-// subscriptions. Then it checks the history that all callers saw.
+// subscriptions; a command stream that is gone and made anew. Then it checks the history that all callers saw.
 //
 // Every other seed has one node that keeps its partitions: then, in addition, no
 // command may take effect that was refused.
@@ -156,7 +156,7 @@ func (tr *trial) sabotage(rnd *rand.Rand, n *trialNode, end time.Time) {
 	share := func() float64 { return rnd.Float64() * 0.2 }
 	pause := func(d time.Duration) { <-time.After(upTo(rnd, d)) }
 	for time.Now().Before(end) {
-		kinds := 8
+		kinds := 9
 		if tr.alone {
 			kinds = 5 // those that leave the node its partitions
 		}
@@ -179,6 +179,8 @@ func (tr *trial) sabotage(rnd *rand.Rand, n *trialNode, end time.Time) {
 			_ = n.node.Close()
 			pause(lease)
 			tr.relaunch(n)
+		case 7:
+			tr.s.bus.loseStream(fmt.Sprint("stream-", rnd.Uint64()))
 		default:
 			ctx, cancel := context.WithTimeout(tr.t.Context(), time.Second)
 			_ = n.node.Shutdown(ctx) // may fail: the store does

@@ -39,12 +39,12 @@ type partition struct {
 	sub         actor.Subscription
 }
 
-func newPartition(in *incarnation, claim store.Claim, seenUpTo uint64) *partition {
+func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo uint64) *partition {
 	p := &partition{
 		incarnation: in,
 		id:          actor.Partition(claim.Partition),
 		claim:       claim,
-		stream:      in.bus.Stream(),
+		stream:      stream,
 		seenUpTo:    seenUpTo,
 		activations: map[actor.Address]*activation{},
 		changed:     make(chan struct{}, 1),
@@ -60,7 +60,7 @@ func newPartition(in *incarnation, claim store.Claim, seenUpTo uint64) *partitio
 
 // serve starts the flow of messages.
 func (p *partition) serve(ctx context.Context) error {
-	sub, err := p.bus.Serve(ctx, p.id, p.tracker.watermark, p)
+	sub, err := p.bus.Serve(ctx, p.id, p.stream, p.tracker.watermark, p)
 	if err != nil {
 		return fmt.Errorf("serve partition %d: %w", p.id, err)
 	}

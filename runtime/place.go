@@ -186,7 +186,7 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) error {
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 	defer cancel()
 	started := in.cfg.Clock.Elapsed()
-	held, last, err := in.win(ctx, want)
+	held, head, err := in.win(ctx, want)
 	won := make(map[store.Partition]bool, len(held))
 	var starting sync.WaitGroup
 	slots := make(chan struct{}, serveConcurrently)
@@ -195,7 +195,7 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) error {
 		slots <- struct{}{}
 		starting.Go(func() {
 			defer func() { <-slots }()
-			in.start(ctx, newPartition(in, c, last))
+			in.start(ctx, newPartition(in, c, head.Stream, head.Sequence))
 		})
 	}
 	for _, c := range want {
@@ -209,19 +209,19 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) error {
 	return err
 }
 
-// win takes claims. last is a sequence up to which the former owners may have
-// read the stream.
-func (in *incarnation) win(ctx context.Context, want []store.Claim) (held []store.Claim, last uint64, err error) {
+// win takes claims. head is a place up to which the former owners may have read
+// the stream.
+func (in *incarnation) win(ctx context.Context, want []store.Claim) (held []store.Claim, head store.Position, err error) {
 	held, err = in.store.TakeClaims(ctx, in.session, want)
 	if len(held) == 0 {
-		return nil, 0, err
+		return nil, head, err
 	}
-	last, lastErr := in.bus.LastSequence(ctx)
-	if lastErr != nil {
+	stream, last, headErr := in.bus.Head(ctx)
+	if headErr != nil {
 		// The claims are this session's; the next round takes them again.
-		return nil, 0, fmt.Errorf("serve %d partitions: %w", len(held), lastErr)
+		return nil, head, fmt.Errorf("serve %d partitions: %w", len(held), headErr)
 	}
-	return held, last, err
+	return held, store.Position{Stream: stream, Sequence: last}, err
 }
 
 // start serves a partition. One that cannot be served is left for the next round.

@@ -14,9 +14,10 @@ const heldBackEvery = 6
 
 // trimming is what the watermarks loop remembers of the trimming.
 type trimming struct {
-	last  time.Duration // Clock.Elapsed of the last round
-	upTo  uint64        // what the last one removed
-	round int           // counts those in which a partition held the others back
+	stream string        // the one that upTo is of
+	last   time.Duration // Clock.Elapsed of the last round
+	upTo   uint64        // what the last one removed
+	round  int           // counts those in which a partition held the others back
 }
 
 // due reports whether it is time to trim, and then counts from now.
@@ -33,8 +34,12 @@ func (t *trimming) due(now, every time.Duration) bool {
 // messages below one sequence costs the server little, to remove those of each
 // partition costs it a look at all of the stream, each time.
 func (in *incarnation) trim(ctx context.Context, t *trimming) {
-	if !in.serves(0) {
+	first := in.partition(0)
+	if first == nil {
 		return
+	}
+	if t.stream != first.stream {
+		*t = trimming{stream: first.stream, last: t.last}
 	}
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 	defer cancel()
@@ -43,9 +48,9 @@ func (in *incarnation) trim(ctx context.Context, t *trimming) {
 		in.cfg.Logger.DebugContext(ctx, "commands not trimmed", "error", err)
 		return
 	}
-	lowest, highest := finished(claims, in.bus.Stream(), in.bus.Partitions())
+	lowest, highest := finished(claims, t.stream, in.bus.Partitions())
 	if lowest > t.upTo {
-		if err := in.bus.Trim(ctx, lowest); err != nil {
+		if err := in.bus.Trim(ctx, t.stream, lowest); err != nil {
 			in.cfg.Logger.DebugContext(ctx, "commands not trimmed", "error", err)
 			return
 		}
@@ -55,7 +60,7 @@ func (in *incarnation) trim(ctx context.Context, t *trimming) {
 	// it, must not fill the stream for all.
 	if highest-lowest > uint64(in.cfg.TrimAhead) {
 		if t.round++; t.round%heldBackEvery == 1 {
-			in.trimEach(ctx, claims, lowest)
+			in.trimEach(ctx, claims, t.stream, lowest)
 		}
 	}
 }
@@ -78,20 +83,14 @@ func finished(claims []store.Claim, stream string, partitions actor.Partitions) 
 }
 
 // trimEach removes what each partition has finished that is well above the lowest.
-func (in *incarnation) trimEach(ctx context.Context, claims []store.Claim, lowest uint64) {
+func (in *incarnation) trimEach(ctx context.Context, claims []store.Claim, stream string, lowest uint64) {
 	for _, c := range claims {
-		if w := c.Watermark; w.Stream != in.bus.Stream() || w.Sequence < lowest+uint64(in.cfg.TrimAhead)/2 {
+		if w := c.Watermark; w.Stream != stream || w.Sequence < lowest+uint64(in.cfg.TrimAhead)/2 {
 			continue
 		}
-		if err := in.bus.TrimPartition(ctx, actor.Partition(c.Partition), c.Watermark.Sequence); err != nil {
+		if err := in.bus.TrimPartition(ctx, actor.Partition(c.Partition), stream, c.Watermark.Sequence); err != nil {
 			in.cfg.Logger.DebugContext(ctx, "commands not trimmed", "partition", uint32(c.Partition), "error", err)
 			return
 		}
 	}
-}
-
-func (in *incarnation) serves(p actor.Partition) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.partitions[p] != nil
 }

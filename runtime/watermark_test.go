@@ -122,6 +122,40 @@ func TestNode_OtherStream_StartsFromItsBeginning(t *testing.T) {
 	})
 }
 
+// TestNode_StreamLost_GoesOnWithTheNext: the stream is deleted and made anew under
+// a node that runs. Commands of the new one have low sequences and are executed;
+// those of the old one that are asked for again keep their outcome; and what the
+// node still knows of the old one does not trim the new one.
+func TestNode_StreamLost_GoesOnWithTheNext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSetup(t, nil, nil)
+		first := s.message("a", "add", add{N: 1})
+		s.want(s.ask(first), actor.CodeOK)
+		for range 9 {
+			s.want(s.add("a", 1), actor.CodeOK)
+		}
+		s.watermarksReachTheEnd()
+		s.bus.loseStream("stream-2")
+		for range 3 {
+			s.want(s.add("a", 1), actor.CodeOK)
+		}
+		if o := s.ask(first); o.Code != actor.CodeOK || o.Version != 1 {
+			t.Errorf("a command of the lost stream, asked for again: %+v", o)
+		}
+		if sum, v := s.read("a"); sum != 13 || v != 13 {
+			t.Errorf("sum %d at version %d", sum, v)
+		}
+		s.watermarksReachTheEnd()
+		s.bus.mu.Lock()
+		defer s.bus.mu.Unlock()
+		for p, upTo := range s.bus.trimmed {
+			if upTo > 4 {
+				t.Errorf("partition %d of a stream with 4 commands was trimmed up to %d", p, upTo)
+			}
+		}
+	})
+}
+
 // TestNode_Window_BlocksItsPartitionAlone, and a stuck handler its aggregate
 // alone as long as the window has room.
 func TestNode_Window_BlocksItsPartitionAlone(t *testing.T) {

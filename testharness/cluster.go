@@ -21,8 +21,8 @@ const (
 	clusterReadyTimeout = 45 * time.Second
 )
 
-// clusterMember is one server of a [Cluster]. Embedded servers implement it;
-// child processes that can be killed are to be the other implementation.
+// clusterMember is one server of a [Cluster]. For servers that can be killed, see
+// package natsd.
 type clusterMember interface {
 	memberName() string
 	URL() string

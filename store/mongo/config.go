@@ -1,9 +1,11 @@
 package mongo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 )
@@ -43,6 +45,10 @@ type Config struct {
 	// MaxPoolSize limits the connections to each server. [Open] uses it, a client
 	// given to [New] has its own. A value in the URI goes first. 0: 64.
 	MaxPoolSize uint64
+
+	// Dial opens every connection. [Open] uses it, a client given to [New] has its
+	// own. nil: a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Logger gets what the feed survives. nil: nothing is logged.
 	Logger *slog.Logger
@@ -95,4 +101,12 @@ func (c Config) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// dialFunc is a function as the driver's dialer.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// DialContext calls the function.
+func (f dialFunc) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return f(ctx, network, address)
 }

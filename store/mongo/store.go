@@ -59,6 +59,9 @@ func Open(ctx context.Context, uri string, cfg Config) (*Store, error) {
 		SetMaxPoolSize(cfg.MaxPoolSize).
 		SetAppName("ganglion").
 		ApplyURI(uri)
+	if cfg.Dial != nil {
+		opts.SetDialer(dialFunc(cfg.Dial))
+	}
 	if err := opts.Validate(); err != nil {
 		return nil, fmt.Errorf("mongo: connection string: %w", err)
 	}

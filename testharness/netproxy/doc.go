@@ -6,7 +6,9 @@
 // [Proxy] is a port of its own, for anything that connects to an address. [Dialer]
 // plugs into drivers that discover their servers themselves, as those of MongoDB
 // and NATS do: it sends every address that is dialled through a proxy, so one
-// client can be cut off from all servers while these still see each other.
+// client can be cut off from all servers while these still see each other. [Egress]
+// does the same for a child process, with a link of its own for each server:
+// [DialThrough] is the dialer that goes into the child.
 //
 // One difference to a real partition remains: a new connection is accepted while
 // the network is cut, since the operating system does that, and then stays silent
@@ -18,7 +20,7 @@
 // # Concurrency
 //
 // All methods may be called from any goroutine. A proxy runs a goroutine that
-// accepts and up to six for each connection; Close waits for all of them.
+// accepts and up to six for each connection, and so does an egress; Close waits for all of them.
 //
 // # Failures
 //

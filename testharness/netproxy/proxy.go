@@ -65,27 +65,32 @@ func (p *Proxy) accept() {
 	}
 }
 
-// serve carries one connection until both directions are done. The dial to the
-// target waits like data for the end of a cut.
+// serve carries one connection until both directions are done.
 func (p *Proxy) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
-	if p.toTarget.pass(p.life, time.Time{}) != nil {
+	p.forward(p.life, client, p.target)
+}
+
+// forward dials the target for a client and carries bytes between them until both
+// directions are done. The dial waits like data for the end of a cut.
+func (l *Link) forward(life context.Context, client net.Conn, address string) {
+	if l.toTarget.pass(life, time.Time{}) != nil {
 		return
 	}
 	dialer := net.Dialer{Timeout: dialTimeout}
-	target, err := dialer.DialContext(p.life, "tcp", p.target)
+	target, err := dialer.DialContext(life, "tcp", address)
 	if err != nil {
 		return // the client sees a closed connection, as with a refused one
 	}
 	defer func() { _ = target.Close() }()
-	unblock := context.AfterFunc(p.life, func() {
+	unblock := context.AfterFunc(life, func() {
 		_ = client.Close()
 		_ = target.Close()
 	})
 	defer unblock()
 
 	var wg sync.WaitGroup
-	wg.Go(func() { p.toTarget.carry(p.life, target, client) })
-	wg.Go(func() { p.toClient.carry(p.life, client, target) })
+	wg.Go(func() { l.toTarget.carry(life, target, client) })
+	wg.Go(func() { l.toClient.carry(life, client, target) })
 	wg.Wait()
 }

@@ -53,7 +53,8 @@ func DefaultPatience() Patience {
 // which try means, and what the caller is told. It does no I/O and reads no clock.
 //
 // A try is in doubt from the moment it is made until it is known that nobody
-// executes it: nobody received it, the stream refused it, or its owner said so.
+// executes it: nobody received it, the stream refused it, or its owner said so (one
+// who is not its owner any more cannot).
 // As long as any try is in doubt, the only final outcomes are recorded ones, since
 // "not executed" is then known of the other tries alone.
 type Effort struct {
@@ -138,14 +139,25 @@ func (e *Effort) Refused(try uint32, now time.Time, why actor.Outcome) (o actor.
 }
 
 // Answered notes what an owner says about a try.
+//
+// That a node is not the owner any more says nothing about the next one: a direct
+// message reaches everybody who subscribes. Say a node is declared dead while it is
+// paused, and another takes its partition. The node goes on, gets the message as
+// the new owner does, finds out that its session is lost, and gives back what it
+// has not looked at. The new owner executes the message meanwhile, and is slow to
+// say so. So the try stays in doubt, and another one is made soon.
 func (e *Effort) Answered(try uint32, now time.Time, o actor.Outcome) (final bool) {
 	switch {
 	case o.Code.Recorded(), o.Code == actor.CodeUnknownOutcome:
 		return true
 	case o.Code == actor.CodeNoOwner && e.goal == GoalOutcome:
 		return false // the stream keeps it for the next owner
-	case o.Code == actor.CodeNoOwner:
+	case o.Code == actor.CodeNoOwner && e.goal == GoalRead:
 		e.Unreached(try, now, o)
+		return false
+	case o.Code == actor.CodeNoOwner:
+		e.reason = o
+		e.delay(try, now)
 		return false
 	case e.goal == GoalRead:
 		return true

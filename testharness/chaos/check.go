@@ -1,0 +1,170 @@
+package chaos
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// History is what is checked: what clients were told, and what the store has.
+type History struct {
+	Begin      time.Time // from which the operations count
+	Operations []*Operation
+	Commits    map[actor.Address][]store.Commit
+}
+
+// Findings is the outcome of [Check].
+type Findings struct {
+	// Violations are broken promises. There must be none.
+	Violations []string
+
+	// Redecided are commands that were refused, were sent again by their caller
+	// after that, and took effect then: the owner that knew of the refusal was gone,
+	// and its successor decided on a later state. It is a limit that package runtime
+	// documents (a refusal is recorded with the aggregate's next commit), so it is
+	// told apart from what must never be: a refused command that takes effect
+	// although nobody asked again.
+	Redecided []string
+
+	// Settled counts calls of unknown outcome that the store has, Lost those that
+	// it does not have.
+	Settled, Lost int
+
+	pictures map[actor.Address]func(path string) error // of aggregates without an order
+}
+
+func (f *Findings) violated(format string, args ...any) {
+	f.Violations = append(f.Violations, fmt.Sprintf(format, args...))
+}
+
+// Check compares what clients were told with the store and with the model.
+func Check[S comparable](m *Model[S], h *History) *Findings {
+	f := &Findings{pictures: map[actor.Address]func(string) error{}}
+	byTarget := map[actor.Address][]*Operation{}
+	for _, op := range h.Operations {
+		byTarget[op.Target] = append(byTarget[op.Target], op)
+	}
+	for _, target := range sortedTargets(byTarget, h.Commits) {
+		stored, last := f.readCommits(target, h.Commits[target])
+		var seen []porcupine.Operation
+		for _, op := range byTarget[target] {
+			if op.Fate == FateDone && op.Version > last {
+				f.violated("the store has nothing above version %d: %s", last, op)
+			}
+			seen = append(seen, f.settle(op, stored[op.ID])...)
+			delete(stored, op.ID)
+		}
+		for id, versions := range stored {
+			f.violated("%s: command %s is in the store at %v, and nobody sent it", target, id, versions)
+		}
+		checkOrder(m, f, target, seen)
+	}
+	return f
+}
+
+func sortedTargets(byTarget map[actor.Address][]*Operation, commits map[actor.Address][]store.Commit) []actor.Address {
+	all := map[actor.Address]bool{}
+	for a := range byTarget {
+		all[a] = true
+	}
+	for a := range commits {
+		all[a] = true
+	}
+	targets := make([]actor.Address, 0, len(all))
+	for a := range all {
+		targets = append(targets, a)
+	}
+	slices.SortFunc(targets, func(a, b actor.Address) int { return cmp.Compare(a.String(), b.String()) })
+	return targets
+}
+
+// readCommits returns the versions at which each command took effect, and the
+// last one, and makes sure that the history has no gap.
+func (f *Findings) readCommits(target actor.Address, commits []store.Commit) (stored map[actor.CommandID][]actor.Version, last actor.Version) {
+	stored = map[actor.CommandID][]actor.Version{}
+	next := store.Version(1)
+	for i := range commits {
+		c := &commits[i]
+		if c.First != next {
+			f.violated("%s: a commit at version %d follows version %d", target, c.First, next-1)
+		}
+		next = c.Last() + 1
+		c.OutcomeVersions(func(o *store.Outcome, v store.Version) {
+			if o.Events > 0 {
+				id := actor.CommandID(o.CommandID)
+				stored[id] = append(stored[id], actor.Version(v))
+			}
+		})
+	}
+	return stored, actor.Version(next - 1)
+}
+
+// settle compares one operation with the versions that the store has of it, and
+// returns what is to be put in order.
+func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.Operation {
+	if len(versions) > 1 {
+		f.violated("took effect at versions %v: %s", versions, op)
+	}
+	stored := len(versions) > 0
+	switch op.Fate {
+	case FateDone:
+		if stored && versions[0] != op.Version {
+			f.violated("is in the store at version %d: %s", versions[0], op)
+		}
+		return []porcupine.Operation{observed(op)}
+	case FateRefused:
+		if stored {
+			text := fmt.Sprintf("was refused, and is in the store at version %d: %s", versions[0], op)
+			if op.askedAgain() {
+				f.Redecided = append(f.Redecided, text)
+			} else {
+				f.violated("%s", text)
+			}
+			return []porcupine.Operation{observed(op), effect(op, versions[0])}
+		}
+		return []porcupine.Operation{observed(op)}
+	case FateNotExecuted:
+		if stored {
+			f.violated("was told as not executed, and is in the store at version %d: %s", versions[0], op)
+			return []porcupine.Operation{effect(op, versions[0])}
+		}
+		return nil
+	case FateAccepted:
+		if stored {
+			return []porcupine.Operation{effect(op, versions[0])}
+		}
+		return []porcupine.Operation{refusedUnheard(op)}
+	default:
+		switch {
+		case op.IsRead():
+			return nil
+		case stored:
+			f.Settled++
+			return []porcupine.Operation{effect(op, versions[0])}
+		default:
+			f.Lost++
+			return nil
+		}
+	}
+}
+
+// checkOrder also finds an acknowledged command that raised events and is not in
+// the store although others of its version are: no two can raise the same version.
+func checkOrder[S comparable](m *Model[S], f *Findings, target actor.Address, seen []porcupine.Operation) {
+	result, info, model := m.linearize(seen)
+	switch result {
+	case porcupine.Ok:
+		return
+	case porcupine.Unknown:
+		f.violated("%s: no order of its %d calls was found in %v, nor that there is none", target, len(seen), checkTimeout)
+	default:
+		f.violated("%s: its %d calls are not linearizable", target, len(seen))
+	}
+	f.pictures[target] = func(path string) error { return porcupine.VisualizePath(model, info, path) }
+}

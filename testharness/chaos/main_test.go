@@ -1,0 +1,10 @@
+package chaos_test
+
+import (
+	"testing"
+
+	"github.com/ganglion-go/ganglion/examples/trader/domain"
+	"github.com/ganglion-go/ganglion/testharness/chaos"
+)
+
+func TestMain(m *testing.M) { chaos.Main(m, domain.Definitions()...) }

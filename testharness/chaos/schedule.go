@@ -1,0 +1,160 @@
+package chaos
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Plan makes a schedule of faults from a seed: four tracks side by side, two for
+// nodes, one for NATS and one for MongoDB, each with one fault after the other and
+// times of peace between them. All of it is over by the end of the duration. The
+// same seed and duration make the same schedule.
+func Plan(seed uint64, duration time.Duration) []Fault {
+	var plan []Fault
+	for track, kinds := range [][]kind{nodeKinds(), nodeKinds(), natsKinds(), mongoKinds()} {
+		system := [...]string{"node", "node", "nats", "mongo"}[track]
+		rnd := rand.New(rand.NewPCG(seed, 1<<32+uint64(track)))
+		// Servers rest for longer than nodes: an election takes its time, and while
+		// there is no majority nothing is tested.
+		rest := [...]time.Duration{2 * time.Second, 4 * time.Second, 7 * time.Second, 10 * time.Second}[track]
+		at := upTo(rnd, rest)
+		for deck := newDeck(rnd, kinds); ; {
+			k := deck.next()
+			f := Fault{Name: system + ": " + k.name, At: at, For: k.least}
+			if k.most > k.least {
+				f.For += upTo(rnd, k.most-k.least)
+			}
+			f.Inject = k.make(rnd, f.For)
+			if f.At+f.For > duration {
+				break
+			}
+			plan = append(plan, f)
+			at += f.For + rest/2 + upTo(rnd, rest)
+		}
+	}
+	slices.SortStableFunc(plan, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+	return plan
+}
+
+func upTo(rnd *rand.Rand, d time.Duration) time.Duration {
+	return time.Duration(rnd.Int64N(int64(d))).Round(time.Millisecond)
+}
+
+// deck deals kinds like cards: each as often as its weight before any comes again
+// more often. So a short schedule has much of what there is.
+type deck struct {
+	rnd   *rand.Rand
+	kinds []kind
+	left  []kind
+}
+
+func newDeck(rnd *rand.Rand, kinds []kind) *deck { return &deck{rnd: rnd, kinds: kinds} }
+
+func (d *deck) next() kind {
+	if len(d.left) == 0 {
+		for _, k := range d.kinds {
+			d.left = append(d.left, slices.Repeat([]kind{k}, k.weight)...)
+		}
+		d.rnd.Shuffle(len(d.left), func(i, j int) { d.left[i], d.left[j] = d.left[j], d.left[i] })
+	}
+	k := d.left[0]
+	d.left = d.left[1:]
+	return k
+}
+
+// Describe tells a schedule, a line for each fault.
+func Describe(plan []Fault) string {
+	var text strings.Builder
+	for _, f := range plan {
+		fmt.Fprintf(&text, "%8.3fs  %-48s for %.3fs\n", f.At.Seconds(), f.Name, f.For.Seconds())
+	}
+	return text.String()
+}
+
+// journal writes what happens when.
+type journal struct {
+	mu    sync.Mutex
+	out   io.Writer
+	begin time.Time
+}
+
+func (j *journal) say(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, _ = fmt.Fprintf(j.out, "%8.3fs  "+format+"\n", append([]any{time.Since(j.begin).Seconds()}, args...)...)
+}
+
+// Break runs a schedule and returns when every fault is over. What happens when,
+// and what could not be broken or repaired, is written to out. The number is that
+// of the faults that took place. It does not repair what a fault's own repair
+// could not: see [Cluster.Heal].
+func (c *Cluster) Break(ctx context.Context, plan []Fault, out io.Writer) int {
+	j := &journal{out: out, begin: time.Now()}
+	var under sync.WaitGroup
+	happened := make([]bool, len(plan))
+	for i := range plan {
+		under.Go(func() { happened[i] = c.breakOne(ctx, &plan[i], j) })
+	}
+	under.Wait()
+	n := 0
+	for _, h := range happened {
+		if h {
+			n++
+		}
+	}
+	return n
+}
+
+// repairTimeout bounds the repair of one fault, for example the start of a node
+// while the store has no primary.
+const repairTimeout = time.Minute
+
+func (c *Cluster) breakOne(ctx context.Context, f *Fault, j *journal) bool {
+	if !sleep(ctx, f.At-time.Since(j.begin)) {
+		return false
+	}
+	victim, heal, err := f.Inject(ctx, c)
+	if heal != nil {
+		defer func() {
+			// The repair takes place also when the schedule is cut short.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), repairTimeout)
+			defer cancel()
+			if err := heal(ctx); err != nil {
+				j.say("not repaired: %s (%s): %v", f.Name, victim, err)
+				return
+			}
+			j.say("over: %s (%s)", f.Name, victim)
+		}()
+	}
+	switch {
+	case errors.Is(err, ErrBusy):
+		j.say("left out: %s: %v", f.Name, err)
+		return false
+	case err != nil:
+		j.say("failed: %s (%s): %v", f.Name, victim, err)
+		return false
+	}
+	j.say("%s (%s) for %v", f.Name, victim, f.For)
+	sleep(ctx, f.For)
+	return true
+}
+
+// sleep waits; it reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
