@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"maps"
 	"sync"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -184,6 +185,15 @@ func (a *activation) settle(s *settlement) {
 }
 
 func (a *activation) succeeded(b *batch) {
+	if b.carried > 0 {
+		a.partition.dropCarried(func(yield func(string) bool) {
+			for i := range b.carried {
+				if !yield(b.commit.Outcomes[i].CommandID) {
+					return
+				}
+			}
+		})
+	}
 	for _, ans := range b.answers {
 		a.partition.conclude(ans)
 	}
@@ -236,6 +246,7 @@ func (a *activation) rewind(b *batch, reason DiscardReason) {
 			ids[string(ans.delivery.Message.ID)] = true
 		}
 	}
+	a.partition.dropCarried(maps.Keys(ids))
 	a.keepUnrecorded(outcomesWithout(append(carried[:len(carried):len(carried)], a.unrecorded...), ids))
 	a.mu.Lock()
 	a.mailbox.pushFront(undecided)

@@ -28,7 +28,7 @@ func (in *incarnation) saveOnce(ctx context.Context) {
 	var moved []*partition
 	var claims []store.Claim
 	for _, p := range in.served() {
-		if saved, current := p.progress(); current.Watermark != saved.Watermark {
+		if saved, current := p.progress(); current.Watermark != saved.Watermark || current.Carry != saved.Carry {
 			moved, claims = append(moved, p), append(claims, current)
 		}
 	}
@@ -41,7 +41,7 @@ func (in *incarnation) saveOnce(ctx context.Context) {
 	switch {
 	case err == nil:
 		for i, p := range moved {
-			p.saved(claims[i].Watermark)
+			p.saved(claims[i])
 		}
 	case errors.Is(err, store.ErrLost):
 		in.dropLost(ctx)

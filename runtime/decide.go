@@ -186,6 +186,7 @@ func (a *activation) record(ans answer) {
 		a.gathering.record(o)
 		return
 	}
+	a.partition.carryOver(a.address, o)
 	a.unrecorded = append(a.unrecorded, o)
 	a.unrecBytes += outcomeBytes(&o)
 	a.boundUnrecorded()

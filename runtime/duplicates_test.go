@@ -268,3 +268,62 @@ func TestNode_Repetition_WaitingForAConflict(t *testing.T) {
 		}
 	})
 }
+
+// TestNode_Refusal_OutlivesItsOwner: a command is refused, and no commit records
+// it. Its owner goes; the next one lets another command change the state, and then
+// meets the refused one again. Its caller was told no, and is told no.
+func TestNode_Refusal_OutlivesItsOwner(t *testing.T) {
+	for name, leave := range map[string]func(*setup){
+		"shutdown": func(s *setup) {
+			if err := s.node.Shutdown(s.t.Context()); err != nil {
+				s.t.Fatal(err)
+			}
+		},
+		"close before the watermark is saved": func(s *setup) { s.close() },
+		"close after": func(s *setup) {
+			s.pause(time.Second)
+			s.close()
+		},
+	} {
+		for _, lane := range []actor.Lane{actor.LaneDurable, actor.LaneDirect} {
+			if lane == actor.LaneDirect && name == "close before the watermark is saved" {
+				continue // that one is lost, as the documentation of carry says
+			}
+			t.Run(fmt.Sprint(name, " lane ", lane), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					s := newSetup(t, nil, nil)
+					s.want(s.add("a", 5), actor.CodeOK)
+					s.pause(time.Second) // its watermark is saved
+					refused := s.message("a", "add", add{N: -100})
+					refused.Lane = lane
+					first := s.ask(refused)
+					s.want(first, actor.CodeRejected)
+					leave(s)
+					s.start("n1")
+					s.want(s.add("a", 1000), actor.CodeOK)
+					again := refused
+					again.Attempt = 2
+					if diff := differ(first, s.ask(again)); diff != "" {
+						t.Error(diff)
+					}
+					s.want(s.add("a", 1), actor.CodeOK)
+					s.close()
+					s.start("n1")
+					if o := s.ask(again); o.Code != actor.CodeRejected {
+						t.Errorf("after a commit has recorded it: %+v", o)
+					}
+					if sum, _ := s.read("a"); sum != 1006 {
+						t.Errorf("sum %d", sum)
+					}
+				})
+			})
+		}
+	}
+}
+
+func (s *setup) close() {
+	s.t.Helper()
+	if err := s.node.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+}

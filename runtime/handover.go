@@ -108,7 +108,7 @@ func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 	}
 	for i, p := range ready {
 		if err == nil {
-			p.saved(claims[i].Watermark)
+			p.saved(claims[i])
 		}
 		in.remove(p)
 	}

@@ -32,6 +32,7 @@ type partition struct {
 	activations map[actor.Address]*activation
 	recency     recency
 	waiting     waitingOutcomes
+	carry       carry
 	tracker     *tracker
 	unfinished  int           // messages of both lanes
 	whenSaved   []answer      // durable ones, told once the watermark is saved above them
@@ -54,6 +55,7 @@ func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo ui
 		watermark = claim.Watermark.Sequence
 	}
 	p.tracker = newTracker(watermark)
+	p.restore(claim.Carry)
 	p.ctx, p.cancel = context.WithCancelCause(in.ctx)
 	return p
 }
@@ -267,14 +269,15 @@ func (p *partition) progress() (saved, current store.Claim) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	current = p.claim
-	current.Watermark = p.position(p.tracker.watermark)
+	current.Watermark, current.Carry = p.position(p.tracker.watermark), p.carry.encode()
 	return p.claim, current
 }
 
-// saved is called when the watermark was saved.
-func (p *partition) saved(w store.Position) {
+// saved is called when watermark and carry were saved.
+func (p *partition) saved(c store.Claim) {
 	p.mu.Lock()
-	p.claim.Watermark = w
+	w := c.Watermark
+	p.claim.Watermark, p.claim.Carry = w, c.Carry
 	var due, later []answer
 	for _, ans := range p.whenSaved {
 		if ans.delivery.Sequence <= w.Sequence {

@@ -11,9 +11,8 @@ import (
 // This file is about the time between: the outcomes must come into that commit,
 // also when the state is thrown away or passivated meanwhile.
 //
-// They do not when the node dies first, or leaves the partition: a second copy of
-// the command that is still under way then, or the first one if it is read again,
-// may meet a state that others have changed, and be decided otherwise.
+// When the node dies first, or leaves the partition, the next owner has them from
+// the claim, see carry.
 
 // Bounds of one activation's outcomes that wait for its next commit. The oldest
 // are given up first: a repetition of such a command is decided anew.

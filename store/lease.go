@@ -22,6 +22,7 @@ type Claim struct {
 	Session   string // incarnation of the owner's session; empty: free
 	Epoch     uint64 // grows each time the claim is taken
 	Watermark Position
+	Carry     string // what the owner leaves to the next one: opaque, at most 64 KiB; saved with the watermark
 }
 
 // Leases holds sessions and claims. All writes are compare-and-set: of two
@@ -49,21 +50,21 @@ type Leases interface {
 	Sessions(ctx context.Context) ([]Session, error)
 
 	// Claims returns the claims that were ever taken, in the order of their
-	// partitions. A partition without one was never claimed: it is free, with
-	// epoch 0.
+	// partitions, without what they carry. A partition without one was never
+	// claimed: it is free, with epoch 0.
 	Claims(ctx context.Context) ([]Claim, error)
 	// TakeClaims gives each partition in want to the session, if its claim still
 	// has the session and epoch given there. The claim's epoch grows by one, its
-	// watermark stays. It returns the claims as they are now held, in want's
+	// watermark and carry stay, whatever want says. It returns the claims as they are now held, in want's
 	// order, without those that were lost. An error means that the outcome of
 	// those not returned is unknown. Reads for activation that begin after it
 	// returned see every commit that was durable before the take.
 	TakeClaims(ctx context.Context, by Session, want []Claim) ([]Claim, error)
-	// SaveWatermarks writes the watermarks of held claims, each only if session
+	// SaveWatermarks writes watermark and carry of held claims, each only if session
 	// and epoch still match. ErrLost: at least one did not match; the others
 	// were written.
 	SaveWatermarks(ctx context.Context, held []Claim) error
-	// ReleaseClaims frees held claims, keeping epoch and saving the watermark,
+	// ReleaseClaims frees held claims, keeping epoch and saving watermark and carry,
 	// each only if session and epoch still match. ErrLost as above. It is
 	// idempotent in effect.
 	ReleaseClaims(ctx context.Context, held []Claim) error

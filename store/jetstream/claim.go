@@ -25,12 +25,13 @@ type claimRecord struct {
 	Session   string          `json:"session,omitempty"`
 	Epoch     uint64          `json:"epoch"`
 	Watermark positionRecord  `json:"watermark,omitzero"`
+	Carry     string          `json:"carry,omitempty"`
 }
 
 func newClaimRecord(c *store.Claim) *claimRecord {
 	return &claimRecord{
 		Format: recordFormat, Partition: c.Partition, Owner: c.Owner, Session: c.Session, Epoch: c.Epoch,
-		Watermark: positionRecord(c.Watermark),
+		Watermark: positionRecord(c.Watermark), Carry: c.Carry,
 	}
 }
 
@@ -44,6 +45,7 @@ func decodeClaim(m *stored) (store.Claim, error) {
 	}
 	return store.Claim{
 		Partition: r.Partition, Owner: r.Owner, Session: r.Session, Epoch: r.Epoch, Watermark: store.Position(r.Watermark),
+		Carry: r.Carry,
 	}, nil
 }
 
@@ -56,6 +58,9 @@ func (s *Store) Claims(ctx context.Context) ([]store.Claim, error) {
 		return nil, fmt.Errorf("claims: %w", err)
 	}
 	slices.SortFunc(all, func(a, b store.Claim) int { return cmp.Compare(a.Partition, b.Partition) })
+	for i := range all {
+		all[i].Carry = ""
+	}
 	return all, nil
 }
 
@@ -244,7 +249,7 @@ func (s *Store) lastClaims(ctx context.Context, of []*conditional) (map[string]k
 // SaveWatermarks implements [store.Leases].
 func (s *Store) SaveWatermarks(ctx context.Context, held []store.Claim) error {
 	return s.changeHeld(ctx, "save watermarks", held, func(kept keptClaim, held *store.Claim) (store.Claim, bool) {
-		kept.claim.Watermark = held.Watermark
+		kept.claim.Watermark, kept.claim.Carry = held.Watermark, held.Carry
 		return kept.claim, kept.seq > 0
 	})
 }
@@ -252,7 +257,7 @@ func (s *Store) SaveWatermarks(ctx context.Context, held []store.Claim) error {
 // ReleaseClaims implements [store.Leases].
 func (s *Store) ReleaseClaims(ctx context.Context, held []store.Claim) error {
 	return s.changeHeld(ctx, "release claims", held, func(kept keptClaim, held *store.Claim) (store.Claim, bool) {
-		kept.claim.Watermark = held.Watermark
+		kept.claim.Watermark, kept.claim.Carry = held.Watermark, held.Carry
 		kept.claim.Owner, kept.claim.Session = "", ""
 		return kept.claim, kept.seq > 0
 	})

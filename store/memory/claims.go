@@ -17,7 +17,11 @@ func (s *Store) Claims(ctx context.Context) ([]store.Claim, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.SortedFunc(maps.Values(s.claims), func(a, b store.Claim) int { return cmp.Compare(a.Partition, b.Partition) }), nil
+	all := slices.SortedFunc(maps.Values(s.claims), func(a, b store.Claim) int { return cmp.Compare(a.Partition, b.Partition) })
+	for i := range all {
+		all[i].Carry = ""
+	}
+	return all, nil
 }
 
 // TakeClaims implements [store.Leases].
@@ -52,7 +56,7 @@ func (s *Store) ReleaseClaims(ctx context.Context, held []store.Claim) error {
 	return s.changeHeld(ctx, held, "release claims", func(kept *store.Claim) { kept.Owner, kept.Session = "", "" })
 }
 
-// changeHeld saves the watermark of each claim that is still held as the caller
+// changeHeld saves watermark and carry of each claim that is still held as the caller
 // says, and changes it.
 func (s *Store) changeHeld(ctx context.Context, held []store.Claim, what string, change func(*store.Claim)) error {
 	if err := writable(ctx); err != nil {
@@ -67,7 +71,7 @@ func (s *Store) changeHeld(ctx context.Context, held []store.Claim, what string,
 			lost++
 			continue
 		}
-		kept.Watermark = held[i].Watermark
+		kept.Watermark, kept.Carry = held[i].Watermark, held[i].Carry
 		change(&kept)
 		s.claims[kept.Partition] = kept
 	}

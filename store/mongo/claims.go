@@ -20,6 +20,7 @@ type claim struct {
 	Session   string   `bson:"session"`
 	Epoch     int64    `bson:"epoch"`
 	Watermark position `bson:"mark"`
+	Carry     string   `bson:"carry,omitempty"`
 
 	// Take is unique to the call of TakeClaims that took it last.
 	Take bson.ObjectID `bson:"take"`
@@ -44,14 +45,14 @@ func (c *claim) decode() (store.Claim, error) {
 	}
 	return store.Claim{
 		Partition: store.Partition(c.Partition), Owner: c.Owner, Session: c.Session,
-		Epoch: uint64(c.Epoch), Watermark: c.Watermark.decode(),
+		Epoch: uint64(c.Epoch), Watermark: c.Watermark.decode(), Carry: c.Carry,
 	}, nil
 }
 
 // Claims implements [store.Leases]. The read is linearizable, see [Store.Sessions].
 func (s *Store) Claims(ctx context.Context) ([]store.Claim, error) {
 	const what = "read claims"
-	docs, err := readAll[claim](ctx, s, s.claims)
+	docs, err := readAll[claim](ctx, s, s.claims, "carry")
 	if err != nil {
 		return nil, readError(what, err)
 	}
@@ -145,14 +146,14 @@ func (s *Store) takenAs(ctx context.Context, id bson.ObjectID) (map[store.Partit
 // SaveWatermarks implements [store.Leases], in one unordered bulk write.
 func (s *Store) SaveWatermarks(ctx context.Context, claims []store.Claim) error {
 	return s.updateHeld(ctx, "save watermarks", claims, func(c store.Claim) bson.D {
-		return bson.D{{Key: "mark", Value: markOf(c.Watermark)}}
+		return bson.D{{Key: "mark", Value: markOf(c.Watermark)}, {Key: "carry", Value: c.Carry}}
 	})
 }
 
 // ReleaseClaims implements [store.Leases], in one unordered bulk write.
 func (s *Store) ReleaseClaims(ctx context.Context, claims []store.Claim) error {
 	return s.updateHeld(ctx, "release claims", claims, func(c store.Claim) bson.D {
-		return bson.D{{Key: "owner", Value: ""}, {Key: "session", Value: ""}, {Key: "mark", Value: markOf(c.Watermark)}}
+		return bson.D{{Key: "owner", Value: ""}, {Key: "session", Value: ""}, {Key: "mark", Value: markOf(c.Watermark)}, {Key: "carry", Value: c.Carry}}
 	})
 }
 

@@ -130,10 +130,14 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 }
 
 // readAll reads a small collection in the order of _id, confirmed by a majority.
-func readAll[T any](ctx context.Context, s *Store, from *driver.Collection) ([]T, error) {
+func readAll[T any](ctx context.Context, s *Store, from *driver.Collection, without ...string) ([]T, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
-	cursor, err := s.linearizable(from).Find(ctx, bson.D{}, byID(loadBatch))
+	leftOut := bson.D{}
+	for _, field := range without {
+		leftOut = append(leftOut, bson.E{Key: field, Value: 0})
+	}
+	cursor, err := s.linearizable(from).Find(ctx, bson.D{}, byID(loadBatch).SetProjection(leftOut))
 	if err != nil {
 		return nil, err
 	}
