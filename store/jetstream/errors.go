@@ -25,6 +25,8 @@ var (
 	errMoved = errors.New("subject has moved on")
 	// errNotTaken: nobody took the message, nothing was written.
 	errNotTaken = errors.New("message was not taken")
+	// errSilent: nobody has answered one request.
+	errSilent = errors.New("no answer")
 	// errBehind: a replica does not have what the leader has.
 	errBehind = errors.New("replica is behind")
 )

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -75,7 +76,12 @@ func (s *Store) follow(ctx context.Context, after store.Token, visit func(store.
 func (s *Store) readFeed(ctx context.Context, from uint64) (answer, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	return s.commits.get(ctx, &getRequest{Sequence: from, Batch: batchMessages, MaxBytes: batchBytes})
+	for {
+		a, err := s.commits.get(ctx, &getRequest{Sequence: from, Batch: batchMessages, MaxBytes: batchBytes})
+		if !errors.Is(err, errSilent) || s.commits.awaitReplica(ctx) != nil {
+			return a, err
+		}
+	}
 }
 
 // growth is the last sequence that the server told of.

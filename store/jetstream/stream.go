@@ -119,11 +119,19 @@ func (st *stream) incarnation() string {
 
 // leaderSequence asks the leader for the stream's last sequence.
 func (st *stream) leaderSequence(ctx context.Context) (uint64, error) {
-	info, err := st.handle.Info(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("info of %s: %w: %w", st.name, store.ErrUnavailable, err)
+	ctx, cancel := context.WithTimeout(ctx, st.timeout)
+	defer cancel()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, min(st.timeout, getAttempt))
+		info, err := st.handle.Info(attempt)
+		cancel()
+		if err == nil {
+			return info.State.LastSeq, nil
+		}
+		if silent := errors.Is(err, context.DeadlineExceeded); !silent || pause(ctx, behindPause) != nil {
+			return 0, fmt.Errorf("info of %s: %w: %w", st.name, store.ErrUnavailable, err)
+		}
 	}
-	return info.State.LastSeq, nil
 }
 
 // required is the sequence that a read which begins now must reach.
@@ -171,7 +179,12 @@ type answer struct {
 	upTo     uint64 // the replica's last sequence; multi-get only
 }
 
-// get makes one direct get and collects its whole answer.
+// getAttempt bounds one direct get. Its answer can be lost with the replica that
+// would have sent it, and another one has it.
+const getAttempt = 3 * time.Second
+
+// get makes one direct get and collects its whole answer. The error wraps errSilent
+// when that does not come, although ctx goes on.
 func (st *stream) get(ctx context.Context, request *getRequest) (answer, error) {
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -180,7 +193,7 @@ func (st *stream) get(ctx context.Context, request *getRequest) (answer, error) 
 	if err := ctx.Err(); err != nil {
 		return answer{}, unavailable(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, st.timeout)
+	attempt, cancel := context.WithTimeout(ctx, min(st.timeout, getAttempt))
 	defer cancel()
 	inbox := st.nc.NewInbox()
 	replies := make(chan *nats.Msg, request.mostReplies())
@@ -194,7 +207,10 @@ func (st *stream) get(ctx context.Context, request *getRequest) (answer, error) 
 	}
 	var a answer
 	for {
-		m, err := receive(ctx, replies)
+		m, err := receive(attempt, replies)
+		if err != nil && ctx.Err() == nil {
+			return answer{}, fmt.Errorf("%w: direct get of %s: %w", store.ErrUnavailable, st.name, errSilent)
+		}
 		if err != nil {
 			return answer{}, unavailable(err)
 		}
@@ -255,7 +271,7 @@ func (st *stream) last(ctx context.Context, filters ...string) (map[string]store
 	defer cancel()
 	for {
 		found, err := st.lastOnce(ctx, filters, least)
-		if !errors.Is(err, errBehind) {
+		if !errors.Is(err, errBehind) && !errors.Is(err, errSilent) {
 			return found, err
 		}
 		if err := st.awaitReplica(ctx); err != nil {
@@ -317,7 +333,7 @@ func (st *stream) next(ctx context.Context, request *getRequest) (answer, error)
 	defer cancel()
 	for {
 		a, err := st.get(ctx, request)
-		if err != nil || len(a.messages) > 0 {
+		if err != nil && !errors.Is(err, errSilent) || len(a.messages) > 0 {
 			return a, err
 		}
 		if err := st.awaitReplica(ctx); err != nil {
