@@ -54,7 +54,7 @@ func (s *steady) run(ctx context.Context, aggregates int) {
 				last = now
 				select {
 				case <-ctx.Done():
-				case <-time.After(10 * time.Millisecond):
+				case <-time.After(25 * time.Millisecond):
 				}
 			}
 		})
@@ -101,7 +101,7 @@ func (s *steady) longest() (moving, staying, excess time.Duration) {
 // still for long. GANGLION_DRAINS sets how often.
 func TestNode_Drain_HandsOver(t *testing.T) {
 	t.Parallel()
-	const aggregates, longest = 64, 500 * time.Millisecond
+	const aggregates, longest = 32, 500 * time.Millisecond
 	binary := nodes.Build(t, "../cmd/node")
 	names := []string{"goes", "stays"}
 	m := spawnMembers(t, binary, names)
