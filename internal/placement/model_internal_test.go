@@ -246,6 +246,7 @@ func (w *world) deliver(r *request) {
 			n.m.Declared(n.clock, r.session)
 		}
 		w.next(r.from)
+	case opRelease: // nobody waits for its reply
 	case opTake:
 		for _, c := range r.found {
 			n.serving[c.Partition] = true
