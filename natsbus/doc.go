@@ -14,6 +14,10 @@
 // only the owner subscribes. Queries and reads of state always take it. Between a
 // client and an owner of the same [Bus] it is a call, and so is every answer.
 //
+// Two more subjects carry nothing but hints: on NAMESPACE.changed nodes have each
+// other look at the store, and on NAMESPACE.owned.PARTITION an owner that begins to
+// serve has clients ask again. What is lost of them is found out later.
+//
 // The payload is the command's JSON as it is; everything else travels in headers
 // (see internal/wire). An aggregate's id is one subject token, see
 // [actor.Address.Token].
@@ -22,12 +26,12 @@
 //
 // [Bus] and [Client] are safe for concurrent use. [Bus.Serve] starts two
 // goroutines a partition, one for each lane: a handler that blocks on the
-// durable lane holds up nothing but that lane of that partition. One more for the
-// whole bus distributes what comes from the shared consumer, while there is one.
-// Those of a partition end before
-// [actor.Subscription.Stop] returns nil. A [Client] has one goroutine and one
-// subscription for all its calls, until [Client.Close]; a call otherwise runs on
-// the goroutine of its caller.
+// durable lane holds up nothing but that lane of that partition. They end before
+// [actor.Subscription.Stop] returns nil. One more for the whole bus distributes what
+// comes from the shared consumer, while there is one. A [Client] has two
+// subscriptions for all its calls, and a goroutine for each of them and for the
+// connection's state, until [Client.Close]; a call otherwise runs on the goroutine
+// of its caller.
 //
 // # Failures
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func (s *steady) run(ctx context.Context, aggregates int) {
 				last = now
 				select {
 				case <-ctx.Done():
-				case <-time.After(10 * time.Millisecond):
+				case <-time.After(25 * time.Millisecond):
 				}
 			}
 		})
@@ -101,7 +102,7 @@ func (s *steady) longest() (moving, staying, excess time.Duration) {
 // still for long. GANGLION_DRAINS sets how often.
 func TestNode_Drain_HandsOver(t *testing.T) {
 	t.Parallel()
-	const aggregates, longest = 64, 500 * time.Millisecond
+	const aggregates, longest = 32, 500 * time.Millisecond
 	binary := nodes.Build(t, "../cmd/node")
 	names := []string{"goes", "stays"}
 	m := spawnMembers(t, binary, names)
@@ -202,6 +203,33 @@ func TestNode_Drain_IsSeenByAll(t *testing.T) {
 		v := view("stays")
 		return len(v.Members) == 1 && shared(v, []string{"stays"})
 	})
+}
+
+// TestNode_SecondSignal_EndsAtOnce: the store is away, so that nothing can be
+// handed back, and the first signal alone has the node try for long.
+func TestNode_SecondSignal_EndsAtOnce(t *testing.T) {
+	t.Parallel()
+	server := testharness.NATS(t, testharness.WithListener())
+	p := nodes.Spawn(t, nodes.Build(t, "../cmd/node"), nil, "--nats-url", server.URL(), "--name", "n1")
+	server.Stop()
+	signal := func() {
+		t.Helper()
+		if err := p.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal()
+	select {
+	case <-p.Exited():
+		t.Fatalf("it ended with the first signal, although it cannot give anything back:\n%s", p.Log())
+	case <-time.After(time.Second):
+	}
+	signal()
+	select {
+	case <-p.Exited():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("it does not end:\n%s", p.Log())
+	}
 }
 
 // memberState returns the state of a node in a view.

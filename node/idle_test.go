@@ -36,7 +36,7 @@ func processSeconds(t *testing.T, p *nodes.Process) float64 {
 
 // TestNode_Idle_CostsLittle measures three nodes that share 128 partitions and
 // have nothing to do. GANGLION_IDLE_SECONDS sets for how long.
-func TestNode_Idle_CostsLittle(t *testing.T) {
+func TestNode_Idle_CostsLittle(t *testing.T) { //nolint:tparallel // one cluster at a time, so that none is measured beside another
 	t.Parallel()
 	const percent = 3.0
 	binary := nodes.Build(t, "../cmd/node")

@@ -100,7 +100,7 @@ func aggregateOf(kind actor.Kind, name string, names []string) string {
 // TestNode_Kill9_OthersTakeOver kills one of two nodes, and measures until every
 // partition that it had answers again, on both lanes. GANGLION_KILLS sets how
 // often.
-func TestNode_Kill9_OthersTakeOver(t *testing.T) {
+func TestNode_Kill9_OthersTakeOver(t *testing.T) { //nolint:tparallel // one cluster at a time, so that none is measured beside another
 	t.Parallel()
 	binary := nodes.Build(t, "../cmd/node")
 	for _, c := range []struct {

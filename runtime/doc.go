@@ -8,8 +8,10 @@
 //	                        ^                                      |
 //	                        +------------- settle, answer <--------+
 //
-// A [Node] opens a session in the store, renews it, claims partitions, and
-// serves each from the watermark that its claim carries. An activation decides
+// A [Node] opens a session in the store, renews it, claims its share of the
+// partitions, and serves each from the watermark that its claim carries. What its
+// share is, who else is alive, and what is to be handed over is decided by
+// internal/placement, and carried out here. An activation decides
 // on a state that includes decisions still on their way to the store
 // (speculation), and holds every answer back until all that it stood on is
 // durable and the node's lease is valid (the output gate).
@@ -18,7 +20,9 @@
 //
 // Each activation is run by at most one goroutine at a time, which is started
 // when there is work and ends when there is none: an idle aggregate costs
-// memory, but no stack. One committer per node writes for all activations.
+// memory, but no stack. One committer per node writes for all activations. One
+// goroutine makes the rounds of placement, one renews the session, and each
+// partition that is handed over has one of its own.
 // Node's methods are safe for concurrent use. Shutdown drains, Close cuts;
 // neither returns while a goroutine of the node lives.
 //

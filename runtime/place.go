@@ -204,6 +204,9 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) error {
 		}
 	}
 	starting.Wait()
+	if len(held) > 0 {
+		in.announce(ctx) // whoever hands over goes on with the next
+	}
 	in.cfg.Logger.InfoContext(ctx, "partitions claimed", "taken", len(held), "wanted", len(want),
 		"serving", len(in.served()), "took", in.cfg.Clock.Elapsed()-started)
 	return err

@@ -42,8 +42,7 @@ func (p *placer) tell(what func(m *placement.Machine, now time.Duration)) {
 	defer p.mu.Unlock()
 	what(p.machine, p.clock.Elapsed())
 	p.lease.set(p.machine.AnswersUntil())
-	close(p.changed)
-	p.changed = make(chan struct{})
+	p.wakeLocked()
 }
 
 func (p *placer) renewed(sent time.Duration, draining bool) {
@@ -72,7 +71,15 @@ func (p *placer) plan() (plan placement.Plan, now time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now = p.clock.Elapsed()
-	return p.machine.Plan(now), now
+	plan = p.machine.Plan(now)
+	p.wakeLocked() // time has passed for the machine
+	return plan, now
+}
+
+// wakeLocked has those look again who wait for a state of the machine.
+func (p *placer) wakeLocked() {
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 func (p *placer) draining() bool {

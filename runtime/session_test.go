@@ -371,7 +371,7 @@ func TestNode_Claim_OfASessionThatHasJustOpened_IsNotTaken(t *testing.T) {
 				t.Errorf("%d claims, %v", len(held), err)
 			}
 		}}
-		s := prepare(t, b, nil)
+		s := prepare(t, b, func(c *runtime.Config) { c.Alone = true }) // it does not wait for others
 		s.launch("n1")
 		s.pause(lease)
 		claims, err := shared.Claims(t.Context())

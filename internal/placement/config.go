@@ -22,7 +22,8 @@ type Config struct {
 	// before the next one if there are more to take.
 	ClaimMax int
 	Pace     time.Duration
-	// LeaveMax is how many partitions are handed over at the same time.
+	// LeaveMax is how many partitions are handed over at the same time, from when
+	// they begin to be drained until they are taken.
 	LeaveMax int
 
 	// Settle is how long a node that finds nobody who holds anything waits for
@@ -37,7 +38,7 @@ func Defaults(lease time.Duration, partitions int) Config {
 	return Config{
 		Partitions: partitions,
 		Lease:      lease, Margin: lease / 6, Renew: lease / 6, Look: lease / 6,
-		ClaimMax: 32, Pace: 20 * time.Millisecond, LeaveMax: 16,
+		ClaimMax: 32, Pace: 20 * time.Millisecond, LeaveMax: 8,
 		Settle: lease / 6, Forget: 10 * time.Minute,
 	}
 }

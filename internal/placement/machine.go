@@ -43,6 +43,7 @@ type Machine struct {
 
 	others map[string]observed
 	phases map[store.Partition]phase
+	handed map[store.Partition]time.Duration // released for another, which has not been seen to take it; when
 
 	// Of the last reading.
 	looked  bool
@@ -64,6 +65,7 @@ func New(cfg Config, self store.Session, alone bool) *Machine {
 		opened: never,
 		others: map[string]observed{},
 		phases: map[store.Partition]phase{},
+		handed: map[store.Partition]time.Duration{},
 		claims: map[store.Partition]store.Claim{},
 		stale:  map[store.Partition]bool{},
 		left:   map[store.Partition]time.Duration{},
@@ -115,8 +117,9 @@ func (m *Machine) Peers() bool {
 	return slices.ContainsFunc(m.members, func(name string) bool { return name != m.self.Name })
 }
 
-// Idle reports whether the node has no partition in any phase.
-func (m *Machine) Idle() bool { return len(m.phases) == 0 }
+// Idle reports whether the node has no partition in any phase, and what it has
+// handed over is taken.
+func (m *Machine) Idle() bool { return len(m.phases) == 0 && len(m.handed) == 0 }
 
 // Looked takes in a reading that was complete at now.
 func (m *Machine) Looked(now time.Duration, l Look) {
@@ -137,6 +140,11 @@ func (m *Machine) Looked(now time.Duration, l Look) {
 	for _, s := range l.Sessions {
 		if s.Name == m.self.Name {
 			m.present = s.Incarnation == m.self.Incarnation && !s.Dead
+		}
+	}
+	for p, at := range m.handed {
+		if at < l.Began && m.claims[p].Session != "" {
+			delete(m.handed, p)
 		}
 	}
 	m.retarget()
@@ -164,6 +172,9 @@ func (m *Machine) Took(p store.Partition) {
 // Left takes in that a partition is not served any more, or was not taken. What
 // became of its claim the next reading tells.
 func (m *Machine) Left(now time.Duration, p store.Partition) {
+	if m.phases[p] == leaving && m.Peers() {
+		m.handed[p] = now
+	}
 	delete(m.phases, p)
 	m.stale[p], m.left[p] = true, now
 }

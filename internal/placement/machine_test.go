@@ -291,9 +291,20 @@ func TestMachine_HandsOver(t *testing.T) {
 		t.Errorf("more at once than allowed: %v", plan.HandOver)
 	}
 	s.m.Left(s.now, theirs[0])
-	same(t, "next", s.m.Plan(s.now).HandOver, theirs[s.cfg.LeaveMax:s.cfg.LeaveMax+1])
+	claims[theirs[0]] = store.Claim{Partition: theirs[0], Epoch: 3}
+	if plan := s.look(claims, peer("a", 4)); len(plan.HandOver) > 0 {
+		t.Errorf("before the first one is taken: %v", plan.HandOver)
+	}
+	claims[theirs[0]] = store.Claim{Partition: theirs[0], Owner: "a", Session: "a-1", Epoch: 4}
+	same(t, "next", s.at(6*time.Second, claims, peer("a", 5)).HandOver, theirs[s.cfg.LeaveMax:s.cfg.LeaveMax+1])
 	s.m.Left(s.now, theirs[1])
-	if plan := s.at(8*time.Second, claims, peer("a", 4)); len(plan.HandOver) > 0 {
+	claims[theirs[1]] = store.Claim{Partition: theirs[1], Epoch: 3}
+	if plan := s.at(8*time.Second, claims, peer("a", 6)); len(plan.HandOver) > 0 {
+		t.Errorf("while it is not taken: %v", plan.HandOver)
+	}
+	same(t, "for that it waits a while only", s.at(9*time.Second, claims, peer("a", 7)).HandOver, theirs[s.cfg.LeaveMax+1:s.cfg.LeaveMax+2])
+	s.m.Left(s.now, theirs[2])
+	if plan := s.at(13*time.Second, claims, peer("a", 7)); len(plan.HandOver) > 0 {
 		t.Errorf("to one that is silent: %v", plan.HandOver)
 	}
 }
@@ -326,6 +337,7 @@ func TestMachine_Cordon(t *testing.T) {
 	claims[7] = store.Claim{Partition: 7, Epoch: 9}
 	s.m.Left(s.now, 7)
 	s.at(1*time.Second, claims[:7], peer("a", 1))
+	s.m.Left(s.now, 7) // if it was to be taken
 	s.m.Cordon()
 	s.now = 2 * time.Second
 	if plan := s.look(claims, peer("a", 2)); len(plan.HandOver)+len(plan.Take) > 0 || !s.m.Draining() || s.m.Told() || !s.m.Peers() {
@@ -333,6 +345,17 @@ func TestMachine_Cordon(t *testing.T) {
 	}
 	if plan := s.at(3*time.Second, claims, peer("a", 3)); len(plan.HandOver) != 7 || len(plan.Take) > 0 || !s.m.Told() {
 		t.Errorf("told: %+v", plan)
+	}
+	for p := range store.Partition(7) {
+		s.m.Left(s.now, p)
+	}
+	s.at(4*time.Second, claimed(partitions, "", ""), peer("a", 4))
+	if s.m.Idle() {
+		t.Error("idle before everything is taken")
+	}
+	s.at(5*time.Second, claimed(partitions, "a", "a-1"), peer("a", 5))
+	if !s.m.Idle() {
+		t.Error("not idle after everything is taken")
 	}
 	s = newScript(t, partitions, true)
 	claims = s.serves(partitions)

@@ -40,7 +40,7 @@ const (
 func modelConfig(partitions int, margin time.Duration) Config {
 	return Config{
 		Partitions: partitions, Lease: modelLease, Margin: margin, Renew: 7, Look: 7,
-		ClaimMax: 32, Pace: 1, LeaveMax: 16, Settle: 7, Forget: modelForever,
+		ClaimMax: 32, Pace: 1, LeaveMax: 8, Settle: 7, Forget: modelForever,
 	}
 }
 
@@ -132,7 +132,7 @@ func (w *world) clone() *world {
 		t.todo = slices.Clone(n.todo)
 		if n.m != nil {
 			m := *n.m
-			m.others, m.phases = maps.Clone(n.m.others), maps.Clone(n.m.phases)
+			m.others, m.phases, m.handed = maps.Clone(n.m.others), maps.Clone(n.m.phases), maps.Clone(n.m.handed)
 			m.claims, m.stale, m.left = maps.Clone(n.m.claims), maps.Clone(n.m.stale), maps.Clone(n.m.left)
 			t.m = &m
 		}
@@ -246,6 +246,7 @@ func (w *world) deliver(r *request) {
 			n.m.Declared(n.clock, r.session)
 		}
 		w.next(r.from)
+	case opRelease: // nobody waits for its reply
 	case opTake:
 		for _, c := range r.found {
 			n.serving[c.Partition] = true
@@ -538,6 +539,9 @@ func (w *world) state(b []byte) []byte {
 			flag(m.stale[p])
 			at, ok := m.left[p]
 			flag(ok && at >= n.look.Began)
+			at, ok = m.handed[p]
+			flag(ok)
+			ago(at, n.clock)
 		}
 	}
 	var rest [][]byte

@@ -36,6 +36,11 @@ func (m *Machine) Plan(now time.Duration) Plan {
 		return p
 	}
 	m.retarget() // the node may have been cordoned since
+	for p, at := range m.handed {
+		if now-at >= m.cfg.Lease/2 {
+			delete(m.handed, p) // whoever should have taken it is in trouble
+		}
+	}
 	if !m.present || !m.lease.valid(now) {
 		if m.leave {
 			p.HandOver = m.handOver(now)
@@ -102,15 +107,15 @@ func (m *Machine) formed() bool {
 }
 
 // handOver returns the partitions to be handed over now, a bounded number at a
-// time, unless nobody waits for them: each stands still until its next owner
-// serves it. They go to members
+// time until they are taken, unless nobody waits for them: each stands still until
+// its next owner serves it, which may take them more slowly than they come. They go to members
 // that are seen to renew, so that somebody takes them, and only after the store
 // says that the node drains, if it does, so that somebody feels responsible.
 func (m *Machine) handOver(now time.Duration) []store.Partition {
 	if m.cordoned && !m.leave && !m.told {
 		return nil
 	}
-	under := 0
+	under := len(m.handed)
 	var candidates []store.Partition
 	for p, ph := range m.phases {
 		switch {

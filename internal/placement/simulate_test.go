@@ -179,6 +179,9 @@ func (c *cluster) take(n *member, want []store.Claim) {
 	if n.took += len(want); n.took > c.cfg.ClaimMax {
 		c.t.Fatalf("%d claims in one round", n.took)
 	}
+	if len(want) > 0 {
+		c.announce()
+	}
 	for _, w := range want {
 		kept := &c.claims[w.Partition]
 		if kept.Session != w.Session || kept.Epoch != w.Epoch {

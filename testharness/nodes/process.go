@@ -138,6 +138,9 @@ func (p *Process) Terminate(t testing.TB) {
 	}
 }
 
+// Signal sends a signal to the process.
+func (p *Process) Signal(s os.Signal) error { return p.child.Signal(s) }
+
 // Pause stops the process's execution until Resume.
 func (p *Process) Pause() error { return p.child.Pause() }
 
