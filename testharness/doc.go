@@ -8,7 +8,10 @@
 //	func TestMain(m *testing.M) { testharness.Main(m) }
 //
 // Subpackage mongod runs replica sets without a *testing.T, for benchmarks and
-// demos. Subpackage netproxy makes a bad network out of a good one.
+// demos, and natsd does the same with NATS clusters of child processes. Subpackage
+// netproxy makes a bad network out of a good one. Subpackage chaos has all of it:
+// a cluster of processes that breaks on a schedule, and the check of what its
+// clients were told.
 //
 // # Virtual time
 //

@@ -47,14 +47,14 @@ func (r *Recorder) send(q request) Attempt {
 	a.Status = status
 	if err != nil {
 		a.Error = err.Error()
-		a.fate = FateUnknown
+		a.Fate = FateUnknown
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			a.fate = FateNotExecuted
+			a.Fate = FateNotExecuted
 		}
 		return a
 	}
 	if err := a.judge(&q, body); err != nil {
-		a.Error, a.fate = err.Error(), FateUnknown
+		a.Error, a.Fate = err.Error(), FateUnknown
 		r.complain("an answer that nobody may get: %s %s: status %d: %v: %.300s", q.target, q.call.Command, status, err, body)
 	}
 	return a
@@ -110,23 +110,23 @@ func (a *Attempt) judge(q *request, body []byte) error {
 	a.Code, a.Version = problem.Code, problem.Version
 	switch a.Status {
 	case http.StatusOK:
-		a.fate, a.Version, a.Answer = FateDone, ok.Version, ok.Reply
+		a.Fate, a.Version, a.Answer = FateDone, ok.Version, ok.Reply
 		if q.call.Command == "" {
 			a.Answer = ok.State
 		}
 	case http.StatusAccepted:
-		a.fate = FateAccepted
+		a.Fate = FateAccepted
 	case http.StatusNotFound:
 		if q.call.Command != "" || problem.Code != string(actor.CodeDoesNotExist) {
 			return errors.New(problem.Code)
 		}
-		a.fate = FateDone // there is no such aggregate yet
+		a.Fate = FateDone // there is no such aggregate yet
 	case http.StatusUnprocessableEntity, http.StatusConflict, http.StatusPreconditionFailed:
-		a.fate = FateRefused
+		a.Fate = FateRefused
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusRequestTimeout:
-		a.fate = FateNotExecuted
+		a.Fate = FateNotExecuted
 	case http.StatusGatewayTimeout:
-		a.fate = FateUnknown
+		a.Fate = FateUnknown
 	default:
 		return fmt.Errorf("unexpected code %q", problem.Code)
 	}

@@ -24,12 +24,13 @@ type Findings struct {
 	// Violations are broken promises. There must be none.
 	Violations []string
 
-	// Redecided are commands that were refused, were sent again by their caller
-	// after that, and took effect then: the owner that knew of the refusal was gone,
-	// and its successor decided on a later state. It is a limit that package runtime
-	// documents (a refusal is recorded with the aggregate's next commit), so it is
-	// told apart from what must never be: a refused command that takes effect
-	// although nobody asked again.
+	// Redecided are commands that raised no event, as those that are refused, and
+	// that got another answer when their caller sent them again: the owner that knew
+	// was gone, and its successor decided on a later state. It is a limit that package
+	// runtime documents (an outcome without events is recorded with the aggregate's
+	// next commit), so it is told apart from what must never be: another answer for
+	// a command with events, or for one that nobody sent again; a refused command
+	// that takes effect although nobody sent it again.
 	Redecided []string
 
 	// Settled counts calls of unknown outcome that the store has, Lost those that
@@ -112,6 +113,7 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 		f.violated("took effect at versions %v: %s", versions, op)
 	}
 	stored := len(versions) > 0
+	f.compare(op, stored)
 	switch op.Fate {
 	case FateDone:
 		if stored && versions[0] != op.Version {
@@ -121,7 +123,7 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 	case FateRefused:
 		if stored {
 			text := fmt.Sprintf("was refused, and is in the store at version %d: %s", versions[0], op)
-			if op.askedAgain() {
+			if op.sentAgain() {
 				f.Redecided = append(f.Redecided, text)
 			} else {
 				f.violated("%s", text)
@@ -150,6 +152,26 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 		default:
 			f.Lost++
 			return nil
+		}
+	}
+}
+
+// compare wants one answer for all attempts.
+func (f *Findings) compare(op *Operation, stored bool) {
+	first := op.definite()
+	if first == nil || op.IsRead() {
+		return
+	}
+	for i := range op.Attempts {
+		next := &op.Attempts[i]
+		if next.Fate != FateDone && next.Fate != FateRefused || first.same(next) {
+			continue
+		}
+		text := fmt.Sprintf("a second answer, %s %d %s %s, after: %s", next.Fate, next.Version, next.Code, next.Answer, op)
+		if next.End > first.End && (first.Fate == FateRefused || !stored) {
+			f.Redecided = append(f.Redecided, text)
+		} else {
+			f.violated("%s", text)
 		}
 	}
 }

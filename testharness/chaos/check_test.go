@@ -84,17 +84,19 @@ func TestCheck(t *testing.T) {
 		"done, at another's version":        {func(r *record) { r.add("x", "DepositCash", `{"amount":1}`, chaos.FateDone, 3, "") }, "not linearizable"},
 		"done, stored at another version":   {func(r *record) { r.Operations[1].Version = 1 }, "is in the store at version 2"},
 		"twice":                             {func(r *record) { r.store("in") }, "took effect at versions [2 4]"},
+		"another answer":                    {func(r *record) { again(r, 1, 3) }, "a second answer"},
+		"the same answer":                   {func(r *record) { again(r, 1, 2) }, ""},
 		"a gap":                             {func(r *record) { r.Commits[r.target][1].First = 4 }, "follows version 2"},
 		"sent by nobody":                    {func(r *record) { r.store("stray") }, "nobody sent it"},
 		"refused although there was enough": {func(r *record) { r.Operations[2].Call.Body = json.RawMessage(`{"amount":3}`) }, "not linearizable"},
-		"a stale refusal":                   {func(r *record) { move(r, 2, 10*time.Millisecond) }, "not linearizable"},
+		"a stale refusal":                   {func(r *record) { shift(r, 2, 10*time.Millisecond) }, "not linearizable"},
 		"a stale read":                      {func(r *record) { r.Operations[4].Version, r.Operations[4].Answer = 2, json.RawMessage(`{"cash":10}`) }, "not linearizable"},
 		"a read of the past, while it was": {func(r *record) {
 			r.Operations[4].Version, r.Operations[4].Answer = 2, json.RawMessage(`{"cash":10}`)
 			r.Operations[4].Start = 0
 		}, ""},
 		"a read of what never was": {func(r *record) { r.Operations[4].Answer = json.RawMessage(`{"cash":7}`) }, "not linearizable"},
-		"out of order":             {func(r *record) { move(r, 1, 20*time.Millisecond); move(r, 3, 10*time.Millisecond) }, "not linearizable"},
+		"out of order":             {func(r *record) { shift(r, 1, 20*time.Millisecond); shift(r, 3, 10*time.Millisecond) }, "not linearizable"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -109,8 +111,41 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// move makes a call take place at a later time.
-func move(r *record, index int, at time.Duration) {
+// again makes two attempts of a command that was done, the second of which was told
+// a version of its own.
+func again(r *record, index int, version actor.Version) {
+	op := r.Operations[index]
+	first := chaos.Attempt{Start: op.Start, End: op.End, Status: 200, Version: op.Version, Fate: chaos.FateDone}
+	second := first
+	second.Start, second.End, second.Version = op.End+1, op.End+2, version
+	op.Attempts = []chaos.Attempt{first, second}
+}
+
+// TestCheck_RefusalForgotten_IsToldApart: a refused command that was sent again took
+// effect then. Without the second attempt it is a broken promise.
+func TestCheck_RefusalForgotten_IsToldApart(t *testing.T) {
+	t.Parallel()
+	for _, resent := range []bool{true, false} {
+		r, m := sound(), portfolios()
+		refused := r.Operations[2]
+		first := chaos.Attempt{Start: refused.Start, End: refused.End, Version: 2, Code: "insufficient_cash", Fate: chaos.FateRefused}
+		refused.Attempts = []chaos.Attempt{first}
+		if resent {
+			refused.Attempts = append(refused.Attempts, chaos.Attempt{Start: time.Second, End: 2 * time.Second, Version: 5, Fate: chaos.FateDone})
+		}
+		shift(r, 4, 1)
+		r.Operations[4].End = time.Minute
+		r.add("more", "DepositCash", `{"amount":10}`, chaos.FateDone, 4, "")
+		r.store("more", "much")
+		found := chaos.Check(&m, &r.History)
+		if resent && (len(found.Violations) > 0 || len(found.Redecided) != 2) || !resent && len(found.Violations) == 0 {
+			t.Errorf("sent again %v: violations %q, redecided %q", resent, found.Violations, found.Redecided)
+		}
+	}
+}
+
+// shift makes a call take place at a later time.
+func shift(r *record, index int, at time.Duration) {
 	r.Operations[index].Start, r.Operations[index].End = at, at+1
 }
 

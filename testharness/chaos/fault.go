@@ -71,7 +71,7 @@ type (
 
 // onNode breaks the owner of a random partition, or any other node if that one is
 // broken. Most of the time it is the owner that matters.
-func onNode(rnd *rand.Rand, break_ func(ctx context.Context, c *Cluster, n *Node) (healFunc, error)) injectFunc {
+func onNode(rnd *rand.Rand, damage func(ctx context.Context, c *Cluster, n *Node) (healFunc, error)) injectFunc {
 	partition, other, owner := rnd.Uint32(), rnd.IntN(1<<16), rnd.IntN(3) > 0
 	return func(ctx context.Context, c *Cluster) (string, healFunc, error) {
 		var candidates []*Node
@@ -88,7 +88,7 @@ func onNode(rnd *rand.Rand, break_ func(ctx context.Context, c *Cluster, n *Node
 			if !n.Running() || !c.busy.take(name) {
 				continue
 			}
-			heal, err := break_(ctx, c, n)
+			heal, err := damage(ctx, c, n)
 			return name, c.releasing(name, heal), err
 		}
 		return "", nil, ErrBusy
@@ -108,7 +108,7 @@ func (c *Cluster) releasing(name string, heal healFunc) healFunc {
 
 // onNATS breaks one NATS server, if none is broken: the leader of the command
 // stream, or any.
-func onNATS(rnd *rand.Rand, break_ func(ctx context.Context, c *Cluster, s *natsd.Server) (healFunc, error)) injectFunc {
+func onNATS(rnd *rand.Rand, damage func(ctx context.Context, c *Cluster, s *natsd.Server) (healFunc, error)) injectFunc {
 	index, leader := rnd.IntN(1<<16), rnd.IntN(2) == 0
 	return func(ctx context.Context, c *Cluster) (string, healFunc, error) {
 		if !c.busy.take("nats") {
@@ -123,13 +123,13 @@ func onNATS(rnd *rand.Rand, break_ func(ctx context.Context, c *Cluster, s *nats
 				s, role = found, ", leader of the command stream"
 			}
 		}
-		heal, err := break_(ctx, c, s)
+		heal, err := damage(ctx, c, s)
 		return s.Name() + role, c.releasing("nats", heal), err
 	}
 }
 
 // onMongod breaks one member, if none is broken: the primary, or any.
-func onMongod(rnd *rand.Rand, break_ func(ctx context.Context, c *Cluster, m *mongod.Member) (healFunc, error)) injectFunc {
+func onMongod(rnd *rand.Rand, damage func(ctx context.Context, c *Cluster, m *mongod.Member) (healFunc, error)) injectFunc {
 	index, primary := rnd.IntN(1<<16), rnd.IntN(3) > 0
 	return func(ctx context.Context, c *Cluster) (string, healFunc, error) {
 		if c.Mongo == nil || !c.busy.take("mongo") {
@@ -144,7 +144,7 @@ func onMongod(rnd *rand.Rand, break_ func(ctx context.Context, c *Cluster, m *mo
 				m, role = found, ", primary"
 			}
 		}
-		heal, err := break_(ctx, c, m)
+		heal, err := damage(ctx, c, m)
 		return fmt.Sprintf("mongod %d%s", m.Index(), role), c.releasing("mongo", heal), err
 	}
 }

@@ -52,7 +52,7 @@ func run(t *testing.T, trial chaos.Trial[portfolio]) *chaos.Report {
 		t.Error(err)
 	}
 	for _, r := range report.Redecided {
-		t.Log("refused, asked for again, and decided otherwise: ", r)
+		t.Log("without effect, sent again, and decided otherwise: ", r)
 	}
 	return report
 }

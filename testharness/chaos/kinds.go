@@ -33,9 +33,9 @@ func nodeKinds() []kind {
 			run, stop := stutterTimes(rnd)
 			return onNode(rnd, func(_ context.Context, _ *Cluster, n *Node) (healFunc, error) { return stutter(n, run, stop), nil })
 		}},
-		{"cut from the store", 3, time.Second, 9 * time.Second, cutNode(false, true)},
+		{"cut from the store", 3, 3 * time.Second, 9 * time.Second, cutNode(false, true)},
 		{"cut from NATS", 2, time.Second, 9 * time.Second, cutNode(true, false)},
-		{"cut from all", 2, time.Second, 9 * time.Second, cutNode(true, true)},
+		{"cut from all", 2, 3 * time.Second, 9 * time.Second, cutNode(true, true)},
 		{"slow network", 1, time.Second, 6 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
 			d := time.Duration(2+rnd.IntN(150)) * time.Millisecond
 			return onNode(rnd, func(_ context.Context, _ *Cluster, n *Node) (healFunc, error) {

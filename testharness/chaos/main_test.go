@@ -7,4 +7,4 @@ import (
 	"github.com/ganglion-go/ganglion/testharness/chaos"
 )
 
-func TestMain(m *testing.M) { chaos.Main(m, domain.Definitions()...) }
+func TestMain(m *testing.M) { chaos.Main(m, append(domain.Definitions(), accounts)...) }

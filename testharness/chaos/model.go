@@ -71,8 +71,8 @@ func (m *Model[S]) step(v versioned[S], o *observation) (bool, versioned[S]) {
 		return true, v
 	}
 	next, want := m.Decide(v.state, o.call)
-	if o.fate == FateAccepted { // and it is not in the store: it must have been refused
-		return want.Refuse != "", v
+	if o.fate == FateAccepted { // and it is not in the store: it must have come to nothing
+		return want.Refuse != "" || want.Events == 0, v
 	}
 	if o.fate == FateRefused {
 		return want.Refuse == o.code && (o.version == 0 || o.version == v.version), v

@@ -64,14 +64,15 @@ func (o *Operation) String() string {
 		o.Target, what, o.ID, o.Client, o.Start.Round(time.Millisecond), o.End.Round(time.Millisecond), len(o.Attempts), told)
 }
 
-// askedAgain reports whether an attempt began after the first definite answer.
-func (o *Operation) askedAgain() bool {
+// sentAgain reports whether a copy of the command was still under way after its
+// first definite answer.
+func (o *Operation) sentAgain() bool {
 	first := o.definite()
 	if first == nil {
 		return false
 	}
 	for i := range o.Attempts {
-		if o.Attempts[i].Start > first.End {
+		if o.Attempts[i].End > first.End {
 			return true
 		}
 	}
@@ -90,11 +91,10 @@ type Attempt struct {
 	Code    string          `json:"code,omitempty"`
 	Answer  json.RawMessage `json:"answer,omitempty"`
 	Error   string          `json:"error,omitempty"`
-
-	fate Fate
+	Fate    Fate            `json:"fate"` // as far as this attempt tells
 }
 
 // same reports whether two definite answers to one command are the same.
 func (a *Attempt) same(b *Attempt) bool {
-	return a.fate == b.fate && a.Version == b.Version && a.Code == b.Code && string(a.Answer) == string(b.Answer)
+	return a.Fate == b.Fate && a.Version == b.Version && a.Code == b.Code && string(a.Answer) == string(b.Answer)
 }

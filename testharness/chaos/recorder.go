@@ -46,7 +46,8 @@ func (l Load) withDefaults() Load {
 const (
 	maxAttempts   = 12
 	maxComplaints = 100
-	rememberMax   = 32 // calls that a client may ask about again
+	clockSkew     = 3 * time.Second // between those who make ids
+	rememberMax   = 32              // calls that a client may ask about again
 )
 
 // Recorder drives clients against the HTTP gateways of a cluster's nodes, and
@@ -67,7 +68,6 @@ type Recorder struct {
 	mu         sync.Mutex
 	operations []*Operation
 	complaints []string
-	redecided  []string
 	successes  []time.Duration // times at which commands were told done, in order
 }
 
@@ -133,20 +133,11 @@ func (r *Recorder) Operations() []*Operation {
 	return slices.Clone(r.operations)
 }
 
-// Complaints are answers that no client should get, and second answers that were
-// not like the first, at most 100.
+// Complaints are answers that no client should get, at most 100.
 func (r *Recorder) Complaints() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.complaints)
-}
-
-// Redecided are commands that were refused, asked for again after that, and got
-// another answer: see [Findings.Redecided].
-func (r *Recorder) Redecided() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.redecided)
 }
 
 // Close gives up the connections.
@@ -185,13 +176,14 @@ func (r *Recorder) complain(format string, args ...any) {
 }
 
 // start begins an operation. Some ids tell the time at which they were made, as
-// those of clients do; others do not, as those of callers.
+// those of clients do, whose clocks differ; others do not, as those of callers.
 func (r *Recorder) start(client int, target actor.Address, call Call) *Operation {
 	op := &Operation{Client: client, Target: target, Call: call, Fate: FateNotExecuted}
 	if !op.IsRead() {
 		n := r.serial.Add(1)
 		if op.ID = actor.CommandID(fmt.Sprintf("k%d-%d", r.seed, n)); n%3 != 0 {
-			op.ID = actor.DeriveID(time.Now(), string(op.ID))
+			skew := time.Duration(n%5-2) * clockSkew
+			op.ID = actor.DeriveID(time.Now().Add(skew), string(op.ID))
 		}
 	}
 	op.Start = r.elapsed()
@@ -199,24 +191,21 @@ func (r *Recorder) start(client int, target actor.Address, call Call) *Operation
 }
 
 // take adds an attempt to an operation and draws the conclusion. A definite answer
-// is final. That one attempt was not executed says nothing of the others.
+// is final, and later ones are for the check to compare. That one attempt was not
+// executed says nothing of the others.
 func (r *Recorder) take(op *Operation, a Attempt) {
-	first := op.definite()
+	known := op.definite() != nil
 	op.Attempts = append(op.Attempts, a)
 	switch {
-	case first != nil && (a.fate == FateDone || a.fate == FateRefused):
-		if !op.IsRead() && !first.same(&a) {
-			r.contradicted(op, first, &a)
-		}
-	case first != nil:
-	case a.fate == FateDone || a.fate == FateRefused:
-		op.Fate, op.Version, op.Answer, op.Code, op.End = a.fate, a.Version, a.Answer, a.Code, a.End
+	case known:
+	case a.Fate == FateDone || a.Fate == FateRefused:
+		op.Fate, op.Version, op.Answer, op.Code, op.End = a.Fate, a.Version, a.Answer, a.Code, a.End
 		if op.IsRead() {
 			op.Start = a.Start // earlier attempts are nothing to it
 		}
-	case a.fate == FateAccepted:
+	case a.Fate == FateAccepted:
 		op.Fate = FateAccepted
-	case a.fate == FateUnknown && op.Fate != FateAccepted:
+	case a.Fate == FateUnknown && op.Fate != FateAccepted:
 		op.Fate = FateUnknown
 	}
 }
@@ -224,25 +213,11 @@ func (r *Recorder) take(op *Operation, a Attempt) {
 // definite is the first definite answer, if any.
 func (op *Operation) definite() *Attempt {
 	for i := range op.Attempts {
-		if f := op.Attempts[i].fate; f == FateDone || f == FateRefused {
+		if f := op.Attempts[i].Fate; f == FateDone || f == FateRefused {
 			return &op.Attempts[i]
 		}
 	}
 	return nil
-}
-
-// contradicted notes a second answer that is not the first. A refusal that was
-// asked for again is a matter of its own, see [Findings.Redecided].
-func (r *Recorder) contradicted(op *Operation, first, second *Attempt) {
-	text := fmt.Sprintf("%s %s %s was told %s %d %s %s, and then %s %d %s %s", op.Target, op.Call.Command, op.ID,
-		first.fate, first.Version, first.Code, first.Answer, second.fate, second.Version, second.Code, second.Answer)
-	if first.fate != FateRefused || second.Start < first.End {
-		r.complain("a second answer: %s", text)
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.redecided = append(r.redecided, text)
 }
 
 func (r *Recorder) finish(op *Operation) {

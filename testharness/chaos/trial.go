@@ -68,7 +68,10 @@ func Run[S comparable](ctx context.Context, t Trial[S]) (_ *Report, err error) {
 	}
 	defer func() {
 		if report != nil && len(report.Violations) > 0 {
-			report.Kept, err = report.keep(t.Keep, log.String(), c)
+			kept, keepErr := report.keep(t.Keep, log.String(), c)
+			if report.Kept = kept; keepErr != nil {
+				report.Violations = append(report.Violations, "not all of the evidence was kept: "+keepErr.Error())
+			}
 		}
 		err = errors.Join(err, c.Close())
 	}()
