@@ -273,6 +273,7 @@ func TestNode_Repetition_WaitingForAConflict(t *testing.T) {
 // it. Its owner goes; the next one lets another command change the state, and then
 // meets the refused one again. Its caller was told no, and is told no.
 func TestNode_Refusal_OutlivesItsOwner(t *testing.T) {
+	t.Parallel()
 	for name, leave := range map[string]func(*setup){
 		"shutdown": func(s *setup) {
 			if err := s.node.Shutdown(s.t.Context()); err != nil {
