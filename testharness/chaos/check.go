@@ -24,13 +24,12 @@ type Findings struct {
 	// Violations are broken promises. There must be none.
 	Violations []string
 
-	// Redecided are commands that raised no event, as those that are refused, and
-	// that got another answer when their caller sent them again: the owner that knew
-	// was gone, and its successor decided on a later state. It is a limit that package
-	// runtime documents (an outcome without events is recorded with the aggregate's
-	// next commit), so it is told apart from what must never be: another answer for
-	// a command with events, or for one that nobody sent again; a refused command
-	// that takes effect although nobody sent it again.
+	// Redecided are commands that raised no event, as those that are refused, and of
+	// which another copy was decided otherwise: the owner that knew was gone, and its
+	// successor decided on a later state. It is a limit that package runtime documents
+	// (an outcome without events is recorded with the aggregate's next commit), so it
+	// is told apart from what must never be: another answer for a command with
+	// events; an effect of a refused command that its caller sent only once.
 	Redecided []string
 
 	// Settled counts calls of unknown outcome that the store has, Lost those that

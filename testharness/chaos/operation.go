@@ -64,15 +64,17 @@ func (o *Operation) String() string {
 		o.Target, what, o.ID, o.Client, o.Start.Round(time.Millisecond), o.End.Round(time.Millisecond), len(o.Attempts), told)
 }
 
-// sentAgain reports whether a copy of the command was still under way after its
-// first definite answer.
+// sentAgain reports whether another copy of the command may have been under way
+// after its first definite answer: an attempt that ended later, or one of which
+// nobody knows what became of it. (A gateway that was paused reads a request when it
+// goes on, long after its client has given up and asked another one.)
 func (o *Operation) sentAgain() bool {
 	first := o.definite()
 	if first == nil {
 		return false
 	}
 	for i := range o.Attempts {
-		if o.Attempts[i].End > first.End {
+		if a := &o.Attempts[i]; a != first && (a.Fate == FateUnknown || a.End > first.End) {
 			return true
 		}
 	}
