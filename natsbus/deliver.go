@@ -132,13 +132,15 @@ func (p *pursuit) run(ctx context.Context, now, deadline time.Time) actor.Outcom
 			reconnects = n
 			p.effort.Reconnected(now)
 		}
-		if p.call.ownerChanged() {
-			p.effort.OwnerChanged(now)
-		}
 		for _, a := range p.call.take() {
 			if o, final := p.arrived(a, now); final {
 				return o
 			}
+		}
+		// After the messages: that nobody was there for the last try, which may come
+		// to be known together with the new owner, must not put off the next one.
+		if p.call.ownerChanged() {
+			p.effort.OwnerChanged(now)
 		}
 		switch {
 		case ended != "":

@@ -170,7 +170,7 @@ func TestMachine_Renewal_CountsFromItsSending(t *testing.T) {
 // replaced, and its own that it does not serve; of that only what belongs to it.
 func TestMachine_TakesItsShare(t *testing.T) {
 	t.Parallel()
-	const partitions = 64
+	const partitions = 192
 	s := newScript(t, partitions, false)
 	mine := belonging("me", []string{"a", "me"}, partitions)
 	for name, owner := range map[string][2]string{
@@ -215,7 +215,7 @@ func TestMachine_OwnUnserved(t *testing.T) {
 // TestMachine_TakesABoundedNumber upon one reading, and looks again soon.
 func TestMachine_TakesABoundedNumber(t *testing.T) {
 	t.Parallel()
-	s := newScript(t, 80, true)
+	s := newScript(t, 160, true)
 	var got []int
 	for s.now = 0; ; {
 		plan := s.look(nil)
@@ -231,7 +231,7 @@ func TestMachine_TakesABoundedNumber(t *testing.T) {
 		}
 		s.now = plan.Next
 	}
-	same(t, "claims in each round", got, []int{32, 32, 16, 0})
+	same(t, "claims in each round", got, []int{64, 64, 32, 0})
 	if s.now != 2*s.cfg.Pace+s.cfg.Look {
 		t.Errorf("the last round was at %v", s.now)
 	}
