@@ -72,7 +72,7 @@ func persist(ctx context.Context, ask func(context.Context) (commandStream, erro
 func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStream, error) {
 	ns := wire.Namespace(cfg.Namespace)
 	partitions := defaultTo(cfg.Partitions, actor.DefaultPartitions)
-	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{
+	settings := jetstream.StreamConfig{
 		Name:             ns.Stream(),
 		Description:      "commands on their way to the owners of their aggregates",
 		Subjects:         []string{ns.Published()},
@@ -88,7 +88,13 @@ func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStr
 			metaPartitions:  strconv.FormatUint(uint64(partitions), 10),
 			metaIncarnation: nuid.Next(),
 		},
-	})
+		MaxConsumers: consumersOf(partitions),
+	}
+	stream, err := js.CreateStream(ctx, settings)
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == apiMaxConsumers {
+		settings.MaxConsumers = 0 // the account allows fewer
+		stream, err = js.CreateStream(ctx, settings)
+	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return lookUp(ctx, js, ns)
 	}
@@ -97,6 +103,11 @@ func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStr
 	}
 	return inspect(ns, stream.CachedInfo())
 }
+
+// consumersOf is how many consumers the stream is to allow, in place of the
+// server's default of 1,000: each partition begins with one of its own, and those of
+// nodes that were killed live on for inactiveThreshold.
+func consumersOf(p actor.Partitions) int { return 8*int(p) + 1000 }
 
 // lookUp reads what the stream is from the stream itself.
 func lookUp(ctx context.Context, js jetstream.JetStream, ns wire.Namespace) (commandStream, error) {
@@ -161,6 +172,7 @@ func incarnation(info *jetstream.StreamInfo) string {
 const (
 	apiNoSuitablePeers   jetstream.ErrorCode = 10005 // as long as a cluster gathers
 	apiReplicasInCluster jetstream.ErrorCode = 10074 // replicas asked of a single server
+	apiMaxConsumers      jetstream.ErrorCode = 10026 // more consumers than the account allows
 )
 
 // mayPass reports whether an error of JetStream's API is about its state at the

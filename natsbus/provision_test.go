@@ -261,3 +261,25 @@ func enqueueAll(t *testing.T, client *natsbus.Client, ids []string) {
 	}
 	group.Wait()
 }
+
+// TestOpen_ManyPartitions serves more partitions than a server allows consumers
+// by default.
+func TestOpen_ManyPartitions(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 2048})
+	info, err := newJetStream(t, f.server).Stream(t.Context(), "ganglion_COMMANDS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.CachedInfo().Config.MaxConsumers; got < 2*2048 {
+		t.Errorf("%d consumers allowed", got)
+	}
+	o := &owner{}
+	for p := range actor.Partition(1100) {
+		sub, err := f.bus.Serve(t.Context(), p, f.bus.Stream(), 0, o)
+		if err != nil {
+			t.Fatalf("partition %d: %v", p, err)
+		}
+		t.Cleanup(func() { stop(t, sub) })
+	}
+}

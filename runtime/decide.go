@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -19,6 +20,10 @@ func (a *activation) handle(d *delivery) {
 	}
 	if d.Message.Type == actor.TypeCommand {
 		o, known, err := a.recall(d)
+		if errors.Is(err, errBehind) {
+			a.catchUp(d)
+			return
+		}
 		if err != nil {
 			a.cannotLoad(d, err)
 			return
@@ -56,6 +61,8 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	switch {
 	case err != nil:
 		return actor.Outcome{}, false, err
+	case found && actor.Version(rec.Version) > a.instance.Version():
+		return actor.Outcome{}, false, errBehind
 	case found:
 		o, err := decodeOutcome(rec.Outcome.Reply, rec.Outcome.Rejection, actor.Version(rec.Version))
 		return o, err == nil, err
@@ -66,6 +73,29 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	default:
 		return actor.Outcome{}, false, nil
 	}
+}
+
+// errBehind reports that the store has more of the aggregate than the activation.
+var errBehind = errors.New("the state is behind the store")
+
+// catchUp throws the state away, since the store has an outcome from beyond it, and
+// takes the command up again on the next one.
+//
+//	former owner, or this one before it left the partition     this activation
+//	writes X as version 18; the write is slow, its fate unknown
+//	                                                           loads version 17
+//	the write arrives: the store has version 18
+//	                                                           X comes again, and is
+//	                                                           looked up: version 18
+//
+// Were X's caller told so now, a read after that would still show version 17. What
+// was decided on that state and is on its way meets a conflict.
+func (a *activation) catchUp(d *delivery) {
+	a.failures++ // the load waits a little: it may not see yet what was found
+	a.discard(DiscardConflict)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mailbox.pushFront([]*delivery{d})
 }
 
 // undurable finds the outcome of a command that was decided but is not in the

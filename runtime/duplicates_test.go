@@ -328,3 +328,38 @@ func (s *setup) close() {
 		s.t.Fatal(err)
 	}
 }
+
+// TestNode_OutcomeFromBeyondTheState_IsToldWithIt: a write of a former owner arrives
+// after this one has loaded the aggregate. The command comes again, and its outcome
+// is found in the store. Whoever has been told it, and then reads, must see it, also
+// when another command was just decided on the old state.
+func TestNode_OutcomeFromBeyondTheState_IsToldWithIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSetup(t, nil, func(c *runtime.Config) { c.RingMax = 2 })
+		keyed := func(key string, n int64) actor.Message {
+			m := s.message("a", "add", add{N: n})
+			m.ID = actor.CommandID(key)
+			return m
+		}
+		for i := range 5 { // so that ids without a time are looked up
+			s.want(s.ask(keyed(fmt.Sprint("k", i), 1)), actor.CodeOK)
+		}
+		late := keyed("late", 100)
+		s.foreignBy(late.ID, "a", "added.v1", `{"n":100}`, "105")
+		if o := s.ask(direct(late)); o.Code != actor.CodeOK || o.Version != 6 || string(o.Reply) != "105" {
+			t.Errorf("the recorded outcome: %+v", o)
+		}
+		if sum, v := s.read("a"); sum != 105 || v != 6 {
+			t.Errorf("after it was told, a read shows %d at version %d", sum, v)
+		}
+
+		later := keyed("later", 1000)
+		s.foreignBy(later.ID, "a", "added.v1", `{"n":1000}`, "1105")
+		other, again := s.send(s.message("a", "add", add{N: 1})), s.send(direct(later))
+		s.want(s.await(again), actor.CodeOK)
+		s.want(s.await(other), actor.CodeOK)
+		if sum, v := s.read("a"); sum != 1106 || v != 8 {
+			t.Errorf("sum %d at version %d, want 1106 at 8", sum, v)
+		}
+	})
+}

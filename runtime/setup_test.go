@@ -361,11 +361,18 @@ func (s *setup) history(id string) []string {
 // foreign writes a commit behind the node's back, as another owner would.
 func (s *setup) foreign(id, event, data string) {
 	s.t.Helper()
+	s.foreignBy(s.nextID(), id, event, data, "0")
+}
+
+// foreignBy does so with the outcome of a command.
+func (s *setup) foreignBy(command actor.CommandID, id, event, data, reply string) {
+	s.t.Helper()
 	all := s.commits(id)
+	_, timed := command.UnixMilli()
 	c := store.Commit{
 		Aggregate: aggregate(id), First: 1, Time: 1,
 		Events:   []store.Event{{Name: event, Data: []byte(data)}},
-		Outcomes: []store.Outcome{{CommandID: string(s.nextID()), Events: 1, Reply: []byte("0")}},
+		Outcomes: []store.Outcome{{CommandID: string(command), Keyed: !timed, Events: 1, Reply: []byte(reply)}},
 	}
 	if len(all) > 0 {
 		c.First, c.Time = all[len(all)-1].Last()+1, all[len(all)-1].Time+1
