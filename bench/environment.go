@@ -27,8 +27,10 @@ type environment struct {
 	raw        *mongo.Collection
 	template   bson.D // a commit as ours writes it, without its _id
 	bytes      int    // of that document
-	node       *node.Node
-	server     string // version
+	uri        string
+	starts     int        // of nodes
+	node       *node.Node // nil while the raw side is measured
+	server     string     // version
 	dir        string
 	versions   [manyCount]atomic.Int64 // of the raw side's aggregates
 	ended      chan error
@@ -58,7 +60,8 @@ func open(ctx context.Context, f flags) (_ *environment, err error) {
 	if err := e.connect(ctx, uri); err != nil {
 		return nil, err
 	}
-	if err := e.startNode(ctx, uri); err != nil {
+	e.uri = uri
+	if err := e.startNode(ctx); err != nil {
 		return nil, err
 	}
 	return e, e.takeTemplate(ctx)
@@ -99,25 +102,38 @@ func (e *environment) connect(ctx context.Context, uri string) error {
 	return nil
 }
 
-// settle gives every scenario the same start: an empty collection for the raw
-// side, and nothing left to flush of what went before. A round of bulk inserts
-// leaves more than a gigabyte.
-func (e *environment) settle(ctx context.Context) error {
-	raw := e.client.Database(rawDatabase)
-	if err := raw.Drop(ctx); err != nil {
+// settle gives every round the same start, on both sides: empty collections, and
+// nothing left to flush of what went before. What a write costs grows with the
+// collection, and a round of bulk inserts leaves more than a gigabyte. There is a
+// node only while our side is measured.
+func (e *environment) settle(ctx context.Context, ours bool) error {
+	if err := e.stopNode(ctx); err != nil {
 		return err
+	}
+	raw := e.client.Database(rawDatabase)
+	for _, db := range []*mongo.Database{raw, e.client.Database(database)} {
+		if err := db.Drop(ctx); err != nil {
+			return err
+		}
 	}
 	clustered := options.CreateCollection().SetClusteredIndex(bson.D{{Key: "key", Value: bson.D{{Key: "_id", Value: 1}}}, {Key: "unique", Value: true}})
 	if err := raw.CreateCollection(ctx, "commits", clustered); err != nil {
 		return err
 	}
 	e.raw = raw.Collection("commits")
-	return e.client.Database("admin").RunCommand(ctx, bson.D{{Key: "fsync", Value: 1}}).Err()
+	if err := e.client.Database("admin").RunCommand(ctx, bson.D{{Key: "fsync", Value: 1}}).Err(); err != nil || !ours {
+		return err
+	}
+	if err := e.startNode(ctx); err != nil {
+		return err
+	}
+	return e.firstCommand(ctx)
 }
 
-func (e *environment) startNode(ctx context.Context, uri string) error {
+func (e *environment) startNode(ctx context.Context) error {
+	e.starts++
 	n, err := node.Open(ctx, node.Config{
-		Name: "bench", DataDir: e.dir + "/node", MongoURI: uri, MongoDatabase: database,
+		Name: "bench", DataDir: fmt.Sprintf("%s/node-%d", e.dir, e.starts), MongoURI: e.uri, MongoDatabase: database,
 		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, accounts())
@@ -134,9 +150,8 @@ func (e *environment) startNode(ctx context.Context, uri string) error {
 func (e *environment) takeTemplate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	accts := accounts()
-	if _, err := actor.Ask(ctx, e.node.Client(), accts.ID("template-0000"), newDeposit()); err != nil {
-		return fmt.Errorf("first command: %w", err)
+	if err := e.firstCommand(ctx); err != nil {
+		return err
 	}
 	var raw bson.Raw
 	if err := e.client.Database(database).Collection("commits").FindOne(ctx, bson.D{}).Decode(&raw); err != nil {
@@ -153,18 +168,40 @@ func (e *environment) takeTemplate(ctx context.Context) error {
 	return nil
 }
 
+// firstCommand returns when the node serves.
+func (e *environment) firstCommand(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := actor.Ask(ctx, e.node.Client(), accounts().ID("template-0000"), newDeposit()); err != nil {
+		return fmt.Errorf("first command: %w", err)
+	}
+	return nil
+}
+
+// stopNode ends the node, if there is one.
+func (e *environment) stopNode(ctx context.Context) error {
+	if e.node == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err := errors.Join(e.node.Shutdown(ctx), e.node.Close())
+	e.node = nil
+	select {
+	case ended := <-e.ended:
+		return errors.Join(err, ended)
+	case <-ctx.Done():
+		return errors.Join(err, ctx.Err())
+	}
+}
+
 func newDeposit() deposit {
 	return deposit{Amount: 5, Note: "sixty characters of remark, as a small business event has them"}
 }
 
 func (e *environment) close(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
-	if e.node != nil {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		_ = e.node.Shutdown(ctx)
-		cancel()
-		_ = e.node.Close()
-	}
+	_ = e.stopNode(ctx)
 	if e.client != nil {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		for _, db := range []string{database, rawDatabase} {

@@ -88,9 +88,8 @@ func (e *environment) ask(aggregates int, lane string, opts []actor.CallOption) 
 	for i := range addresses {
 		addresses[i] = kind.ID(fmt.Sprintf("%s-%d-%06d", lane, aggregates, i))
 	}
-	client := e.node.Client()
 	return func(ctx context.Context, _ int) (int, error) {
-		_, err := actor.Ask(ctx, client, addresses[rand.IntN(len(addresses))], newDeposit(), opts...)
+		_, err := actor.Ask(ctx, e.node.Client(), addresses[rand.IntN(len(addresses))], newDeposit(), opts...)
 		return 1, err
 	}
 }

@@ -82,6 +82,7 @@ func (d *durableLane) run(ctx context.Context) error {
 	defer d.close()
 	status := d.bus.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer d.bus.nc.RemoveStatusListener(status)
+	d.join(ctx)
 	for {
 		cause := d.consume(ctx, status)
 		switch {
@@ -157,13 +158,21 @@ func (d *durableLane) tick(ctx context.Context) error {
 	}
 	if b := d.branch.Load(); b != nil {
 		d.leaveFeed(b)
-	} else if d.rejoin < 0 && d.feed.flow.Pending() <= uint64(d.bus.cfg.Window/2) {
-		d.branch.Store(d.bus.trunk.join(ctx, d))
+	} else if d.rejoin <= 0 {
+		d.join(ctx)
 	}
 	if d.feed == nil {
 		return nil
 	}
 	return d.feed.tick()
+}
+
+// join makes the lane a member of the trunk if it has next to nothing to catch up
+// with.
+func (d *durableLane) join(ctx context.Context) {
+	if d.feed.flow.Pending() <= uint64(d.bus.cfg.Window/2) {
+		d.branch.Store(d.bus.trunk.join(ctx, d))
+	}
 }
 
 // takeOwn takes a message of the lane's own feed.

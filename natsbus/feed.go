@@ -67,9 +67,8 @@ func (b *Bus) openFeed(ctx context.Context, cfg feedConfig) (*feed, error) {
 		name:  cfg.name + "-" + nuid.Next(),
 		inbox: b.nc.NewInbox(),
 		msgs:  make(chan *nats.Msg, cfg.window+statusSlack(b.cfg.Heartbeat)),
-		flow:  pull.NewFlow(cfg.start, cfg.window),
 	}
-	_, err := b.js.CreateConsumer(ctx, b.ns.Stream(), jetstream.ConsumerConfig{
+	made, err := b.js.CreateConsumer(ctx, b.ns.Stream(), jetstream.ConsumerConfig{
 		Name:              f.name,
 		FilterSubjects:    cfg.filters,
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
@@ -86,6 +85,7 @@ func (b *Bus) openFeed(ctx context.Context, cfg feedConfig) (*feed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create consumer: %w", err)
 	}
+	f.flow = pull.NewFlow(cfg.start, made.CachedInfo().NumPending, cfg.window)
 	// A consumer dies with its stream. If the stream is still ours now, then it was
 	// when the consumer was made, and whatever the consumer delivers is ours.
 	if _, err := b.verified(ctx, cfg.stream); err != nil {

@@ -20,6 +20,9 @@ const (
 	// branchWindows is how much a branch can hold, in the same unit.
 	branchWindows = 4
 
+	// trunkSettle is how long the trunk waits for others once somebody has joined.
+	trunkSettle = 50 * time.Millisecond
+
 	// trunkPatience is how long the trunk tries to replace a broken feed before its
 	// lanes are left to feeds of their own.
 	trunkPatience = 10 * time.Second
@@ -94,6 +97,7 @@ func (t *trunk) join(ctx context.Context, d *durableLane) *branch {
 		return nil
 	}
 	t.branches[b] = struct{}{}
+	t.notify()
 	if !t.running {
 		t.running, t.stream = true, d.stream
 		go t.run(context.WithoutCancel(ctx)) // it outlives the lane that came first
@@ -107,6 +111,11 @@ func (t *trunk) leave(b *branch) {
 	delete(t.branches, b)
 	t.mu.Unlock()
 	b.source.Store(nil)
+	t.notify()
+}
+
+// notify has the trunk look at its members.
+func (t *trunk) notify() {
 	select {
 	case t.changed <- struct{}{}:
 	default:
@@ -119,6 +128,7 @@ func (t *trunk) run(ctx context.Context) {
 	defer t.bus.nc.RemoveStatusListener(status)
 	tick := time.NewTicker(t.bus.cfg.Heartbeat)
 	defer tick.Stop()
+	var settled <-chan time.Time
 	for !t.ended() {
 		select {
 		case msg := <-t.current.messages():
@@ -129,7 +139,9 @@ func (t *trunk) run(ctx context.Context) {
 		case msg := <-t.next.messages():
 			t.take(ctx, t.next, msg)
 		case o := <-t.opened:
-			t.succeed(o)
+			if t.succeed(o); o.err == nil {
+				t.notify() // others may have joined meanwhile
+			}
 		case <-tick.C:
 			t.tick(ctx)
 		case <-status:
@@ -139,6 +151,12 @@ func (t *trunk) run(ctx context.Context) {
 				t.cutAll()
 			}
 		case <-t.changed:
+			if settled == nil {
+				settled = time.After(trunkSettle)
+			}
+		case <-settled:
+			settled = nil
+			t.open(ctx)
 		}
 	}
 }

@@ -32,8 +32,8 @@ type Config struct {
 	BatchBytes  int // bytes of one commit, reached or just passed: 1 MiB
 	EventBytes  int // bytes of all events and the reply of one command: 512 KiB
 
-	Flights       int           // appends in flight: 4
-	FlushAhead    int           // commits that start an append beside those in flight: 256
+	Flights       int           // appends in flight: 2
+	FlushAhead    int           // commits that start an append beside those in flight: 512
 	FlushPatience time.Duration // time after which fewer start one: 20 ms
 	FlushCommits  int           // commits in one append: 1000
 	FlushBytes    int           // bytes in one append, reached or just passed: 8 MiB
@@ -72,8 +72,8 @@ func (c Config) withDefaults() Config {
 	orInt(&c.BatchEvents, 1000)
 	orInt(&c.BatchBytes, 1<<20)
 	orInt(&c.EventBytes, 512<<10)
-	orInt(&c.Flights, 4)
-	orInt(&c.FlushAhead, 256)
+	orInt(&c.Flights, 2)
+	orInt(&c.FlushAhead, 512)
 	orTime(&c.FlushPatience, 20*time.Millisecond)
 	orInt(&c.FlushCommits, 1000)
 	orInt(&c.FlushBytes, 8<<20)

@@ -37,13 +37,11 @@ type Flow struct {
 }
 
 // NewFlow returns the flow of a new consumer that starts at a sequence of its
-// stream and may have up to window messages on the way.
-func NewFlow(start uint64, window int) *Flow {
-	return &Flow{window: window, reached: max(start, 1) - 1, pending: unknownPending}
+// stream, where so many messages wait for it, and that may have up to window
+// messages on the way.
+func NewFlow(start, pending uint64, window int) *Flow {
+	return &Flow{window: window, reached: max(start, 1) - 1, pending: pending}
 }
-
-// unknownPending stands until the server has said something.
-const unknownPending = 1<<64 - 1
 
 // Reached returns the sequence of the stream up to which everything that the
 // consumer is to deliver has been accepted. It is that of the last message, or

@@ -24,7 +24,7 @@ func status(code, description string, more ...string) *nats.Msg {
 
 func TestFlow_Grant_KeepsTheWindow(t *testing.T) {
 	t.Parallel()
-	f := pull.NewFlow(1, 10)
+	f := pull.NewFlow(1, 0, 10)
 	if got := f.Grant(); got != 10 {
 		t.Fatalf("first grant %d", got)
 	}
@@ -74,7 +74,7 @@ func TestFlow_Accept(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := pull.NewFlow(1, 10)
+			f := pull.NewFlow(1, 0, 10)
 			f.Grant()
 			for n, sequence := range []int{5, 8} {
 				if got, err := f.Accept(message(sequence, n+1)); err != nil || got != uint64(sequence) {
@@ -95,7 +95,7 @@ func TestFlow_Reached(t *testing.T) {
 	heartbeat := func(delivered, looked string) *nats.Msg {
 		return status("100", "Idle Heartbeat", "Nats-Last-Consumer", delivered, "Nats-Last-Stream", looked)
 	}
-	f := pull.NewFlow(100, 10)
+	f := pull.NewFlow(100, 3, 10)
 	for i, step := range []struct {
 		msg  *nats.Msg
 		want uint64
