@@ -24,6 +24,7 @@ import (
 type environment struct {
 	replicaSet *mongod.ReplicaSet // nil: external
 	client     *mongo.Client
+	members    []*mongo.Client // one for each
 	raw        *mongo.Collection
 	template   bson.D // a commit as ours writes it, without its _id
 	bytes      int    // of that document
@@ -99,11 +100,27 @@ func (e *environment) connect(ctx context.Context, uri string) error {
 		return err
 	}
 	e.server = info.Version
+	return e.connectMembers(ctx)
+}
+
+// connectMembers opens a connection to each member of the replica set by itself.
+func (e *environment) connectMembers(ctx context.Context) error {
+	var hello struct{ Hosts []string }
+	if err := e.client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello); err != nil {
+		return err
+	}
+	for _, host := range hello.Hosts {
+		m, err := mongo.Connect(options.Client().SetHosts([]string{host}).SetDirect(true))
+		if err != nil {
+			return err
+		}
+		e.members = append(e.members, m)
+	}
 	return nil
 }
 
 // settle gives every round the same start, on both sides: empty collections, and
-// nothing left to flush of what went before. What a write costs grows with the
+// nothing left to flush of what went before on any member. What a write costs grows with the
 // collection, and a round of bulk inserts leaves more than a gigabyte. There is a
 // node only while our side is measured.
 func (e *environment) settle(ctx context.Context, ours bool) error {
@@ -121,8 +138,13 @@ func (e *environment) settle(ctx context.Context, ours bool) error {
 		return err
 	}
 	e.raw = raw.Collection("commits")
-	if err := e.client.Database("admin").RunCommand(ctx, bson.D{{Key: "fsync", Value: 1}}).Err(); err != nil || !ours {
-		return err
+	for _, m := range e.members {
+		if err := m.Database("admin").RunCommand(ctx, bson.D{{Key: "fsync", Value: 1}}).Err(); err != nil {
+			return err
+		}
+	}
+	if !ours {
+		return nil
 	}
 	if err := e.startNode(ctx); err != nil {
 		return err
@@ -207,7 +229,9 @@ func (e *environment) close(ctx context.Context) {
 		for _, db := range []string{database, rawDatabase} {
 			_ = e.client.Database(db).Drop(ctx)
 		}
-		_ = e.client.Disconnect(ctx)
+		for _, m := range append(e.members, e.client) {
+			_ = m.Disconnect(ctx)
+		}
 		cancel()
 	}
 	if e.replicaSet != nil {
