@@ -109,7 +109,8 @@ func (d *durableLane) consume(ctx context.Context, status <-chan nats.Status) er
 	tick := time.NewTicker(d.bus.cfg.Heartbeat)
 	defer tick.Stop()
 	for {
-		var own, shared <-chan *nats.Msg
+		var own <-chan *nats.Msg
+		var shared <-chan numbered
 		if d.feed != nil {
 			own = d.feed.msgs
 		}
@@ -121,11 +122,11 @@ func (d *durableLane) consume(ctx context.Context, status <-chan nats.Status) er
 		select {
 		case msg := <-own:
 			err = d.takeOwn(ctx, msg)
-		case msg, ok := <-shared:
-			err = d.takeShared(ctx, b, msg, ok)
-			for n := 0; err == nil && ok && n < runLength && len(shared) > 0; n++ {
-				msg, ok = <-shared
-				err = d.takeShared(ctx, b, msg, ok)
+		case n, ok := <-shared:
+			err = d.takeShared(ctx, b, n, ok)
+			for run := 0; err == nil && ok && run < runLength && len(shared) > 0; run++ {
+				n, ok = <-shared
+				err = d.takeShared(ctx, b, n, ok)
 			}
 		case <-tick.C:
 			err = d.tick(ctx)
@@ -190,7 +191,7 @@ func (d *durableLane) takeOwn(ctx context.Context, msg *nats.Msg) error {
 
 // takeShared takes a message of the trunk, and leaves the lane's own feed when
 // the trunk has caught up with it.
-func (d *durableLane) takeShared(ctx context.Context, b *branch, msg *nats.Msg, ok bool) error {
+func (d *durableLane) takeShared(ctx context.Context, b *branch, n numbered, ok bool) error {
 	if !ok {
 		d.branch.Store(nil)
 		d.rejoin = rejoinAfter
@@ -199,8 +200,7 @@ func (d *durableLane) takeShared(ctx context.Context, b *branch, msg *nats.Msg, 
 		}
 		return nil
 	}
-	at, _ := wire.ParsePosition(msg.Reply) // the trunk has parsed it
-	if err := d.take(ctx, at.Stream, msg); err != nil {
+	if err := d.take(ctx, n.sequence, n.msg); err != nil {
 		return err
 	}
 	b.taken.Add(1)

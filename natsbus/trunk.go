@@ -63,11 +63,17 @@ type trunk struct {
 // branch is the end of the trunk in one lane.
 type branch struct {
 	lane   *durableLane
-	msgs   chan *nats.Msg // closed when the branch is cut
-	last   uint64         // sequence of the last message put in; the trunk's own
-	pushed atomic.Uint64  // messages put in
-	taken  atomic.Uint64  // messages that the lane is done with
+	msgs   chan numbered // closed when the branch is cut
+	last   uint64        // sequence of the last message put in; the trunk's own
+	pushed atomic.Uint64 // messages put in
+	taken  atomic.Uint64 // messages that the lane is done with
 	source atomic.Pointer[source]
+}
+
+// numbered is a message with its sequence in the stream.
+type numbered struct {
+	sequence uint64
+	msg      *nats.Msg
 }
 
 // source is a feed and the branches that it has every message for.
@@ -90,7 +96,7 @@ func newTrunk(b *Bus) *trunk {
 // join makes a lane a member. It is told by the branch what became of it. nil: not
 // while there are members of another stream, which has been lost.
 func (t *trunk) join(ctx context.Context, d *durableLane) *branch {
-	b := &branch{lane: d, msgs: make(chan *nats.Msg, branchWindows*t.bus.cfg.Window)}
+	b := &branch{lane: d, msgs: make(chan numbered, branchWindows*t.bus.cfg.Window)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.running && t.stream != d.stream {
@@ -211,7 +217,7 @@ func (t *trunk) push(b *branch, sequence uint64, msg *nats.Msg) {
 	}
 	b.last = sequence
 	select {
-	case b.msgs <- msg:
+	case b.msgs <- numbered{sequence, msg}:
 		b.pushed.Add(1)
 	default:
 		t.cut(b)
