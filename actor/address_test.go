@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 )
 
 func TestKind_Validate(t *testing.T) {
@@ -115,7 +116,7 @@ func FuzzParseAddress(f *testing.F) {
 // this function must agree with the server's own code.
 func TestPartitions_Of_AgreesWithServer(t *testing.T) {
 	t.Parallel()
-	rnd := newRand(t)
+	rnd := testenv.Rand(t)
 	for _, p := range []actor.Partitions{1, 2, actor.DefaultPartitions, actor.MaxPartitions} {
 		transform, err := server.NewSubjectTransform("cmd.*.*", fmt.Sprintf("cmd.{{partition(%d,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}", p))
 		if err != nil {

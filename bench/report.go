@@ -3,31 +3,21 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	goruntime "runtime"
-	"runtime/debug"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/ganglion-go/ganglion/bench/machine"
 )
 
 // report is what a run has measured.
 type report struct {
 	Time     time.Time         `json:"time"`
-	Machine  machine           `json:"machine"`
+	Machine  machine.Machine   `json:"machine"`
 	Versions map[string]string `json:"versions"`
 	Settings settingsReport    `json:"settings"`
 	Results  []result          `json:"results"`
 	Ratios   []ratio           `json:"ratios"`
-}
-
-type machine struct {
-	OS     string `json:"os"`
-	Arch   string `json:"arch"`
-	CPUs   int    `json:"cpus"`
-	Model  string `json:"model"`
-	Kernel string `json:"kernel"`
 }
 
 type settingsReport struct {
@@ -60,19 +50,10 @@ type ratio struct {
 
 func newReport(f flags, e *environment, ran []scenario, rounds map[string][]round) *report {
 	r := &report{
-		Time:    time.Now().UTC().Truncate(time.Second),
-		Machine: machine{OS: goruntime.GOOS, Arch: goruntime.GOARCH, CPUs: goruntime.NumCPU(), Model: cpuModel(), Kernel: kernel()},
-		Versions: map[string]string{
-			"go": goruntime.Version(), "mongod": e.server,
-		},
+		Time:     time.Now().UTC().Truncate(time.Second),
+		Machine:  machine.This(),
+		Versions: machine.Versions(e.server),
 		Settings: settingsReport{Members: f.Members, CacheMB: f.CacheMB, DocumentBytes: e.bytes, Rounds: f.Rounds, RoundSeconds: f.Duration.Seconds()},
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range info.Deps {
-			if strings.Contains(m.Path, "nats-io/nats") || strings.Contains(m.Path, "mongo-driver") {
-				r.Versions[m.Path] = m.Version
-			}
-		}
 	}
 	for _, s := range ran {
 		r.Results = append(r.Results, median(s, rounds[s.name]))
@@ -170,25 +151,4 @@ func (x ratio) bound() string {
 	default:
 		return fmt.Sprintf(">= %.1f", x.Floor)
 	}
-}
-
-func cpuModel() string {
-	data, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(data)) {
-		if name, ok := strings.CutPrefix(line, "model name"); ok {
-			return strings.TrimSpace(strings.TrimLeft(name, "\t :"))
-		}
-	}
-	return "unknown"
-}
-
-func kernel() string {
-	out, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/natsbus"
 	"github.com/ganglion-go/ganglion/testharness"
 )
@@ -114,16 +114,11 @@ func (s *stage) look() {
 
 // TestTrunk_Faults has lanes join, fall behind, be stopped and served anew, and
 // removes consumers under them, while commands come in. No position that was told
-// is ever ahead of a command that has yet to come. TRUNK_SEED repeats a run.
+// is ever ahead of a command that has yet to come. GANGLION_SEED repeats a run.
 func TestTrunk_Faults(t *testing.T) {
 	t.Parallel()
 	const partitions, rounds = 8, 60
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("TRUNK_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("TRUNK_SEED=%d", seed)
-	rng := rand.New(rand.NewPCG(seed, 1))
+	rng := testenv.Rand(t)
 	f := setup(t, natsbus.Config{Partitions: partitions, Window: 8, Heartbeat: 100 * time.Millisecond})
 	js := newJetStream(t, f.server)
 	stages := make([]*stage, partitions)

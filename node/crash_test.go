@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
@@ -34,7 +35,7 @@ func TestNode_Kill9_LosesNothing(t *testing.T) {
 }
 
 func killRepeatedly(t *testing.T, p *nodes.Process) {
-	seed := seedOf(t)
+	seed := testenv.Seed(t)
 	l := newLoad(t, seed, p.URL)
 	l.open(loadedAggregates)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -44,7 +45,7 @@ func killRepeatedly(t *testing.T, p *nodes.Process) {
 		l.run(ctx, 16, loadedAggregates)
 	}()
 	rnd := rand.New(rand.NewPCG(seed, 1<<32))
-	for range times(t, "GANGLION_KILLS", 4) {
+	for range testenv.Times(t, "GANGLION_KILLS", 4) {
 		wait(t, 200*time.Millisecond+time.Duration(rnd.Int64N(int64(1200*time.Millisecond))))
 		p.Kill()
 		p.Start(t)

@@ -13,6 +13,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/internal/placement"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/node"
 	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/testharness"
@@ -108,7 +109,7 @@ func TestNode_Drain_HandsOver(t *testing.T) {
 	binary := nodes.Build(t, "../cmd/node")
 	names := []string{"goes", "stays"}
 	m := spawnMembers(t, binary, names)
-	l := newLoad(t, seedOf(t), m.nodes["stays"].URL)
+	l := newLoad(t, testenv.Seed(t), m.nodes["stays"].URL)
 	l.open(aggregates)
 	s := &steady{load: l, moves: func(id string) bool {
 		p := actor.DefaultPartitions.Of(actor.Address{Kind: "portfolio", ID: id})
@@ -120,7 +121,7 @@ func TestNode_Drain_HandsOver(t *testing.T) {
 		defer close(done)
 		s.run(ctx, aggregates)
 	}()
-	for range times(t, "GANGLION_DRAINS", 3) {
+	for range testenv.Times(t, "GANGLION_DRAINS", 3) {
 		start := time.Now()
 		m.nodes["goes"].Terminate(t)
 		t.Logf("ended within %v", time.Since(start))

@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/node"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/mongod"
@@ -23,7 +24,7 @@ import (
 // and compares what callers were told with the histories.
 func underLoad(t *testing.T, url string, faults func(rnd *rand.Rand)) *load {
 	t.Helper()
-	seed := seedOf(t)
+	seed := testenv.Seed(t)
 	l := newLoad(t, seed, func() string { return url })
 	l.open(loadedAggregates)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -49,7 +50,7 @@ func TestNode_MongoPrimaryLost(t *testing.T) {
 	n := nodes.Start(t, node.Config{MongoURI: rs.URI()}, domain.Definitions()...)
 	underLoad(t, n.URL(), func(rnd *rand.Rand) {
 		first := rnd.IntN(3)
-		for i := range times(t, "GANGLION_FAULTS", 3) {
+		for i := range testenv.Times(t, "GANGLION_FAULTS", 3) {
 			losePrimary(t, rs, (first+i)%3)
 			wait(t, time.Second)
 		}
@@ -99,7 +100,7 @@ func TestNode_StoreCutOff(t *testing.T) {
 	n := nodes.Start(t, node.Config{MongoURI: "mongodb://" + proxy.Addr() + "/?directConnection=true"}, domain.Definitions()...)
 	l := underLoad(t, n.URL(), func(*rand.Rand) {
 		proxy.Cut()
-		wait(t, time.Duration(times(t, "GANGLION_CUT_SECONDS", 20))*time.Second)
+		wait(t, time.Duration(testenv.Times(t, "GANGLION_CUT_SECONDS", 20))*time.Second)
 		proxy.Heal()
 		testharness.Eventually(t, 30*time.Second, func() bool { return n.Status().LeaseValid })
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
@@ -50,7 +51,7 @@ func TestNode_Idle_CostsLittle(t *testing.T) { //nolint:tparallel // one cluster
 			names := []string{"n1", "n2", "n3"}
 			m := spawnMembers(t, binary, names, flags...)
 			wait(t, 2*time.Second) // what starting has left behind
-			window := time.Duration(times(t, "GANGLION_IDLE_SECONDS", 5)) * time.Second
+			window := time.Duration(testenv.Times(t, "GANGLION_IDLE_SECONDS", 5)) * time.Second
 			before := map[string]float64{}
 			for name, p := range m.nodes {
 				before[name] = processSeconds(t, p)

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -58,37 +57,6 @@ func newLoad(t *testing.T, seed uint64, urls func() string) *load {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &load{t: t, urls: urls, seed: seed, client: &http.Client{Transport: transport, Timeout: 15 * time.Second}}
-}
-
-// seedOf returns the seed of a random test, from GANGLION_SEED or new, and
-// prints it.
-func seedOf(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if s := os.Getenv("GANGLION_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("GANGLION_SEED: %v", err)
-		}
-		seed = n
-	}
-	t.Logf("seed %d (GANGLION_SEED replays it)", seed)
-	return seed
-}
-
-// times returns how often a fault is repeated: what the environment variable
-// says, for long runs, else few.
-func times(t *testing.T, variable string, few int) int {
-	t.Helper()
-	s := os.Getenv(variable)
-	if s == "" {
-		return few
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
-		t.Fatalf("%s=%q is not a number above 0", variable, s)
-	}
-	return n
 }
 
 // bound is what a figure is held to: limit itself in a run for its own sake, which

@@ -16,6 +16,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/internal/placement"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
@@ -121,7 +122,7 @@ func TestNode_Kill9_OthersTakeOver(t *testing.T) { //nolint:tparallel // one clu
 			m := spawnMembers(t, binary, names, flags...)
 			c.median, c.worst = bound(c.median, "GANGLION_KILLS"), bound(c.worst, "GANGLION_KILLS")
 			var took []time.Duration
-			for round := range times(t, "GANGLION_KILLS", 2) {
+			for round := range testenv.Times(t, "GANGLION_KILLS", 2) {
 				took = append(took, m.killAndMeasure(round, "victim", "survivor", names))
 				if took[round] > c.worst {
 					t.Fatalf("round %d took %v; the survivor's log:\n%s", round, took[round], m.nodes["survivor"].Log())
@@ -171,7 +172,7 @@ func TestNode_Members_LoseNothing(t *testing.T) {
 	binary := nodes.Build(t, "../cmd/node")
 	names := []string{"n1", "n2"}
 	m := spawnMembers(t, binary, names, "--lease", "1s")
-	seed := seedOf(t)
+	seed := testenv.Seed(t)
 	var turn atomic.Int64
 	l := newLoad(t, seed, func() string { return m.nodes[names[turn.Add(1)%2]].URL() })
 	l.open(loadedAggregates)
@@ -183,7 +184,7 @@ func TestNode_Members_LoseNothing(t *testing.T) {
 	}()
 	rnd := rand.New(rand.NewPCG(seed, 1<<32))
 	first := rnd.IntN(4)
-	for i := range times(t, "GANGLION_FAULTS", 4) {
+	for i := range testenv.Times(t, "GANGLION_FAULTS", 4) {
 		name := names[rnd.IntN(2)]
 		m.hurt(name, (first+i)%4, rnd)
 		m.awaitShared(names...)

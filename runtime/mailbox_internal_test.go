@@ -3,11 +3,13 @@ package runtime
 import (
 	"slices"
 	"testing"
+
+	"github.com/ganglion-go/ganglion/internal/testenv"
 )
 
 func TestMailbox_Model(t *testing.T) {
 	t.Parallel()
-	rnd := newRand(t)
+	rnd := testenv.Rand(t)
 	for range 20 {
 		var q mailbox
 		var want []*delivery

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 )
 
 type nothing struct{ N int }
@@ -27,7 +28,7 @@ func idlePartition(n int) *partition {
 
 func TestRecency_Order(t *testing.T) {
 	t.Parallel()
-	rnd := newRand(t)
+	rnd := testenv.Rand(t)
 	var r recency
 	var order []*activation // oldest first
 	all := make([]activation, 20)

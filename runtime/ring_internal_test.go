@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 )
 
 // ringModel is what the ring stands for: everything that was ever added.
@@ -20,7 +21,7 @@ type ringModel struct {
 // is new that was ever added, and find returns an id's newest outcome.
 func TestOutcomeRing_Model(t *testing.T) {
 	t.Parallel()
-	rnd := newRand(t)
+	rnd := testenv.Rand(t)
 	for range 60 {
 		limit := 1 + rnd.IntN(100)
 		r, m := newOutcomeRing(), &ringModel{last: map[actor.CommandID]actor.Outcome{}}

@@ -1,12 +1,16 @@
 package runtime
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/ganglion-go/ganglion/internal/testenv"
+)
 
 // TestTracker_Model compares with a set: the watermark is the last sequence
 // before the first that is not finished, or the last that began.
 func TestTracker_Model(t *testing.T) {
 	t.Parallel()
-	rnd := newRand(t)
+	rnd := testenv.Rand(t)
 	for range 10 {
 		start := rnd.Uint64N(1000)
 		tr := newTracker(start)

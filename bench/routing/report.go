@@ -5,28 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	goruntime "runtime"
-	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/ganglion-go/ganglion/bench/machine"
 )
 
 // report is what a run has measured.
 type report struct {
 	Time     time.Time         `json:"time"` // of its end
-	Machine  machine           `json:"machine"`
+	Machine  machine.Machine   `json:"machine"`
 	Versions map[string]string `json:"versions"`
 	Settings settings          `json:"settings"`
 	Results  []result          `json:"results"`
-}
-
-type machine struct {
-	OS     string `json:"os"`
-	Arch   string `json:"arch"`
-	CPUs   int    `json:"cpus"`
-	Model  string `json:"model"`
-	Kernel string `json:"kernel"`
 }
 
 type settings struct {
@@ -73,20 +64,13 @@ type result struct {
 func newReport(f *flags, e *environment, all []scenario, rounds [][]*round) *report {
 	r := &report{
 		Time:     time.Now().UTC().Truncate(time.Second),
-		Machine:  machine{OS: goruntime.GOOS, Arch: goruntime.GOARCH, CPUs: goruntime.NumCPU(), Model: cpuModel(), Kernel: kernel()},
-		Versions: map[string]string{"go": goruntime.Version(), "mongod": e.version},
+		Machine:  machine.This(),
+		Versions: machine.Versions(e.version),
 		Settings: settings{
 			Members: f.Members, CacheMB: f.CacheMB, InFlight: f.InFlight, ReadEvery: f.ReadEvery,
 			Rounds: f.Rounds, RoundSeconds: f.Duration.Seconds(), Attempts: f.Attempts,
 			BackoffMillis: millis(f.Backoff), BackoffMaxMillis: millis(f.BackoffMax), CacheTTLMillis: millis(f.CacheTTL),
 		},
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range info.Deps {
-			if strings.Contains(m.Path, "nats-io/nats") || strings.Contains(m.Path, "mongo-driver") {
-				r.Versions[m.Path] = m.Version
-			}
-		}
 	}
 	for i, s := range all {
 		r.Results = append(r.Results, median(s, rounds[i]))
@@ -199,25 +183,4 @@ func (r *report) write(file string) error {
 		return err
 	}
 	return os.WriteFile(file, append(data, '\n'), 0o644) //nolint:gosec // for people to read
-}
-
-func cpuModel() string {
-	data, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(data)) {
-		if name, ok := strings.CutPrefix(line, "model name"); ok {
-			return strings.TrimSpace(strings.TrimLeft(name, "\t :"))
-		}
-	}
-	return "unknown"
-}
-
-func kernel() string {
-	out, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
 }

@@ -13,7 +13,7 @@ package archtest
 // server is for the node and for tests.
 func Rules() []Rule {
 	return []Rule{
-		{Packages: "actor", Tests: []string{"actor/actortest"}},
+		{Packages: "actor", Tests: []string{"actor/actortest", "internal/testenv"}},
 		{Packages: "actor/actortest", Ours: []string{"actor"}, Libraries: []string{"github.com/google/go-cmp/..."}},
 
 		{Packages: "store", Tests: []string{"store/memory", "store/storetest"}},
@@ -22,8 +22,8 @@ func Rules() []Rule {
 		{Packages: "store/mongo/...", Ours: []string{"store", "store/mongo/..."}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: storeTests()},
 		{Packages: "store/jetstream/...", Ours: []string{"store", "store/jetstream/..."}, Libraries: natsClient(), Tests: storeTests()},
 
-		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "store/storetest", "testharness/..."}},
-		{Packages: "natsbus/...", Ours: []string{"actor", "natsbus/..."}, Libraries: natsClient(), Tests: []string{"testharness/..."}},
+		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "store/storetest", "testharness/...", "internal/testenv"}},
+		{Packages: "natsbus/...", Ours: []string{"actor", "natsbus/..."}, Libraries: natsClient(), Tests: []string{"testharness/...", "internal/testenv"}},
 		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl"}, Tests: []string{"testharness/..."}},
 
 		{Packages: "node/...", Ours: production(), Libraries: []string{"..."}, Tests: []string{"..."}},
@@ -31,7 +31,8 @@ func Rules() []Rule {
 		{Packages: "examples/...", Ours: append(production(), "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "testharness/...", Ours: append(production(), "testharness/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
 
-		{Packages: "internal/placement", Ours: []string{"store"}},
+		{Packages: "internal/placement", Ours: []string{"store"}, Tests: []string{"internal/testenv"}},
+		{Packages: "internal/testenv"},                           // of tests alone
 		{Packages: "internal/archtest", Tests: []string{"node"}}, // README lists its flags
 		{Packages: "internal/check", Ours: []string{"testharness/mongod"}},
 	}

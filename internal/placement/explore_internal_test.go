@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ganglion-go/ganglion/internal/testenv"
 )
 
 // action is one thing that can happen.
@@ -348,13 +350,13 @@ func randomWorld(rnd *rand.Rand, r rules) *world {
 // ways. GANGLION_WANDERS sets how many, GANGLION_SEED the first one's seed.
 func TestWander(t *testing.T) {
 	t.Parallel()
-	seed := testSeed(t)
+	seed := testenv.Seed(t)
 	answered := 0
 	few := 2000
 	if raceDetector {
 		few = 200
 	}
-	for n := range wanders(t, few) {
+	for n := range testenv.Times(t, "GANGLION_WANDERS", few) {
 		rnd := rand.New(rand.NewPCG(seed, uint64(n))) //nolint:gosec // not a secret
 		w := randomWorld(rnd, rules{margin: modelMargin, exclusive: true})
 		if fault, path := wander(rnd, w, 300); fault != "" {
@@ -379,7 +381,7 @@ func TestWander_FindsBrokenRules(t *testing.T) {
 	for _, c := range broken() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			seed := testSeed(t)
+			seed := testenv.Seed(t)
 			for n := range 200_000 {
 				rnd := rand.New(rand.NewPCG(seed, uint64(n))) //nolint:gosec // not a secret
 				if fault, path := wander(rnd, randomWorld(rnd, c.rules), 300); strings.Contains(fault, c.fault) {
@@ -390,31 +392,4 @@ func TestWander_FindsBrokenRules(t *testing.T) {
 			t.Fatal("not found")
 		})
 	}
-}
-
-func testSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if s := os.Getenv("GANGLION_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("GANGLION_SEED: %v", err)
-		}
-		seed = n
-	}
-	t.Logf("seed %d (GANGLION_SEED replays it)", seed)
-	return seed
-}
-
-func wanders(t *testing.T, few int) int {
-	t.Helper()
-	s := os.Getenv("GANGLION_WANDERS")
-	if s == "" {
-		return few
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
-		t.Fatalf("GANGLION_WANDERS=%q is not a number above 0", s)
-	}
-	return n
 }

@@ -2,14 +2,12 @@ package placement_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/ganglion-go/ganglion/internal/placement"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/store"
 )
 
@@ -241,27 +239,13 @@ func moves(before, after []string, partitions int) int {
 	return n
 }
 
-func seedOf(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if s := os.Getenv("GANGLION_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("GANGLION_SEED: %v", err)
-		}
-		seed = n
-	}
-	t.Logf("seed %d (GANGLION_SEED replays it)", seed)
-	return seed
-}
-
 // TestMachine_ManyJoinsAndLeaves lets nodes come, go and crash a thousand times.
 // In the end of each change every partition has one owner, the one it belongs to,
 // nobody goes without, and hardly more was moved than must be.
 func TestMachine_ManyJoinsAndLeaves(t *testing.T) {
 	t.Parallel()
 	const partitions, changes, most = 256, 1000, 10
-	rnd := rand.New(rand.NewPCG(seedOf(t), 0))
+	rnd := testenv.Rand(t)
 	c := newCluster(t, partitions)
 	c.join("n-0")
 	c.settle(10 * time.Second)

@@ -10,24 +10,11 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/chaos"
 	"github.com/ganglion-go/ganglion/testharness/natsd"
 )
-
-// timesOf is what an environment variable says, for long runs, else few.
-func timesOf(t *testing.T, variable string, few int) int {
-	t.Helper()
-	s := os.Getenv(variable)
-	if s == "" {
-		return few
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
-		t.Fatalf("%s=%q is not a number above 0", variable, s)
-	}
-	return n
-}
 
 // run runs a trial that must break no promise.
 func run(t *testing.T, trial chaos.Trial[portfolio]) *chaos.Report {
@@ -83,7 +70,7 @@ func run(t *testing.T, trial chaos.Trial[portfolio]) *chaos.Report {
 func TestCluster_NodePausedAndRevived(t *testing.T) {
 	const pause, ignorant, rest = 14 * time.Second, 3 * time.Second, 5 * time.Second
 	var plan []chaos.Fault
-	for i := range timesOf(t, "GANGLION_PAUSES", 2) {
+	for i := range testenv.Times(t, "GANGLION_PAUSES", 2) {
 		plan = append(plan, chaos.Fault{
 			Name: "pause", At: 2*time.Second + time.Duration(i)*(pause+ignorant+rest), For: pause,
 			Inject: func(ctx context.Context, c *chaos.Cluster) (string, func(context.Context) error, error) {

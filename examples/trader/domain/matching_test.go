@@ -3,17 +3,15 @@ package domain_test
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 )
 
 // naive is the order book as one would explain it: two lists that are searched
@@ -242,28 +240,9 @@ func (u *bookUnderTest) reload(fromSnapshot bool) {
 	}
 }
 
-// newRand returns a generator whose seed a failing test prints; GANGLION_SEED sets it.
-func newRand(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("GANGLION_SEED"); text != "" {
-		parsed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatalf("GANGLION_SEED: %v", err)
-		}
-		seed = parsed
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("repeat with GANGLION_SEED=%d", seed)
-		}
-	})
-	return rand.New(rand.NewPCG(seed, 0))
-}
-
 func TestOrderBook_AgreesWithModel(t *testing.T) {
 	t.Parallel()
-	rnd := newRand(t)
+	rnd := testenv.Rand(t)
 	for range 60 {
 		u := newBookUnderTest(t)
 		spread := 1 + rnd.Int64N(12)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
+	"github.com/ganglion-go/ganglion/internal/testenv"
 )
 
 // Whatever is asked of a portfolio, nothing comes from nowhere: cash and items,
@@ -15,7 +16,7 @@ import (
 // the sum of what the transactions hold; nothing is negative.
 func TestPortfolio_Conserves(t *testing.T) {
 	t.Parallel()
-	rnd := newRand(t)
+	rnd := testenv.Rand(t)
 	for range 40 {
 		i := domain.Portfolios.Behavior().New(p1)
 		var cashIn, itemsIn int64
