@@ -123,7 +123,9 @@ func (m *moments) since(h *chaos.History) (broken, repaired time.Duration) {
 // TestCluster_NATSServerKilled kills the server that leads the command stream, one
 // of three, and brings it back late. An election takes 4 to 9 s. No acknowledged
 // command is lost, the direct lane answers throughout, and the durable lane is
-// back when the stream has a leader.
+// back when the stream has a leader. A client that leaves its commands with the
+// stream and waits for the stream's word would be silent with it, on whatever lane
+// it is otherwise: there is none here.
 func TestCluster_NATSServerKilled(t *testing.T) {
 	var m moments
 	kill := chaos.Fault{
@@ -140,13 +142,13 @@ func TestCluster_NATSServerKilled(t *testing.T) {
 		},
 	}
 	run(t, chaos.Trial[portfolio]{
-		Cluster: chaos.ClusterConfig{Mongods: 1}, Plan: []chaos.Fault{kill}, Load: chaos.Load{OneLane: true},
+		Cluster: chaos.ClusterConfig{Mongods: 1}, Plan: []chaos.Fault{kill}, Load: chaos.Load{OneLane: true, NoAsync: true},
 		Settled: func(h *chaos.History) error {
 			broken, repaired := m.since(h)
 			t.Logf("the stream had a leader again after %v", repaired-broken)
 			gap, _ := longestGap(h, "direct", broken, broken+18*time.Second)
 			t.Logf("direct lane: longest time without an answer %v", gap)
-			if gap > 4*time.Second {
+			if gap > 2*time.Second {
 				t.Errorf("the direct lane was silent for %v", gap)
 			}
 			back := firstDone(h, "durable", repaired)
