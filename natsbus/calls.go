@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/effort"
 )
 
 // maxUnread bounds the messages that may wait in one call. More come only from
@@ -23,29 +24,34 @@ type call struct {
 
 	mu     sync.Mutex
 	id     uint64 // 0 between calls
+	goal   effort.Goal
 	asks   int64  // partition that is asked on the direct lane; -1: none
 	moved  bool   // that one has a new owner
 	nextID uint64
 	unread []arrival
 }
 
-// arrival is what has come for a call: a message, or an outcome from an owner in
-// the same process.
+// arrival is what has come for a call: a message, an outcome from an owner in the
+// same process, or the word of the stream that it has stored the command.
 type arrival struct {
 	msg     *nats.Msg
 	outcome *actor.Outcome
-	try     uint32 // of outcome
+	try     uint32    // of outcome
+	stored  time.Time // when the stream's word came; zero: it is something else
 }
 
-// put leaves an arrival for the call with that id, unless that one is over.
+// put leaves an arrival for the call with that id, unless that one is over. A call
+// that is after more than the stream's word reads that when it wakes for another
+// reason.
 func (c *call) put(id uint64, a arrival) {
 	c.mu.Lock()
 	current := c.id == id && len(c.unread) < maxUnread
+	wake := current && (a.stored.IsZero() || c.goal == effort.GoalStored)
 	if current {
 		c.unread = append(c.unread, a)
 	}
 	c.mu.Unlock()
-	if current {
+	if wake {
 		c.notify()
 	}
 }
@@ -79,14 +85,14 @@ type calls struct {
 func newCalls(limit int) *calls { return &calls{slots: make([]atomic.Pointer[call], limit)} }
 
 // begin returns a call with a new id, or nil when the limit is reached.
-func (cs *calls) begin() *call {
+func (cs *calls) begin(g effort.Goal) *call {
 	c := cs.idle()
 	if c == nil {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.id, c.asks, c.moved = c.nextID, -1, false
+	c.id, c.goal, c.asks, c.moved = c.nextID, g, -1, false
 	c.nextID += uint64(len(cs.slots))
 	return c
 }

@@ -146,8 +146,12 @@ func (c *Client) route(msg *nats.Msg) {
 	if !ok {
 		return
 	}
+	a := arrival{msg: msg}
+	if inbox.Purpose == wire.ForAck && stored(msg.Data) {
+		a = arrival{stored: time.Now()}
+	}
 	if call := c.calls.find(inbox.Call); call != nil {
-		call.put(inbox.Call, arrival{msg: msg})
+		call.put(inbox.Call, a)
 	}
 }
 

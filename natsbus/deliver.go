@@ -111,7 +111,7 @@ func (c *Client) pursue(ctx context.Context, g effort.Goal, m *actor.Message, no
 	if err := c.prepare(m, now); err != nil {
 		return actor.Failure(actor.CodeMalformed, err.Error())
 	}
-	call := c.calls.begin()
+	call := c.calls.begin(g)
 	if call == nil {
 		return actor.Failure(actor.CodeOverloaded, fmt.Sprintf("%d calls are in flight", c.cfg.MaxInFlight))
 	}
@@ -205,10 +205,14 @@ func (p *pursuit) try(now time.Time) (o actor.Outcome, final bool) {
 }
 
 func (p *pursuit) arrived(a arrival, now time.Time) (o actor.Outcome, final bool) {
-	if a.outcome != nil {
+	switch {
+	case a.outcome != nil:
 		return *a.outcome, p.effort.Answered(a.try, now, *a.outcome)
+	case !a.stored.IsZero():
+		return p.effort.Acknowledged(a.stored)
+	default:
+		return p.receive(a.msg, now)
 	}
-	return p.receive(a.msg, now)
 }
 
 // maxLocal is the size of a message that NATS carries, whatever its headers: a
@@ -295,9 +299,6 @@ func stored(data []byte) bool {
 }
 
 func (p *pursuit) receiveAck(data []byte, try uint32, now time.Time) (o actor.Outcome, final bool) {
-	if stored(data) {
-		return p.effort.Acknowledged(now)
-	}
 	var ack pubAck
 	if len(data) > maxAckBytes || json.Unmarshal(data, &ack) != nil {
 		return o, false

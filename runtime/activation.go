@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"maps"
+	"runtime"
 	"sync"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -94,7 +95,22 @@ func (a *activation) wakeLocked() {
 	a.partition.running.Go(a.run)
 }
 
+// stackBytes is what a handler and the decoding of its command usually need.
+const stackBytes = 5 << 10
+
+// growStack has the runtime make room on the stack while there is little on it to
+// copy. A new goroutine has 2 KiB; the decoding of JSON grew it twice, in the middle
+// of its calls, and that was 5 % of the processor time of this process under load
+// (the same is done in CockroachDB's util/growstack).
+//
+//go:noinline
+func growStack() {
+	var room [stackBytes]byte
+	runtime.KeepAlive(&room)
+}
+
 func (a *activation) run() {
+	growStack()
 	for {
 		next, d, s := a.next()
 		switch next {

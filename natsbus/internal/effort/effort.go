@@ -71,6 +71,7 @@ type Effort struct {
 	waits   int           // for an acknowledgement or an answer
 	stored  int           // waits for an outcome
 	pauses  int           // since something was reached
+	lost    time.Time     // when messages may have been lost, the last time
 	reason  actor.Outcome // why it came to nothing so far
 }
 
@@ -110,13 +111,16 @@ func (e *Effort) Begin(now time.Time) (try uint32, attempt int) {
 }
 
 // Acknowledged notes that the stream has stored a try. final is true when that
-// is all the caller waits for.
+// is all the caller waits for. now is when its word came, which may be a while ago:
+// it does not put off a try for what was lost since then.
 func (e *Effort) Acknowledged(now time.Time) (o actor.Outcome, final bool) {
 	if e.goal == GoalStored {
 		return actor.Outcome{}, true
 	}
 	e.pauses = 0
-	e.next = now.Add(e.jitter(e.patience.Outcome.wait(e.stored)))
+	if !now.Before(e.lost) {
+		e.next = now.Add(e.jitter(e.patience.Outcome.wait(e.stored)))
+	}
 	e.stored++
 	return actor.Outcome{}, false
 }
@@ -174,6 +178,7 @@ func (e *Effort) Answered(try uint32, now time.Time, o actor.Outcome) (final boo
 // Reconnected notes that messages may have been lost: the next try is soon, and
 // not at the same moment in all calls.
 func (e *Effort) Reconnected(now time.Time) {
+	e.lost = now
 	soon := now.Add(e.jitter(e.patience.Reconnect))
 	if soon.Before(e.next) {
 		e.next = soon

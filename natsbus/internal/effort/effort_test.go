@@ -139,6 +139,22 @@ func TestEffort_Waits(t *testing.T) {
 			[]time.Duration{300 * ms, 300 * ms},
 			[]int{1, 2},
 		},
+		"stored, read only after the connection was lost": {
+			effort.GoalOutcome, func(e *effort.Effort, _ uint32, now time.Time) {
+				e.Reconnected(now)
+				e.Acknowledged(now.Add(-1 * ms))
+			},
+			[]time.Duration{300 * ms, 300 * ms},
+			[]int{1, 2},
+		},
+		"stored after the connection was lost": {
+			effort.GoalOutcome, func(e *effort.Effort, _ uint32, now time.Time) {
+				e.Reconnected(now)
+				e.Acknowledged(now)
+			},
+			[]time.Duration{2000 * ms, 4000 * ms},
+			[]int{1, 2},
+		},
 		"new owner, half a second after each try": {
 			effort.GoalDirect, func(e *effort.Effort, _ uint32, now time.Time) {
 				e.OwnerChanged(now.Add(500 * ms))
