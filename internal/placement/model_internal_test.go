@@ -160,7 +160,7 @@ func (w *world) apply(r *request) {
 	case opRenew:
 		if r.ok = same; same {
 			kept.Beat++
-			kept.Draining = r.session.Draining
+			kept.Draining, kept.Lacks = r.session.Draining, r.session.Lacks
 		}
 	case opDeclare:
 		if r.ok = same; same {
@@ -270,7 +270,7 @@ func (w *world) renewed(n *modelNode, r *request) {
 	if w.rules.fromReply {
 		sent = n.clock
 	}
-	n.m.Renewed(n.clock, sent, r.session.Draining)
+	n.m.Renewed(n.clock, sent, r.session)
 	if w.rules.ignoreLapses {
 		n.m.lease.whole = never
 	}
@@ -321,7 +321,7 @@ func (w *world) open(i int) {
 
 func (w *world) sendRenewal(i int) {
 	n := w.nodes[i]
-	n.session.Draining = n.m.Draining()
+	n.session.Draining, n.session.Lacks = n.m.Draining(), n.m.Lacks()
 	n.renewal = w.send(&request{kind: opRenew, from: i, session: n.session, sent: n.clock})
 }
 
@@ -459,6 +459,7 @@ func (w *world) state(b []byte) []byte {
 		num(int64(s.Beat)) //nolint:gosec // small
 		flag(s.Dead)
 		flag(s.Draining)
+		num(int64(len(s.Lacks))) // one node's only grow
 	}
 	claim := func(c *store.Claim) {
 		num(int64(c.Partition))
@@ -522,6 +523,8 @@ func (w *world) state(b []byte) []byte {
 		ago(m.lease.whole, n.clock)
 		flag(m.cordoned)
 		flag(m.told)
+		num(int64(m.toldLacks))
+		num(int64(len(m.lacks)))
 		flag(m.looked)
 		flag(m.present)
 		for _, peer := range w.nodes {

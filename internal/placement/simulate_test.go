@@ -62,7 +62,7 @@ func (c *cluster) join(name string) {
 		m: placement.New(c.cfg, s, false), session: s, renewAt: c.now + c.cfg.Renew,
 		serves: map[store.Partition]store.Claim{}, drains: map[store.Partition]time.Duration{},
 	}
-	n.m.Renewed(c.now, c.now, false)
+	n.m.Renewed(c.now, c.now, s)
 	c.members[name] = n
 }
 
@@ -102,9 +102,9 @@ func (c *cluster) step(name string, n *member) {
 			c.t.Fatalf("%v: %s was declared dead and lives", c.now, name)
 		}
 		kept.Beat++
-		kept.Draining = n.m.Draining()
+		kept.Draining, kept.Lacks = n.m.Draining(), n.m.Lacks()
 		c.sessions[name] = kept
-		n.m.Renewed(c.now, c.now, kept.Draining)
+		n.m.Renewed(c.now, c.now, kept)
 		if kept.Draining {
 			n.lookAt = c.now
 		}
