@@ -210,6 +210,7 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 			namespace: n.cfg.Namespace, node: n.runtime, store: n.store,
 			partitions: n.bus.Partitions(), backlog: n.bus.Backlog, peers: n.peers,
 		},
+		Knows:  n.runtime.Knows,
 		Logger: n.cfg.Logger, Listener: n.metrics.gatewayListener(),
 	})
 	if err != nil {

@@ -175,8 +175,8 @@ func (m *Machine) Known(kind string) bool {
 	return false
 }
 
-// SeenSince reports whether the last reading began at or after a time.
-func (m *Machine) SeenSince(t time.Duration) bool { return m.looked && m.began >= t }
+// SeenSince reports whether the last reading began after a time.
+func (m *Machine) SeenSince(t time.Duration) bool { return m.looked && m.began > t }
 
 // LookedAt returns when the last reading began, or a time that has always passed.
 func (m *Machine) LookedAt() time.Duration {
