@@ -26,6 +26,7 @@ var ErrConfig = errors.New("invalid configuration")
 type Config struct {
 	Name      string `help:"Unique name of the node. Default: made once and kept in the data folder." env:"GANGLION_NAME" placeholder:"NAME"`
 	Namespace string `help:"Prefix of streams and subjects; clusters in one NATS system differ in it." default:"ganglion" env:"GANGLION_NAMESPACE"`
+	Build     string `help:"Version of the binary, told to the other nodes. Default: from its build information." env:"GANGLION_BUILD" placeholder:"VERSION"`
 	DataDir   string `help:"Folder of the embedded NATS server and store." default:"ganglion-data" env:"GANGLION_DATA_DIR" type:"path"`
 
 	NATSURL       string `name:"nats-url" help:"Comma-separated NATS servers. Default: an embedded server in the data folder." env:"GANGLION_NATS_URL" placeholder:"URL,..."`
@@ -56,7 +57,6 @@ type Config struct {
 	// of their own. Default: a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) `kong:"-"`
 
-	Build  string       `kong:"-"` // version of the binary; default: from its build information
 	Logger *slog.Logger `kong:"-"` // default: to standard error, by LogLevel and LogFormat
 }
 

@@ -60,8 +60,8 @@ type Machine struct {
 	left    map[store.Partition]time.Duration
 	members []member // that take partitions, in the order of their names
 	lacking map[store.Partition][]lack
-	homes   []string // by partition, for members and lacking: where it belongs
-	targets []string // likewise: who takes it when it is free
+	homes   []string                 // by partition, for members and lacking: where it belongs
+	targets []string                 // likewise: who takes it when it is free
 	unfit   map[store.Partition]bool // the node itself is, and another is not
 }
 
