@@ -117,6 +117,7 @@ func TestMachine_Lack_HandsOverToOneWhoKnows(t *testing.T) {
 		t.Error("alone, there is somebody who knows")
 	}
 	look(nil)
+	look(nil)
 	for _, c := range []struct {
 		what, kind string
 		want       bool
@@ -150,6 +151,41 @@ func TestMachine_Lack_HandsOverToOneWhoKnows(t *testing.T) {
 		other := map[string]string{"a": "b", "b": "a"}[name]
 		m.Looked(0, placement.Look{Sessions: []store.Session{
 			peer(name, 1), of(peer(other, 1), "v1.0.0", kinds[other]...), lacking(of(self(), "v1.0.0", "account"), p, "ledger"),
+		}})
+		if got := slices.Contains(partitionsOf(m.Plan(0).Take), p); got != want {
+			t.Errorf("%s takes it: %v", name, got)
+		}
+	}
+}
+
+// TestMachine_Lack_GoesToTheNewestWhoKnows, although it belongs to another who knows.
+func TestMachine_Lack_GoesToTheNewestWhoKnows(t *testing.T) {
+	t.Parallel()
+	const partitions = 6
+	s := newScriptAs(t, partitions, "v1.0.0", "account")
+	for _, claim := range s.at(0, nil).Take {
+		s.m.Took(claim.Partition)
+	}
+	p := belonging("c", []string{"b", "c"}, partitions)[0]
+	mine := claimed(partitions, "me", "me-1")
+	at := func(step uint64) []store.Partition {
+		b, c := of(peer("b", step), "v1.2.0", "account", "ledger"), of(peer("c", step), "v1.1.0", "account", "ledger")
+		return s.at(time.Duration(step)*time.Second, mine, b, c).HandOver
+	}
+	at(1)
+	if !s.m.Lack(p, "ledger") {
+		t.Fatal("nobody knows")
+	}
+	if handed := at(2); !slices.Contains(handed, p) {
+		t.Errorf("hands over %v, without %d", handed, p)
+	}
+	for name, want := range map[string]bool{"b": true, "c": false} {
+		build := map[string]string{"b": "v1.2.0", "c": "v1.1.0"}
+		other := map[string]string{"b": "c", "c": "b"}[name]
+		m := placement.New(s.cfg, of(peer(name, 1), build[name], "account", "ledger"), true)
+		m.Renewed(0, 0, peer(name, 1))
+		m.Looked(0, placement.Look{Sessions: []store.Session{
+			peer(name, 1), of(peer(other, 1), build[other], "account", "ledger"), lacking(of(self(), "v1.0.0", "account"), p, "ledger"),
 		}})
 		if got := slices.Contains(partitionsOf(m.Plan(0).Take), p); got != want {
 			t.Errorf("%s takes it: %v", name, got)
