@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
-	"github.com/ganglion-go/ganglion/internal/placement"
 	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -132,6 +131,7 @@ func (s *setup) quiet() uint64 {
 // builds know. All succeed, each once and in order, and reads see them. The
 // partitions end with the new node; nothing else moves.
 func TestNode_UnknownKind_GoesToOneWhoKnows(t *testing.T) {
+	t.Parallel()
 	for name, builds := range map[string][2]string{"versions": {oldBuild, newBuild}, "no versions": {"", ""}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -327,6 +327,7 @@ func TestNode_UnknownEvent_GoesToOneWhoKnows(t *testing.T) {
 // the event once, and then stays with the last of them; the command ends as it does on a
 // node that is alone. Nodes of the same version are not asked.
 func TestNode_UnknownEvent_NobodyKnows(t *testing.T) {
+	t.Parallel()
 	for build, moves := range map[string]uint64{"": 3, oldBuild: 0} {
 		t.Run("build "+build, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -455,23 +456,4 @@ func TestNode_Knows(t *testing.T) {
 		knows("ledger", true)
 		knows("leger", false)
 	})
-}
-
-// TestBuilds_Older: which build is newer, as placement and its users see it.
-func TestBuilds_Older(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{"v1.4.0", "v1.5.0", true}, {"v1.5.0", "v1.4.0", false}, {"v1.9.0", "v1.10.0", true}, {"1.9.0", "v1.10.0", true},
-		{"v1.5.0-rc.1", "v1.5.0", true}, {"v1.5.0+a", "v1.5.0+b", false}, {"", "v1.0.0", false}, {"v1.0.0", "(devel)", false},
-		{"v0.0.0-20261120101112-aaaaaaaaaaaa", "v0.0.0-20261121101112-000000000000", true},
-		{"v0.0.0-20261120101112-aaaaaaaaaaaa+dirty+aaaa", "v0.0.0-20261121101112-000000000000", true},
-		{"nightly-7", "nightly-8", false},
-	} {
-		if got := placement.Older(c.a, c.b); got != c.want {
-			t.Errorf("%q is older than %q: %v", c.a, c.b, got)
-		}
-	}
 }

@@ -356,3 +356,28 @@ func TestMachine_Lack_NobodyKnows(t *testing.T) {
 		}
 	}
 }
+
+// TestOlder: which of two builds is the newer one.
+func TestOlder(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"v1.4.0", "v1.5.0", true},
+		{"v1.5.0", "v1.4.0", false},
+		{"v1.9.0", "v1.10.0", true},
+		{"1.9.0", "v1.10.0", true},
+		{"v1.5.0-rc.1", "v1.5.0", true},
+		{"v1.5.0+a", "v1.5.0+b", false},
+		{"", "v1.0.0", false},
+		{"v1.0.0", "(devel)", false},
+		{"v0.0.0-20261120101112-aaaaaaaaaaaa", "v0.0.0-20261121101112-000000000000", true},
+		{"v0.0.0-20261120101112-aaaaaaaaaaaa+dirty+aaaa", "v0.0.0-20261121101112-000000000000", true},
+		{"nightly-7", "nightly-8", false},
+	} {
+		if got := placement.Older(c.a, c.b); got != c.want {
+			t.Errorf("%q is older than %q: %v", c.a, c.b, got)
+		}
+	}
+}
