@@ -67,7 +67,9 @@ func (b *balancer) look(ctx context.Context) {
 		})
 	}
 	asking.Wait()
-	b.ready.Store(&ready)
+	if ctx.Err() == nil { // else nobody could answer
+		b.ready.Store(&ready)
+	}
 }
 
 func (b *balancer) isReady(ctx context.Context, n *nodes.Process) bool {

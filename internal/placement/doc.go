@@ -10,10 +10,9 @@
 //	sessions, claims  ---> Looked  --+--> Plan --> declare dead, take, hand over,
 //	carried out       ---> Took, ... +            release, when to look again
 //
-// Members of several builds may differ in what they know. One that meets what it does
-// not know is told so by its owner ([Machine.Lack]), says so in its session, and hands
-// the partition over to one that is fit for it; what is free goes to the newest build
-// (fit.go).
+// Nodes of several builds may differ in what they know. What a node has met and does not
+// know ([Machine.Lack]) is in its session, and the partition goes to one that is fit for
+// it; what is free goes to the newest build (fit.go).
 //
 // Safety does not rest on who should have what. It rests on three rules, which
 // the tests explore: a node answers only within Lease from when it sent a renewal
