@@ -128,12 +128,31 @@ func (p *partition) hopeless(before time.Duration) []aside {
 // refuse answers a message that no member can execute.
 func (p *partition) refuse(w aside) {
 	if w.cause == nil {
-		p.conclude(answer{delivery: w.delivery, outcome: unknownKind(&w.delivery.Message)})
+		ans := answer{delivery: w.delivery, outcome: unknownKind(&w.delivery.Message)}
+		if w.delivery.Sequence > 0 {
+			p.concludeWhenSaved(ans)
+		} else {
+			p.conclude(ans)
+		}
 		return
 	}
 	if o, ok := p.unloadable(w.delivery, w.cause); ok {
 		p.conclude(answer{delivery: w.delivery, outcome: o})
 	}
+}
+
+// ofBuild reports whether a message was refused for what this build has no handler
+// for, whatever the state. The next owner may be of a build that has one:
+//
+//	an owner of the old build            one of the new build
+//	refuses command 7 on the durable
+//	lane, and waits for command 6, so
+//	that the watermark is 5; ends
+//	                                     reads 6 and 7, and executes both
+//
+// So the caller is told only when nobody can read the command again.
+func ofBuild(c actor.Code) bool {
+	return c == actor.CodeUnknownCommand || c == actor.CodeMalformed || c == actor.CodeUnknownKind
 }
 
 func unknownKind(m *actor.Message) actor.Outcome {

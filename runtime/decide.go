@@ -142,6 +142,8 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 	case dec.Outcome.Code.Recorded():
 		a.record(ans)
 		a.stand(ans)
+	case d.Sequence > 0 && ofBuild(dec.Outcome.Code):
+		a.partition.concludeWhenSaved(ans)
 	default:
 		a.stand(ans)
 	}

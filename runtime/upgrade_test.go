@@ -23,6 +23,7 @@ type (
 		To string `json:"to"`
 	}
 	ledger struct{ Entries int64 }
+	double struct{ actor.Replies[int64] }
 	enter  struct{ actor.Replies[int64] }
 	count  struct{ actor.Replies[int64] }
 	listed struct{}
@@ -34,6 +35,10 @@ func newDefinitions() []actor.Registrable {
 	newCounters := actor.Define("counter", func(d *actor.Definition[counter]) {
 		actor.On(d, func(c *counter, ctx *actor.Context, a add) (int64, error) {
 			ctx.Raise(addedTo{N: a.N, To: "sum"})
+			return c.Sum, nil
+		})
+		actor.On(d, func(c *counter, ctx *actor.Context, _ double) (int64, error) {
+			ctx.Raise(addedTo{N: c.Sum, To: "sum"})
 			return c.Sum, nil
 		})
 		actor.Apply(d, func(c *counter, e addedTo) { c.Sum += e.N; c.Count++ },
@@ -285,6 +290,50 @@ func TestNode_UnknownKind_WhoKnowsIsLost(t *testing.T) {
 			return true
 		})
 	})
+}
+
+// TestNode_RefusedByItsBuild_IsToldWhenItIsFinal: an old owner has no handler for a
+// durable command, behind one that waits for a node that knows its kind. It does not
+// say so: the next owner reads both, and executes them.
+func TestNode_RefusedByItsBuild_IsToldWhenItIsFinal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := prepare(t, nil, nil)
+		one := s.launchBuild("n1", oldBuild, oldDefinitions())
+		s.awaitServing()
+		s.want(s.add("r", 21), actor.CodeOK)
+		s.want(s.ask(s.message("r", "double", double{})), actor.CodeUnknownCommand)
+		ghost := store.Session{Name: "ghost", Incarnation: "g", Build: newBuild, Kinds: []string{"counter", "ledger"}}
+		if err := s.store.OpenSession(t.Context(), ghost, nil); err != nil {
+			t.Fatal(err)
+		}
+		held := s.ledgerMessage(s.neighbour(address("r"), "ledger"), "enter", actor.TypeCommand)
+		first := s.send(held)
+		s.pause(lease / 10)
+		second := s.send(s.message("r", "double", double{}))
+		s.unanswered(second, lease/2)
+		s.unanswered(first, 0)
+		if err := one.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.launchBuild("n1", newBuild, newDefinitions())
+		s.want(s.await(first), actor.CodeOK)
+		if o := s.want(s.await(second), actor.CodeOK); string(o.Reply) != "42" {
+			t.Errorf("doubled: %+v", o)
+		}
+	})
+}
+
+// neighbour returns the id of an aggregate in the partition of another one.
+func (s *setup) neighbour(of actor.Address, kind actor.Kind) string {
+	s.t.Helper()
+	for i := range 1000 {
+		id := fmt.Sprint("near-", i)
+		if s.bus.partitions.Of(actor.Address{Kind: kind, ID: id}) == s.bus.partitions.Of(of) {
+			return id
+		}
+	}
+	s.t.Fatal("no such id")
+	return ""
 }
 
 // TestNode_UnknownEvent_GoesToOneWhoKnows: the new build has written into every
