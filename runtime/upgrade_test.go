@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -334,6 +335,67 @@ func (s *setup) neighbour(of actor.Address, kind actor.Kind) string {
 	}
 	s.t.Fatal("no such id")
 	return ""
+}
+
+// TestNode_Lacks_OutliveASession: the code is the same after a session was lost, and
+// what it does not know is not met again first.
+func TestNode_Lacks_OutliveASession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := prepare(t, nil, nil)
+		s.launchBuild("n1", "", oldDefinitions())
+		s.awaitServing()
+		s.launchBuild("n2", "", newDefinitions())
+		s.quiet()
+		for i := range 8 {
+			s.want(s.insist(s.ledgerMessage(fmt.Sprint("o-", i), "enter", actor.TypeCommand)), actor.CodeOK)
+		}
+		before, _ := s.session("n1")
+		if len(before.Lacks) == 0 {
+			t.Fatal("it lacks nothing: nothing is tested")
+		}
+		for s.store.DeclareDead(t.Context(), before) != nil {
+			before, _ = s.session("n1")
+		}
+		s.eventually("it is back", func() bool {
+			now, ok := s.session("n1")
+			return ok && !now.Dead && now.Incarnation != before.Incarnation
+		})
+		if now, _ := s.session("n1"); !slices.Equal(now.Lacks, before.Lacks) {
+			t.Errorf("lacks %v, and %v before", now.Lacks, before.Lacks)
+		}
+		s.quiet()
+		for i := range 8 {
+			if a := (actor.Address{Kind: "ledger", ID: fmt.Sprint("o-", i)}); s.ownerOf(a) != "n2" {
+				t.Errorf("%s is at %s", a, s.ownerOf(a))
+			}
+		}
+	})
+}
+
+// TestNode_Aside_IsBounded: no more direct messages wait for another node than a
+// mailbox holds. The others are refused.
+func TestNode_Aside_IsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := prepare(t, nil, func(c *runtime.Config) { c.MailboxMax = 8 })
+		s.launchBuild("n1", oldBuild, oldDefinitions())
+		s.awaitServing()
+		ghost := store.Session{Name: "ghost", Incarnation: "g", Build: newBuild, Kinds: []string{"ledger"}}
+		if err := s.store.OpenSession(t.Context(), ghost, nil); err != nil {
+			t.Fatal(err)
+		}
+		s.pause(lease / 2)
+		var all []reply
+		for range 10 {
+			all = append(all, s.send(direct(s.ledgerMessage("b", "enter", actor.TypeCommand))))
+		}
+		for _, r := range all[8:] {
+			s.want(s.await(r), actor.CodeOverloaded)
+		}
+		for _, r := range all[:8] {
+			s.want(s.await(r), actor.CodeUnknownKind) // once the ghost is dead
+		}
+		s.want(s.ask(direct(s.ledgerMessage("b", "enter", actor.TypeCommand))), actor.CodeUnknownKind)
+	})
 }
 
 // TestNode_UnknownEvent_GoesToOneWhoKnows: the new build has written into every
