@@ -21,7 +21,7 @@ import (
 )
 
 // balancer spreads requests over the nodes that say on /readyz that they are ready,
-// which it asks every 50 ms. A request is made again, at another node, only if the
+// which it asks four times in the time for which a node lingers. A request is made again, at another node, only if the
 // node refuses the connection: then it was sent to nobody. Everything else that is
 // not the answer is a failure, a broken connection included.
 type balancer struct {
@@ -47,7 +47,7 @@ func (b *balancer) run(ctx context.Context) {
 		b.look(ctx)
 		select {
 		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }
