@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -45,13 +47,38 @@ func (g *Gateway) message(c *call, t actor.MessageType) (actor.Message, options,
 	if p != nil {
 		return actor.Message{}, o, p
 	}
-	if err := c.behavior.CheckCommand(t, c.route.name, data); err != nil {
-		return actor.Message{}, o, problemOfError(err)
-	}
-	return actor.Message{
+	m := actor.Message{
 		Type: t, Lane: o.lane, Target: c.route.target, ID: o.id, Name: c.route.name, Data: data,
 		Time: c.start.UTC(), Expect: o.expect, Metadata: o.metadata,
-	}, o, nil
+	}
+	if c.behavior != nil {
+		err = c.behavior.CheckCommand(t, c.route.name, data)
+	} else {
+		err = checkForeign(m)
+	}
+	if err != nil {
+		return actor.Message{}, o, problemOfError(err)
+	}
+	return m, o, nil
+}
+
+// checkForeign reports as a [*actor.Error] what is wrong with a command or query of
+// a kind that only other nodes know, as far as it can be said without a definition.
+func checkForeign(m actor.Message) error {
+	if m.ID == "" {
+		m.ID = "made later"
+	}
+	if err := m.Validate(); err != nil {
+		return &actor.Error{Code: actor.CodeUnknownCommand, Detail: err.Error()}
+	}
+	var object map[string]json.RawMessage
+	if len(bytes.TrimSpace(m.Data)) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(m.Data, &object); err != nil || object == nil {
+		return &actor.Error{Code: actor.CodeMalformed, Detail: "a JSON object is required"}
+	}
+	return nil
 }
 
 func (g *Gateway) deliver(ctx context.Context, c *call, m actor.Message) *Problem {

@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
 )
 
 // Defaults of [Config].
@@ -26,6 +29,13 @@ type Config struct {
 	History History
 	// Cluster serves /v1/cluster. Nil: the route does not exist.
 	Cluster Cluster
+
+	// Knows reports whether some live node of the cluster has aggregates of a kind
+	// that this gateway has no definition of: one of a newer build, while a cluster
+	// is upgraded. Requests for such a kind are passed on, and checked by the
+	// aggregate's owner. That nobody has the kind must be true of a moment after
+	// the call. Nil: nobody has.
+	Knows func(ctx context.Context, kind actor.Kind) (bool, error)
 
 	Logger   *slog.Logger // default: none
 	Listener EventListener

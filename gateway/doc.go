@@ -42,6 +42,10 @@
 //     into its commit. The last two are at most 256 bytes each; a traceparent
 //     that is not in the W3C form is ignored, as that standard asks for.
 //
+// A kind that the gateway has no definition of is refused, unless [Config.Knows]
+// says that another node has it, of a newer build perhaps: the request is then
+// passed on, and checked by the aggregate's owner.
+//
 // # Answers
 //
 // 200 is {"version":n,"reply":...} with ETag "n"; failures are RFC 9457

@@ -73,7 +73,7 @@ type call struct {
 	start    time.Time
 	deadline time.Time
 	route    route
-	behavior *actor.Behavior
+	behavior *actor.Behavior // nil: of no aggregate, or of a kind that only other nodes know
 }
 
 // bounded returns a context that ends at the call's deadline.
@@ -99,7 +99,7 @@ func (g *Gateway) serve(ctx context.Context, c *call) *Problem {
 		return newProblem(codeInternal, "")
 	}
 	var p *Problem
-	if c.route, c.behavior, p = g.resolve(c.r.Method, c.r.URL.EscapedPath()); p != nil {
+	if c.route, c.behavior, p = g.resolve(ctx, c.deadline, c.r.Method, c.r.URL.EscapedPath()); p != nil {
 		return p
 	}
 	query, err := url.ParseQuery(c.r.URL.RawQuery)
@@ -148,7 +148,7 @@ func (g *Gateway) finish(ctx context.Context, c *call) {
 
 func (g *Gateway) report(ctx context.Context, c *call) {
 	info := RequestInfo{
-		Method: "other", Route: c.route.endpoint.template(), Name: c.route.name,
+		Method: "other", Route: c.route.endpoint.template(),
 		Status: c.w.status, Duration: time.Since(c.start),
 	}
 	switch c.r.Method {
@@ -156,7 +156,7 @@ func (g *Gateway) report(ctx context.Context, c *call) {
 		info.Method = c.r.Method
 	}
 	if c.behavior != nil {
-		info.Kind = c.behavior.Kind()
+		info.Kind, info.Name = c.behavior.Kind(), c.route.name
 	}
 	g.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "request",
 		slog.String("method", info.Method), slog.String("route", info.Route), slog.String("kind", string(info.Kind)),

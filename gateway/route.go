@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -112,7 +114,8 @@ func parsePath(method, escaped string) (route, error) {
 
 // resolve finds what a request asks for, and the definition of the aggregate.
 // What it returns beside a problem is known to exist, for metrics.
-func (g *Gateway) resolve(method, escaped string) (route, *actor.Behavior, *Problem) {
+// There is no definition of a kind that only other nodes have.
+func (g *Gateway) resolve(ctx context.Context, deadline time.Time, method, escaped string) (route, *actor.Behavior, *Problem) {
 	r, err := parsePath(method, escaped)
 	if err != nil {
 		return route{}, nil, malformed(err.Error())
@@ -125,7 +128,9 @@ func (g *Gateway) resolve(method, escaped string) (route, *actor.Behavior, *Prob
 	var b *actor.Behavior
 	if r.endpoint.hasTarget() {
 		if b = g.behaviors[r.target.Kind]; b == nil {
-			return route{endpoint: r.endpoint}, nil, newProblem(actor.CodeUnknownKind, "")
+			if p := g.knownElsewhere(ctx, deadline, r.target.Kind); p != nil {
+				return route{endpoint: r.endpoint}, nil, p
+			}
 		}
 	}
 	if p := g.checkName(b, &r); p != nil {
@@ -137,7 +142,7 @@ func (g *Gateway) resolve(method, escaped string) (route, *actor.Behavior, *Prob
 		p.allow = r.endpoint.methods()
 		return r, b, p
 	}
-	if b != nil {
+	if r.endpoint.hasTarget() {
 		if err := r.target.Validate(); err != nil {
 			return r, b, malformed(err.Error())
 		}
@@ -145,7 +150,26 @@ func (g *Gateway) resolve(method, escaped string) (route, *actor.Behavior, *Prob
 	return r, b, nil
 }
 
+// knownElsewhere returns nil if another node has aggregates of a kind.
+func (g *Gateway) knownElsewhere(ctx context.Context, deadline time.Time, kind actor.Kind) *Problem {
+	if g.cfg.Knows == nil || kind.Validate() != nil {
+		return newProblem(actor.CodeUnknownKind, "")
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	switch known, err := g.cfg.Knows(ctx, kind); {
+	case err != nil:
+		return g.readFailed(ctx, "read kinds", err)
+	case !known:
+		return newProblem(actor.CodeUnknownKind, "")
+	}
+	return nil
+}
+
 func (g *Gateway) checkName(b *actor.Behavior, r *route) *Problem {
+	if b == nil {
+		return nil // the owner checks
+	}
 	switch {
 	case r.endpoint == endpointCommand && r.name == "events" && !b.HasCommand(r.name) && g.cfg.History != nil:
 		r.endpoint, r.name = endpointEvents, "" // POST, which only a command would take

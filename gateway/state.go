@@ -27,7 +27,7 @@ func (g *Gateway) serveState(ctx context.Context, c *call) *Problem {
 		version actor.Version
 		p       *Problem
 	)
-	if local {
+	if local && c.behavior != nil {
 		state, version, p = g.localState(ctx, c)
 	} else {
 		state, version, p = g.currentState(ctx, c)

@@ -26,6 +26,7 @@ var ErrConfig = errors.New("invalid configuration")
 type Config struct {
 	Name      string `help:"Unique name of the node. Default: made once and kept in the data folder." env:"GANGLION_NAME" placeholder:"NAME"`
 	Namespace string `help:"Prefix of streams and subjects; clusters in one NATS system differ in it." default:"ganglion" env:"GANGLION_NAMESPACE"`
+	Build     string `help:"Version of the binary, told to the other nodes. Default: from its build information." env:"GANGLION_BUILD" placeholder:"VERSION"`
 	DataDir   string `help:"Folder of the embedded NATS server and store." default:"ganglion-data" env:"GANGLION_DATA_DIR" type:"path"`
 
 	NATSURL       string `name:"nats-url" help:"Comma-separated NATS servers. Default: an embedded server in the data folder." env:"GANGLION_NATS_URL" placeholder:"URL,..."`
@@ -42,6 +43,7 @@ type Config struct {
 	Partitions string `help:"Partitions of the keyspace: a power of two, fixed when the cluster is created. Default: 128, or what the cluster has." env:"GANGLION_PARTITIONS" placeholder:"P"`
 	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5." default:"1" env:"GANGLION_REPLICAS"`
 	Lease      string `help:"Time for which one renewal lets a node answer, at least 200ms." default:"3s" env:"GANGLION_LEASE"`
+	Linger     string `help:"Time for which a node that ends goes on answering after /readyz has said so, if there are others: more than the interval of what asks it." default:"1s" env:"GANGLION_LINGER"`
 	Answers    string `help:"What lets a node answer a read: its lease." default:"lease" env:"GANGLION_ANSWERS"`
 
 	LogLevel  string `name:"log-level" help:"debug, info, warn or error." default:"info" env:"GANGLION_LOG_LEVEL"`
@@ -56,7 +58,6 @@ type Config struct {
 	// of their own. Default: a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) `kong:"-"`
 
-	Build  string       `kong:"-"` // version of the binary; default: from its build information
 	Logger *slog.Logger `kong:"-"` // default: to standard error, by LogLevel and LogFormat
 }
 
@@ -66,6 +67,7 @@ type settings struct {
 	partitions actor.Partitions
 	replicas   int
 	lease      time.Duration
+	linger     time.Duration
 	logLevel   slog.Level
 }
 
@@ -91,7 +93,7 @@ func (c Config) check() (settings, error) {
 func (s *settings) defaults() {
 	for v, value := range map[*string]string{
 		&s.Namespace: "ganglion", &s.DataDir: "ganglion-data", &s.MongoDatabase: "ganglion",
-		&s.HTTPAddr: ":8080", &s.AdminAddr: ":8081", &s.Replicas: "1", &s.Lease: "3s", &s.Answers: "lease",
+		&s.HTTPAddr: ":8080", &s.AdminAddr: ":8081", &s.Replicas: "1", &s.Lease: "3s", &s.Linger: "1s", &s.Answers: "lease",
 		&s.LogLevel: "info", &s.LogFormat: "text",
 	} {
 		if *v == "" {
@@ -120,6 +122,10 @@ func (s *settings) checkNumbers(fault faultFunc) {
 	s.lease, err = time.ParseDuration(s.Lease)
 	if err != nil || s.lease < 200*time.Millisecond || s.lease > 10*time.Minute {
 		fault("--lease=%s: a duration from 200ms to 10m is required", s.Lease)
+	}
+	s.linger, err = time.ParseDuration(s.Linger)
+	if err != nil || s.linger < 0 || s.linger > handOverTimeout {
+		fault("--linger=%s: a duration from 0s to %v is required", s.Linger, handOverTimeout)
 	}
 	if s.Answers != "lease" {
 		fault("--answers=%s: only %q is known to this build", s.Answers, "lease")

@@ -210,6 +210,7 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 			namespace: n.cfg.Namespace, node: n.runtime, store: n.store,
 			partitions: n.bus.Partitions(), backlog: n.bus.Backlog, peers: n.peers,
 		},
+		Knows:  n.runtime.Knows,
 		Logger: n.cfg.Logger, Listener: n.metrics.gatewayListener(),
 	})
 	if err != nil {
@@ -335,12 +336,23 @@ const handOverTimeout = 15 * time.Second
 // if there are any, while its HTTP API still passes requests on to them; then no
 // new requests, those under way are finished, and what is left is given back.
 // What is not done when ctx ends is cut. Run returns after it.
+//
+// A balancer finds out some time later that the node is not ready, and may send a
+// request into the very moment in which the node closes the connection. Nobody can
+// tell then whether it was taken in. So the API lingers, if there are other nodes.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.draining.Store(true)
+	lingered := time.After(n.cfg.linger)
 	handing, cancel := context.WithTimeout(ctx, handOverTimeout)
 	defer cancel()
 	if err := n.runtime.HandOver(handing); err != nil {
 		n.cfg.Logger.WarnContext(ctx, "not everything was handed over", "error", err)
+	}
+	if len(n.runtime.Status().Partitions) == 0 { // somebody else has them
+		select {
+		case <-lingered:
+		case <-ctx.Done():
+		}
 	}
 	err := n.api.Shutdown(ctx)
 	return errors.Join(err, n.runtime.Shutdown(ctx))

@@ -142,6 +142,8 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 	case dec.Outcome.Code.Recorded():
 		a.record(ans)
 		a.stand(ans)
+	case d.Sequence > 0 && ofBuild(dec.Outcome.Code):
+		a.partition.concludeWhenSaved(ans)
 	default:
 		a.stand(ans)
 	}
@@ -292,29 +294,41 @@ func (a *activation) panicked(d *delivery, dec actor.Decision) {
 		a.mu.Lock()
 		a.mailbox.pushFront([]*delivery{d})
 		a.mu.Unlock()
-	case a.park(d, dec.Outcome.Detail, string(dec.Panic.Stack)):
+	case a.partition.park(d, dec.Outcome.Detail, string(dec.Panic.Stack)):
 		a.passed(d)
 		a.stand(answer{delivery: d, outcome: a.unlessAttempted(d, dec.Outcome)})
 	}
 }
 
-// cannotLoad answers a message whose aggregate cannot be brought into memory.
-// A durable command is parked: it was promised to its sender. Whether a command
-// was executed before cannot be looked up, so that it was not is said only of
-// one that cannot have been.
+// cannotLoad answers a message whose aggregate cannot be brought into memory,
+// unless a newer build may be able to.
 func (a *activation) cannotLoad(d *delivery, err error) {
 	if a.partition.ctx.Err() != nil {
 		return
 	}
-	a.partition.cfg.Logger.Error("aggregate cannot be loaded", "aggregate", a.address.String(), "error", err)
+	if errors.Is(err, actor.ErrUndecodable) {
+		a.partition.setAside(aside{delivery: d, cause: err})
+		return
+	}
+	if o, ok := a.partition.unloadable(d, err); ok {
+		a.stand(answer{delivery: d, outcome: o})
+	}
+}
+
+// unloadable returns the answer to a message whose aggregate nobody can bring into
+// memory. A durable command is parked: it was promised to its sender. Whether a
+// command was executed before cannot be looked up, so that it was not is said only
+// of one that cannot have been. It returns false when the partition ends first.
+func (p *partition) unloadable(d *delivery, err error) (actor.Outcome, bool) {
+	p.cfg.Logger.Error("aggregate cannot be loaded", "aggregate", d.Message.Target.String(), "error", err)
 	o := actor.Failure(actor.CodeUnloadable, err.Error())
 	if d.Message.Type == actor.TypeCommand {
 		if d.attempted || d.metBefore() {
 			o.Code = actor.CodeUnknownOutcome
 		}
-		if d.Sequence > 0 && !a.park(d, err.Error(), "") {
-			return
+		if d.Sequence > 0 && !p.park(d, err.Error(), "") {
+			return o, false
 		}
 	}
-	a.stand(answer{delivery: d, outcome: o})
+	return o, true
 }

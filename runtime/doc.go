@@ -22,7 +22,8 @@
 // when there is work and ends when there is none: an idle aggregate costs
 // memory, but no stack. One committer per node writes for all activations. One
 // goroutine makes the rounds of placement, one renews the session, and each
-// partition that is handed over has one of its own.
+// partition that is handed over has one of its own, as has one in which messages
+// wait that another build can execute.
 // Node's methods are safe for concurrent use. Shutdown drains, Close cuts;
 // neither returns while a goroutine of the node lives.
 //
@@ -32,6 +33,8 @@
 // loaded again, and commands that the store does not already hold are decided
 // again. A lapsed lease holds answers back. A lost session stops every
 // activation and starts a new incarnation. A handler that panics is tried again
-// on a fresh state and then parked, alone. Callers see an actor.Outcome; an
+// on a fresh state and then parked, alone. What only another live node can execute,
+// since its build knows the kind or a stored event, is left to that node, and so is
+// its partition. Callers see an actor.Outcome; an
 // unknown one is never told as success or failure.
 package runtime

@@ -118,10 +118,7 @@ func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 // tell the others.
 func (in *incarnation) cordonSoon() {
 	in.placer.tell(func(m *placement.Machine, _ time.Duration) { m.Cordon() })
-	select {
-	case in.renewSoon <- struct{}{}:
-	default:
-	}
+	in.askRenewal()
 }
 
 // cordon returns when everything is handed over that somebody else can take.

@@ -41,7 +41,9 @@ type incarnation struct {
 	renewSoon chan struct{} // capacity 1: renew before it is time to
 }
 
-func newIncarnation(ctx context.Context, n *Node) *incarnation {
+// newIncarnation returns the next life of a node. What the one before it has found
+// out that its build lacks is still lacking.
+func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnation {
 	l := newLease(n.cfg.Clock)
 	in := &incarnation{
 		cfg: &n.cfg, store: n.store, bus: n.bus, behaviors: n.behaviors, hybrid: n.hybrid,
@@ -61,7 +63,7 @@ func newIncarnation(ctx context.Context, n *Node) *incarnation {
 	}
 	in.session = store.Session{
 		Name: n.cfg.Name, Incarnation: rand.Text(), Beat: 1,
-		Address: n.cfg.Address, Build: n.cfg.Build, Kinds: n.kinds(),
+		Address: n.cfg.Address, Build: n.cfg.Build, Kinds: n.kinds(), Lacks: lacks,
 	}
 	in.ctx, in.cancel = context.WithCancelCause(ctx)
 	in.placer = newPlacer(in)
@@ -162,7 +164,7 @@ func (in *incarnation) openOver(old *store.Session) error {
 			return err
 		}
 	}
-	in.placer.renewed(sent, false)
+	in.placer.renewed(sent, in.session)
 	return nil
 }
 
@@ -207,7 +209,7 @@ func (in *incarnation) renewalAttempt() time.Duration { return in.cfg.Lease / 2 
 func (in *incarnation) renew(ctx context.Context) {
 	session := in.session
 	for in.awaitRenewal(ctx) {
-		session.Draining = in.placer.draining()
+		session.Draining, session.Lacks = in.placer.toTell()
 		started := in.cfg.Clock.Elapsed()
 		err := in.renewOnce(ctx, &session)
 		if errors.Is(err, store.ErrLost) {
@@ -236,6 +238,14 @@ func (in *incarnation) awaitRenewal(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
+// askRenewal has the next renewal be soon.
+func (in *incarnation) askRenewal() {
+	select {
+	case in.renewSoon <- struct{}{}:
+	default:
+	}
+}
+
 // renewOnce makes one attempt, and extends the lease if it succeeded.
 func (in *incarnation) renewOnce(ctx context.Context, session *store.Session) error {
 	ctx, cancel := context.WithTimeout(ctx, in.renewalAttempt())
@@ -245,7 +255,7 @@ func (in *incarnation) renewOnce(ctx context.Context, session *store.Session) er
 		return err
 	}
 	session.Beat++
-	in.placer.renewed(sent, session.Draining)
+	in.placer.renewed(sent, *session)
 	in.gate.reopened()
 	in.committer.resume()
 	return nil

@@ -102,7 +102,11 @@ func (n *Node) begin() *incarnation {
 	if n.draining {
 		return nil
 	}
-	n.current = newIncarnation(n.ctx, n)
+	var lacks []store.Lack
+	if n.current != nil {
+		_, lacks = n.current.placer.toTell()
+	}
+	n.current = newIncarnation(n.ctx, n, lacks)
 	if n.cordoned {
 		n.current.cordonSoon()
 	}

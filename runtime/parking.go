@@ -10,29 +10,29 @@ import (
 // park takes a command out of the way, durably. It waits for the store as long
 // as the partition is served, and returns false when that ends first: its next
 // owner then reads the command again.
-func (a *activation) park(d *delivery, reason, stack string) bool {
+func (p *partition) park(d *delivery, reason, stack string) bool {
 	message, err := json.Marshal(d.Message)
 	if err != nil { // a Message has no part that cannot be encoded
 		panic("runtime: encode message: " + err.Error())
 	}
 	parked := store.Parked{
-		Aggregate: store.Aggregate(a.address.String()),
+		Aggregate: store.Aggregate(d.Message.Target.String()),
 		CommandID: string(d.Message.ID),
 		Name:      d.Message.Name,
 		Reason:    reason,
 		Stack:     stack,
 		Attempts:  d.panics,
-		Time:      a.partition.cfg.Clock.Now(),
+		Time:      p.cfg.Clock.Now(),
 		Message:   message,
 	}
-	err = a.partition.retryBounded(func(ctx context.Context) error {
-		return a.partition.store.Park(ctx, parked)
+	err = p.retryBounded(func(ctx context.Context) error {
+		return p.store.Park(ctx, parked)
 	})
 	if err != nil {
 		return false
 	}
-	if f := a.partition.cfg.Listener.Parked; f != nil {
-		f(a.behavior.Kind())
+	if f := p.cfg.Listener.Parked; f != nil {
+		f(d.Message.Target.Kind)
 	}
 	return true
 }

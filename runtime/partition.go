@@ -35,6 +35,9 @@ type partition struct {
 	carry       carry
 	tracker     *tracker
 	unfinished  int           // messages of both lanes
+	aside       []aside       // neither answered nor unfinished
+	asideDirect int           // of them
+	judging     bool          // a goroutine looks after aside
 	whenSaved   []answer      // durable ones, told once the watermark is saved above them
 	changed     chan struct{} // capacity 1: unfinished went down
 	sub         actor.Subscription
@@ -96,7 +99,7 @@ func (p *partition) Durable(ctx context.Context, d actor.Delivery) {
 	p.unfinished++
 	p.mu.Unlock()
 	if behavior == nil {
-		p.conclude(answer{delivery: dl, outcome: unknownKind(&d.Message)})
+		p.setAside(aside{delivery: dl})
 		return
 	}
 	for !p.post(behavior, dl) {
@@ -129,17 +132,13 @@ func (p *partition) Direct(d actor.Delivery) {
 	p.mu.Unlock()
 	switch {
 	case behavior == nil:
-		p.conclude(answer{delivery: dl, outcome: unknownKind(&d.Message)})
+		p.setAside(aside{delivery: dl})
 	case !p.post(behavior, dl):
 		if f := p.cfg.Listener.Overloaded; f != nil {
 			f(d.Message.Target.Kind, "mailbox or activations")
 		}
 		p.conclude(answer{delivery: dl, outcome: actor.Failure(actor.CodeOverloaded, "too many messages wait for "+d.Message.Target.String())})
 	}
-}
-
-func unknownKind(m *actor.Message) actor.Outcome {
-	return actor.Failure(actor.CodeUnknownKind, "this node has no aggregate "+string(m.Target.Kind))
 }
 
 // spanFactor bounds, in windows, how far a partition gets ahead of a command

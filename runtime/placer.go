@@ -45,11 +45,11 @@ func (p *placer) tell(what func(m *placement.Machine, now time.Duration)) {
 	p.wakeLocked()
 }
 
-func (p *placer) renewed(sent time.Duration, draining bool) {
+func (p *placer) renewed(sent time.Duration, wrote store.Session) {
 	news := false
 	p.tell(func(m *placement.Machine, now time.Duration) {
 		before := m.Told()
-		m.Renewed(now, sent, draining)
+		m.Renewed(now, sent, wrote)
 		news = m.Told() != before
 	})
 	if news {
@@ -86,6 +86,54 @@ func (p *placer) draining() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.machine.Draining()
+}
+
+// toTell returns what the next renewal is to write.
+func (p *placer) toTell() (draining bool, lacks []store.Lack) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.machine.Draining(), p.machine.Lacks()
+}
+
+// known reports whether another live node lists a kind.
+func (p *placer) known(kind string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.machine.Known(kind)
+}
+
+// askedLooks bounds how often the store is read because somebody asks for it, in
+// readings within the time in which it is read once anyhow.
+const askedLooks = 8
+
+// awaitLook waits for a reading of the store that began after a time. soon:
+// it is asked for, otherwise it comes as it comes.
+func (p *placer) awaitLook(ctx context.Context, since time.Duration, soon bool) error {
+	pace := p.cfg.Look / askedLooks
+	next := since
+	for {
+		p.mu.Lock()
+		seen, last, changed := p.machine.SeenSince(since), p.machine.LookedAt(), p.changed
+		p.mu.Unlock()
+		if seen {
+			return nil
+		}
+		var due <-chan time.Time
+		if soon {
+			now := p.clock.Elapsed()
+			if next = max(next, last+pace); now >= next {
+				p.lookNow()
+				next = now + pace
+			}
+			due = time.After(next - now)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-changed:
+		case <-due:
+		}
+	}
 }
 
 // lookNow has the rounds begin the next one at once.

@@ -13,6 +13,14 @@ type Session struct {
 	Address     string // where its HTTP API is reached
 	Build       string
 	Kinds       []string // the aggregates it can serve
+	Lacks       []Lack   // what it has met and does not know; set by the opening and by renewals
+}
+
+// Lack is something that a node has met in a partition and that its build does
+// not know.
+type Lack struct {
+	Partition Partition
+	Kind      string // of aggregate; empty: a stored event of a kind that it knows
 }
 
 // Claim says who owns a partition.
@@ -36,7 +44,7 @@ type Leases interface {
 	// record that the caller has seen there and knows to be dead or ended; nil:
 	// none. ErrLost: the record is not as expected, or replaces is not Dead.
 	OpenSession(ctx context.Context, s Session, replaces *Session) error
-	// Renew moves the beat from s.Beat to s.Beat+1 and writes s.Draining.
+	// Renew moves the beat from s.Beat to s.Beat+1 and writes s.Draining and s.Lacks.
 	// ErrLost: the session was declared dead, ended or replaced, or has another
 	// beat.
 	Renew(ctx context.Context, s Session) error

@@ -31,7 +31,7 @@ func Rules() []Rule {
 		{Packages: "examples/...", Ours: append(production(), "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "testharness/...", Ours: append(production(), "testharness/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
 
-		{Packages: "internal/placement", Ours: []string{"store"}, Tests: []string{"internal/testenv"}},
+		{Packages: "internal/placement", Ours: []string{"store"}, Libraries: []string{"golang.org/x/mod/semver"}, Tests: []string{"internal/testenv"}},
 		{Packages: "internal/testenv"},                           // of tests alone
 		{Packages: "internal/archtest", Tests: []string{"node"}}, // README lists its flags
 		{Packages: "internal/check", Ours: []string{"testharness/mongod"}},

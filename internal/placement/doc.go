@@ -10,6 +10,10 @@
 //	sessions, claims  ---> Looked  --+--> Plan --> declare dead, take, hand over,
 //	carried out       ---> Took, ... +            release, when to look again
 //
+// Nodes of several builds may differ in what they know. What a node has met and does not
+// know ([Machine.Lack]) is in its session, and the partition goes to one that is fit for
+// it; what is free goes to the newest build (fit.go).
+//
 // Safety does not rest on who should have what. It rests on three rules, which
 // the tests explore: a node answers only within Lease from when it sent a renewal
 // that succeeded; another is declared dead only after its beat has stood still

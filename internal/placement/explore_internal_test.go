@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/internal/testenv"
+	"github.com/ganglion-go/ganglion/store"
 )
 
 // action is one thing that can happen.
@@ -85,6 +86,12 @@ func (w *world) nodeActions(add func(do func(w *world), format string, args ...a
 	} else {
 		add(func(w *world) { w.finish(i, false) }, "%s finishes its round*", n.name)
 		add(func(w *world) { w.giveUp(w.nodes[i].round) }, "%s waits no longer for its %s", n.name, n.round.kind)
+	}
+	for p := range n.serving {
+		told := len(n.m.lacks)
+		if knows := slices.Contains(n.kinds, inUse) && n.reads; n.serving[p] && !knows && told < 2*len(n.serving) {
+			add(func(w *world) { w.meet(i, p) }, "%s meets in %d what it does not know", n.name, p)
+		}
 	}
 	for p := range n.leaving {
 		if n.leaving[p] {
@@ -219,6 +226,24 @@ func scenes(nodes, partitions int) []scene {
 			w.finish(1, true)
 			return w
 		}},
+		{"the owner does not know what others know", upgraded(serving([]string{owner, other}, []time.Duration{slow, fast}))},
+	}
+}
+
+// upgraded has all nodes but the first one be of a newer build.
+func upgraded(scene func(r *rules) *world) func(r *rules) *world {
+	return func(r *rules) *world {
+		w := scene(r)
+		for i, n := range w.nodes {
+			n.build = "v1.1.0"
+			if i == 0 {
+				n.build, n.reads, n.kinds = "v1.0.0", false, nil
+			}
+			for _, s := range []*store.Session{&n.session, &n.m.self, &w.sessions[i]} {
+				s.Build, s.Kinds = n.build, n.kinds
+			}
+		}
+		return w
 	}
 }
 
@@ -343,7 +368,14 @@ func randomWorld(rnd *rand.Rand, r rules) *world {
 		rates = append(rates, slow+time.Duration(rnd.IntN(int(fast-slow)+1)))
 	}
 	r.underWay = 1 + rnd.IntN(4)
-	return newWorld(&r, names, rates, 1+rnd.IntN(2))
+	w := newWorld(&r, names, rates, 1+rnd.IntN(2))
+	for _, n := range w.nodes {
+		n.build, n.reads = []string{"", "v1.0.0", "v1.1.0"}[rnd.IntN(3)], rnd.IntN(2) == 0
+		if rnd.IntN(2) == 0 {
+			n.kinds = nil
+		}
+	}
+	return w
 }
 
 // TestWander is the exploration at random: shorter than complete, but far longer

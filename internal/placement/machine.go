@@ -1,7 +1,9 @@
 package placement
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ganglion-go/ganglion/store"
@@ -41,19 +43,26 @@ type Machine struct {
 	leave    bool // gives everything back, whether somebody is there to take it or not
 	told     bool // the store says that the node is draining
 
+	lacks     []store.Lack // grows at its end only
+	toldLacks int          // of them the store has
+
 	others map[string]observed
 	phases map[store.Partition]phase
 	handed map[store.Partition]time.Duration // released for another, which has not been seen to take it; when
 
 	// Of the last reading.
 	looked  bool
+	began   time.Duration
 	taken   int                             // claims planned to be taken upon it
 	present bool                            // the node's own session is there, alive
 	claims  map[store.Partition]store.Claim // that exist
 	stale   map[store.Partition]bool        // changed since, or about to be: not to be decided upon
 	left    map[store.Partition]time.Duration
-	members []string // that take partitions, sorted
-	targets []string // by partition, for members
+	members []member // that take partitions, in the order of their names
+	lacking map[store.Partition][]lack
+	homes   []string                 // by partition, for members and lacking: where it belongs
+	targets []string                 // likewise: who takes it when it is free
+	unfit   map[store.Partition]bool // the node itself is, and another is not
 }
 
 // New returns a machine for a session that is about to be opened. alone: no
@@ -61,6 +70,7 @@ type Machine struct {
 func New(cfg Config, self store.Session, alone bool) *Machine {
 	return &Machine{
 		cfg: cfg, self: self, alone: alone,
+		lacks:  self.Lacks,
 		lease:  lease{until: never},
 		opened: never,
 		others: map[string]observed{},
@@ -73,15 +83,15 @@ func New(cfg Config, self store.Session, alone bool) *Machine {
 }
 
 // Renewed takes in that the opening of the session or a renewal has succeeded.
-// sent is when it was sent, and draining what it has written.
-func (m *Machine) Renewed(now, sent time.Duration, draining bool) {
+// sent is when it was sent, and wrote what it has written.
+func (m *Machine) Renewed(now, sent time.Duration, wrote store.Session) {
 	if m.lost {
 		return
 	}
 	if m.opened == never {
 		m.opened = now
 	}
-	m.told = draining
+	m.told, m.toldLacks = wrote.Draining, len(wrote.Lacks)
 	m.lease.renewed(now, sent, m.cfg.Lease)
 }
 
@@ -108,13 +118,13 @@ func (m *Machine) Leave() { m.cordoned, m.leave = true, true }
 // Draining is what the next renewal is to write.
 func (m *Machine) Draining() bool { return m.cordoned }
 
-// Told reports whether the store says what Draining does.
-func (m *Machine) Told() bool { return m.told == m.cordoned }
+// Told reports whether the store says what Draining and Lacks do.
+func (m *Machine) Told() bool { return m.told == m.cordoned && m.toldLacks == len(m.lacks) }
 
 // Peers reports whether the last reading has shown another member that takes
 // partitions.
 func (m *Machine) Peers() bool {
-	return slices.ContainsFunc(m.members, func(name string) bool { return name != m.self.Name })
+	return slices.ContainsFunc(m.members, func(w member) bool { return w.name != m.self.Name })
 }
 
 // Idle reports whether the node has no partition in any phase, and what it has
@@ -123,7 +133,7 @@ func (m *Machine) Idle() bool { return len(m.phases) == 0 && len(m.handed) == 0 
 
 // Looked takes in a reading that was complete at now.
 func (m *Machine) Looked(now time.Duration, l Look) {
-	m.looked, m.present, m.taken = true, false, 0
+	m.looked, m.began, m.present, m.taken = true, l.Began, false, 0
 	m.observe(now, l.Sessions)
 	clear(m.claims)
 	for _, c := range l.Claims {
@@ -179,19 +189,23 @@ func (m *Machine) Left(now time.Duration, p store.Partition) {
 	m.stale[p], m.left[p] = true, now
 }
 
-// retarget finds out who should have what, if the members have changed.
+// retarget finds out who should have what, if the members or what they lack have
+// changed.
 func (m *Machine) retarget() {
-	var members []string
+	var members []member
 	if !m.cordoned {
-		members = append(members, m.self.Name)
+		members = append(members, memberOf(&m.self))
 	}
-	for name, o := range m.others {
+	for _, o := range m.others {
 		if !o.session.Dead && !o.session.Draining {
-			members = append(members, name)
+			members = append(members, memberOf(&o.session))
 		}
 	}
-	slices.Sort(members)
-	if m.targets == nil || !slices.Equal(members, m.members) {
-		m.members, m.targets = members, targets(members, m.cfg.Partitions)
+	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	lacking := m.lacked()
+	same := slices.EqualFunc(members, m.members, func(a, b member) bool { return a.incarnation == b.incarnation })
+	if m.targets == nil || !same || !maps.EqualFunc(lacking, m.lacking, slices.Equal) {
+		m.members, m.lacking = members, lacking
+		m.assign(lacking)
 	}
 }

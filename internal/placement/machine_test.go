@@ -25,7 +25,7 @@ func newScript(t *testing.T, partitions int, alone bool) *script {
 	t.Helper()
 	s := &script{t: t, cfg: placement.Defaults(ttl, partitions)}
 	s.m = placement.New(s.cfg, self(), alone)
-	s.m.Renewed(0, 0, false)
+	s.m.Renewed(0, 0, self())
 	return s
 }
 
@@ -39,7 +39,7 @@ func peer(name string, beat uint64) store.Session {
 func (s *script) at(now time.Duration, claims []store.Claim, others ...store.Session) placement.Plan {
 	s.t.Helper()
 	s.now = now
-	s.m.Renewed(now, now, s.m.Draining())
+	s.m.Renewed(now, now, store.Session{Draining: s.m.Draining(), Lacks: s.m.Lacks()})
 	return s.look(claims, others...)
 }
 
@@ -154,13 +154,13 @@ func TestMachine_Renewal_CountsFromItsSending(t *testing.T) {
 	if m.Answers(0) {
 		t.Error("answers before its session is open")
 	}
-	m.Renewed(5*time.Second, 2*time.Second, false)
-	m.Renewed(6*time.Second, time.Second, false)
+	m.Renewed(5*time.Second, 2*time.Second, self())
+	m.Renewed(6*time.Second, time.Second, self())
 	if !m.Answers(8*time.Second-1) || m.Answers(8*time.Second) || m.AnswersUntil() != 8*time.Second {
 		t.Errorf("answers until %v", m.AnswersUntil())
 	}
 	m.Lost()
-	m.Renewed(7*time.Second, 7*time.Second, false)
+	m.Renewed(7*time.Second, 7*time.Second, self())
 	if m.Answers(7 * time.Second) {
 		t.Error("a renewal that comes late brings a lost session back")
 	}

@@ -79,6 +79,9 @@ type modelNode struct {
 	inc     int
 	m       *Machine // nil: down
 	session store.Session
+	build   string
+	kinds   []string
+	reads   bool // knows the event that is in every partition
 	serving []bool
 	leaving []bool
 
@@ -111,7 +114,7 @@ func newWorld(r *rules, names []string, rates []time.Duration, partitions int) *
 	}
 	for i, name := range names {
 		w.nodes = append(w.nodes, &modelNode{
-			name: name, rate: rates[i], serving: make([]bool, partitions), leaving: make([]bool, partitions), until: never, gap: never,
+			name: name, rate: rates[i], kinds: []string{inUse}, reads: true, serving: make([]bool, partitions), leaving: make([]bool, partitions), until: never, gap: never,
 		})
 	}
 	return w
@@ -160,7 +163,7 @@ func (w *world) apply(r *request) {
 	case opRenew:
 		if r.ok = same; same {
 			kept.Beat++
-			kept.Draining = r.session.Draining
+			kept.Draining, kept.Lacks = r.session.Draining, r.session.Lacks
 		}
 	case opDeclare:
 		if r.ok = same; same {
@@ -270,7 +273,7 @@ func (w *world) renewed(n *modelNode, r *request) {
 	if w.rules.fromReply {
 		sent = n.clock
 	}
-	n.m.Renewed(n.clock, sent, r.session.Draining)
+	n.m.Renewed(n.clock, sent, r.session)
 	if w.rules.ignoreLapses {
 		n.m.lease.whole = never
 	}
@@ -315,13 +318,13 @@ func (w *world) stop(i int) {
 func (w *world) open(i int) {
 	n := w.nodes[i]
 	n.inc++
-	n.session = store.Session{Name: n.name, Incarnation: fmt.Sprint(n.name, n.inc), Beat: 1}
+	n.session = store.Session{Name: n.name, Incarnation: fmt.Sprint(n.name, n.inc), Beat: 1, Build: n.build, Kinds: n.kinds}
 	n.renewal = w.send(&request{kind: opOpen, from: i, session: n.session, sent: n.clock})
 }
 
 func (w *world) sendRenewal(i int) {
 	n := w.nodes[i]
-	n.session.Draining = n.m.Draining()
+	n.session.Draining, n.session.Lacks = n.m.Draining(), n.m.Lacks()
 	n.renewal = w.send(&request{kind: opRenew, from: i, session: n.session, sent: n.clock})
 }
 
@@ -361,6 +364,11 @@ func (w *world) plan(i int) {
 	for _, p := range plan.HandOver {
 		n.leaving[p] = true
 	}
+	for _, c := range plan.Take {
+		if better := w.better(n, c.Partition); better != "" {
+			w.fault = fmt.Sprintf("%s takes partition %d back, although it lacks something in it and has seen %s", n.name, c.Partition, better)
+		}
+	}
 	for _, c := range plan.Release {
 		if n.serving[c.Partition] {
 			w.fault = fmt.Sprintf("%s releases partition %d, which it serves", n.name, c.Partition)
@@ -371,6 +379,36 @@ func (w *world) plan(i int) {
 		n.todo = append(n.todo, &request{kind: opTake, from: i, session: n.session, claims: plan.Take})
 	}
 	w.next(i)
+}
+
+// inUse is a kind that has aggregates in every partition of the model.
+const inUse = "k"
+
+// meet has a node meet in a partition that it serves what its build does not know.
+func (w *world) meet(i, p int) {
+	n := w.nodes[i]
+	if !slices.Contains(n.kinds, inUse) {
+		n.m.Lack(store.Partition(p), inUse) //nolint:gosec // small
+	}
+	if !n.reads {
+		n.m.Lack(store.Partition(p), "") //nolint:gosec // small
+	}
+}
+
+// better names a live member that lacks nothing in a partition and lists the kind in
+// use, if the store has of the node that it lacks that kind there.
+func (w *world) better(n *modelNode, p store.Partition) string {
+	if !slices.Contains(n.m.lacks[:n.m.toldLacks], store.Lack{Partition: p, Kind: inUse}) {
+		return ""
+	}
+	for _, o := range n.m.others {
+		s := &o.session
+		lacks := slices.ContainsFunc(s.Lacks, func(l store.Lack) bool { return l.Partition == p })
+		if !s.Dead && !s.Draining && !lacks && slices.Contains(s.Kinds, inUse) && !sameCode(s.Build, n.build) {
+			return s.Name
+		}
+	}
+	return ""
 }
 
 // next sends what the round has to do next.
@@ -459,6 +497,11 @@ func (w *world) state(b []byte) []byte {
 		num(int64(s.Beat)) //nolint:gosec // small
 		flag(s.Dead)
 		flag(s.Draining)
+		num(int64(len(s.Lacks)))
+		for _, l := range s.Lacks {
+			num(int64(l.Partition))
+			str(l.Kind)
+		}
 	}
 	claim := func(c *store.Claim) {
 		num(int64(c.Partition))
@@ -522,6 +565,12 @@ func (w *world) state(b []byte) []byte {
 		ago(m.lease.whole, n.clock)
 		flag(m.cordoned)
 		flag(m.told)
+		num(int64(m.toldLacks))
+		num(int64(len(m.lacks)))
+		for _, l := range m.lacks {
+			num(int64(l.Partition))
+			str(l.Kind)
+		}
 		flag(m.looked)
 		flag(m.present)
 		for _, peer := range w.nodes {

@@ -121,7 +121,7 @@ func (m *Machine) handOver(now time.Duration) []store.Partition {
 		switch {
 		case ph == leaving:
 			under++
-		case ph == serving && m.targets[p] != m.self.Name:
+		case ph == serving && m.successor(p) != m.self.Name:
 			candidates = append(candidates, p)
 		}
 	}
@@ -131,7 +131,7 @@ func (m *Machine) handOver(now time.Duration) []store.Partition {
 		if !m.leave && under+len(out) >= m.cfg.LeaveMax {
 			break
 		}
-		if m.leave || m.proven(now, m.targets[p]) {
+		if m.leave || m.proven(now, m.successor(p)) {
 			m.phases[p] = leaving
 			out = append(out, p)
 		}

@@ -23,6 +23,10 @@ type cluster struct {
 	members    map[string]*member
 	incarnated int
 	takes      int
+	took       map[store.Partition]int // likewise, by partition
+
+	needs   map[store.Partition][]string // what has been stored in a partition: kinds, or "" for an event
+	refused int                          // times that a node found nobody who may know
 }
 
 // member is a node: a machine, when it does what next, and what it serves.
@@ -34,6 +38,19 @@ type member struct {
 	serves  map[store.Partition]store.Claim
 	drains  map[store.Partition]time.Duration // to be released at
 	took    int                               // in the round just made
+	reads   bool                              // knows the event
+}
+
+// knows reports whether a member knows all that is needed for a partition.
+func (n *member) knows(needs []string) bool {
+	return !slices.ContainsFunc(needs, func(need string) bool { return !n.knowsOne(need) })
+}
+
+func (n *member) knowsOne(need string) bool {
+	if need == "" {
+		return n.reads
+	}
+	return slices.Contains(n.session.Kinds, need)
 }
 
 const (
@@ -45,6 +62,7 @@ func newCluster(t *testing.T, partitions int) *cluster {
 	c := &cluster{
 		t: t, cfg: placement.Defaults(3*time.Second, partitions),
 		sessions: map[string]store.Session{}, members: map[string]*member{}, claims: make([]store.Claim, partitions),
+		took: map[store.Partition]int{}, needs: map[store.Partition][]string{},
 	}
 	for p := range c.claims {
 		c.claims[p].Partition = store.Partition(p)
@@ -54,15 +72,18 @@ func newCluster(t *testing.T, partitions int) *cluster {
 
 // join starts a node. One that crashed a moment ago comes back as another
 // incarnation: a lock proved its predecessor dead.
-func (c *cluster) join(name string) {
+func (c *cluster) join(name string) { c.joinAs(name, store.Session{}, true) }
+
+// joinAs starts a node of a build. reads: it knows the event.
+func (c *cluster) joinAs(name string, build store.Session, reads bool) {
 	c.incarnated++
-	s := store.Session{Name: name, Incarnation: fmt.Sprint("i-", c.incarnated), Beat: 1}
+	s := store.Session{Name: name, Incarnation: fmt.Sprint("i-", c.incarnated), Beat: 1, Build: build.Build, Kinds: build.Kinds}
 	c.sessions[name] = s
 	n := &member{
 		m: placement.New(c.cfg, s, false), session: s, renewAt: c.now + c.cfg.Renew,
-		serves: map[store.Partition]store.Claim{}, drains: map[store.Partition]time.Duration{},
+		serves: map[store.Partition]store.Claim{}, drains: map[store.Partition]time.Duration{}, reads: reads,
 	}
-	n.m.Renewed(c.now, c.now, false)
+	n.m.Renewed(c.now, c.now, s)
 	c.members[name] = n
 }
 
@@ -102,10 +123,11 @@ func (c *cluster) step(name string, n *member) {
 			c.t.Fatalf("%v: %s was declared dead and lives", c.now, name)
 		}
 		kept.Beat++
-		kept.Draining = n.m.Draining()
+		told := len(kept.Lacks)
+		kept.Draining, kept.Lacks = n.m.Draining(), n.m.Lacks()
 		c.sessions[name] = kept
-		n.m.Renewed(c.now, c.now, kept.Draining)
-		if kept.Draining {
+		n.m.Renewed(c.now, c.now, kept)
+		if kept.Draining || len(kept.Lacks) > told {
 			n.lookAt = c.now
 		}
 	}
@@ -145,6 +167,7 @@ func (c *cluster) look(n *member) {
 		sessions = append(sessions, s)
 	}
 	n.m.Looked(c.now, placement.Look{Began: c.now, Claims: c.claims, Sessions: sessions})
+	c.meet(n)
 	n.took = 0
 	for again := true; again; {
 		plan := n.m.Plan(c.now)
@@ -173,6 +196,26 @@ func (c *cluster) look(n *member) {
 	}
 }
 
+// meet has a node meet in its partitions what it does not know.
+func (c *cluster) meet(n *member) {
+	for p, needs := range c.needs {
+		if _, serves := n.serves[p]; !serves {
+			continue
+		}
+		for _, need := range needs {
+			if n.knowsOne(need) {
+				continue
+			}
+			if !n.m.Lack(p, need) {
+				c.refused++
+			}
+		}
+	}
+	if !n.m.Told() {
+		n.renewAt = c.now // soon
+	}
+}
+
 func (c *cluster) take(n *member, want []store.Claim) {
 	if n.took += len(want); n.took > c.cfg.ClaimMax {
 		c.t.Fatalf("%d claims in one round", n.took)
@@ -190,6 +233,7 @@ func (c *cluster) take(n *member, want []store.Claim) {
 		n.serves[w.Partition] = *kept
 		n.m.Took(w.Partition)
 		c.takes++
+		c.took[w.Partition]++
 	}
 }
 

@@ -20,20 +20,39 @@ type sessionRecord struct {
 	Address     string   `json:"address,omitempty"`
 	Build       string   `json:"build,omitempty"`
 	Kinds       []string `json:"kinds,omitempty"`
+
+	Lacks []lackRecord `json:"lacks,omitempty"`
+}
+
+type lackRecord struct {
+	Partition store.Partition `json:"p"`
+	Kind      string          `json:"k,omitempty"`
+}
+
+func newLackRecords(lacks []store.Lack) []lackRecord {
+	var records []lackRecord
+	for _, l := range lacks {
+		records = append(records, lackRecord(l))
+	}
+	return records
 }
 
 func newSessionRecord(s *store.Session) *sessionRecord {
 	return &sessionRecord{
 		Format: recordFormat, Name: s.Name, Incarnation: s.Incarnation, Beat: s.Beat, Dead: s.Dead, Draining: s.Draining,
-		Address: s.Address, Build: s.Build, Kinds: s.Kinds,
+		Address: s.Address, Build: s.Build, Kinds: s.Kinds, Lacks: newLackRecords(s.Lacks),
 	}
 }
 
 func (r *sessionRecord) session() store.Session {
-	return store.Session{
+	s := store.Session{
 		Name: r.Name, Incarnation: r.Incarnation, Beat: r.Beat, Dead: r.Dead, Draining: r.Draining,
 		Address: r.Address, Build: r.Build, Kinds: r.Kinds,
 	}
+	for _, l := range r.Lacks {
+		s.Lacks = append(s.Lacks, store.Lack(l))
+	}
+	return s
 }
 
 func decodeSession(m *stored) (*sessionRecord, error) {
@@ -129,7 +148,7 @@ func (r *sessionRecord) sameBeat(s *store.Session) bool {
 func (s *Store) Renew(ctx context.Context, session store.Session) error {
 	return s.changeAlive(ctx, "renew session", session, func(r *sessionRecord) {
 		r.Beat++
-		r.Draining = session.Draining
+		r.Draining, r.Lacks = session.Draining, newLackRecords(session.Lacks)
 	})
 }
 

@@ -36,7 +36,7 @@ func cloneSnapshot(s store.Snapshot) store.Snapshot {
 }
 
 func cloneSession(s store.Session) store.Session {
-	s.Kinds = slices.Clone(s.Kinds)
+	s.Kinds, s.Lacks = slices.Clone(s.Kinds), slices.Clone(s.Lacks)
 	return s
 }
 

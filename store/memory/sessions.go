@@ -35,7 +35,7 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces
 func (s *Store) Renew(ctx context.Context, session store.Session) error {
 	return s.changeAlive(ctx, session, "renew", func(kept *store.Session) {
 		kept.Beat++
-		kept.Draining = session.Draining
+		kept.Draining, kept.Lacks = session.Draining, slices.Clone(session.Lacks)
 	})
 }
 

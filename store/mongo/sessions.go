@@ -20,6 +20,32 @@ type node struct {
 	Address     string   `bson:"addr"`
 	Build       string   `bson:"build"`
 	Kinds       []string `bson:"kinds"`
+	Lacks       []lack   `bson:"lacks,omitempty"`
+}
+
+type lack struct {
+	Partition int64  `bson:"p"`
+	Kind      string `bson:"k"`
+}
+
+// encodeLacks never returns nil, which would be stored as null.
+func encodeLacks(lacks []store.Lack) []lack {
+	docs := make([]lack, len(lacks))
+	for i, l := range lacks {
+		docs[i] = lack{Partition: int64(l.Partition), Kind: l.Kind}
+	}
+	return docs
+}
+
+func (n *node) lacks() ([]store.Lack, error) {
+	var all []store.Lack
+	for _, l := range n.Lacks {
+		if l.Partition < 0 || l.Partition > 1<<32-1 {
+			return nil, corrupt("session %q lacks something in partition %d", n.Name, l.Partition)
+		}
+		all = append(all, store.Lack{Partition: store.Partition(l.Partition), Kind: l.Kind})
+	}
+	return all, nil
 }
 
 // as selects the record as the caller knows it.
@@ -37,7 +63,7 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces
 	what := fmt.Sprintf("open session %q", session.Name)
 	n := node{
 		Name: session.Name, Incarnation: session.Incarnation, Beat: 1,
-		Address: session.Address, Build: session.Build, Kinds: session.Kinds,
+		Address: session.Address, Build: session.Build, Kinds: session.Kinds, Lacks: encodeLacks(session.Lacks),
 	}
 	if replaces == nil {
 		err := s.write(ctx, func(ctx context.Context) error {
@@ -63,7 +89,7 @@ func (s *Store) Renew(ctx context.Context, session store.Session) error {
 	return s.compareAndSet(ctx, what, func(ctx context.Context) (*driver.UpdateResult, error) {
 		return s.nodes.UpdateOne(ctx, as(session, false), bson.D{
 			{Key: "$inc", Value: bson.D{{Key: "beat", Value: int64(1)}}},
-			{Key: "$set", Value: bson.D{{Key: "drain", Value: session.Draining}}},
+			{Key: "$set", Value: bson.D{{Key: "drain", Value: session.Draining}, {Key: "lacks", Value: encodeLacks(session.Lacks)}}},
 		})
 	})
 }
@@ -121,9 +147,13 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 		if n.Beat < 0 {
 			return nil, readError(what, corrupt("session %q has beat %d", n.Name, n.Beat))
 		}
+		lacks, err := n.lacks()
+		if err != nil {
+			return nil, readError(what, err)
+		}
 		all[i] = store.Session{
 			Name: n.Name, Incarnation: n.Incarnation, Beat: uint64(n.Beat), Dead: n.Dead, Draining: n.Draining,
-			Address: n.Address, Build: n.Build, Kinds: n.Kinds,
+			Address: n.Address, Build: n.Build, Kinds: n.Kinds, Lacks: lacks,
 		}
 	}
 	return all, nil

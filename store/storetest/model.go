@@ -201,8 +201,11 @@ func (m *leaseModel) step(t *testing.T) {
 		m.open(t, expected)
 	case 1, 2:
 		kept.Beat++
-		expected.Draining = m.rng.IntN(2) == 0
-		kept.Draining = expected.Draining
+		expected.Draining, expected.Lacks = m.rng.IntN(2) == 0, nil
+		for range m.rng.IntN(3) {
+			expected.Lacks = append(expected.Lacks, store.Lack{Partition: store.Partition(m.rng.IntN(9)), Kind: []string{"", "ledger"}[m.rng.IntN(2)]}) //nolint:gosec // small
+		}
+		kept.Draining, kept.Lacks = expected.Draining, expected.Lacks
 		m.change(t, "renew", m.client().Renew(m.ctx, expected), alive, kept)
 	case 3:
 		kept.Dead = true

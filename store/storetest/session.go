@@ -16,6 +16,7 @@ func sessionCases() []testCase {
 		{"Session/replace only dead", testSessionReplace},
 		{"Session/renew", testSessionRenew},
 		{"Session/drain", testSessionDrain},
+		{"Session/lacks", testSessionLacks},
 		{"Session/end", testSessionEnd},
 		{"Session/openers race", testSessionOpenRace},
 		{"Session/renew races with death", testSessionDeathRace},
@@ -156,6 +157,33 @@ func testSessionDrain(t *testing.T, s *setup) {
 	next := sampleSession("node", "two")
 	next.Beat = 1
 	s.checkSession(t, next)
+}
+
+// testSessionLacks: the opening and each renewal say what the node does not know,
+// and one that is lost says nothing.
+func testSessionLacks(t *testing.T, s *setup) {
+	session := sampleSession("node", "one")
+	session.Lacks = []store.Lack{{Partition: 7, Kind: "ledger"}}
+	must(t, "open session", s.OpenSession(s.ctx, session, nil))
+	session.Beat = 1
+	s.checkSession(t, session)
+	stale := session
+	stale.Lacks = []store.Lack{{Partition: 1}}
+	for _, lacks := range [][]store.Lack{
+		{{Partition: 7, Kind: "ledger"}, {Partition: 7}, {Partition: 16383, Kind: "note"}}, nil, {{Partition: 0}},
+	} {
+		session.Lacks = lacks
+		must(t, "renew", s.Renew(s.ctx, session))
+		session.Beat++
+		s.checkSession(t, session)
+		wantError(t, "renew with an old beat", s.peer.Renew(s.ctx, stale), store.ErrLost)
+		s.checkSession(t, session)
+	}
+	undecided := session
+	undecided.Lacks = nil // of no meaning to a declaration of death
+	must(t, "declare dead", s.peer.DeclareDead(s.ctx, undecided))
+	session.Dead = true
+	s.checkSession(t, session)
 }
 
 func testSessionEnd(t *testing.T, s *setup) {

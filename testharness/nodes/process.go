@@ -88,6 +88,9 @@ func (p *Process) Start(t testing.TB) {
 	})
 }
 
+// Use has the next life of the process be one of another binary, as an upgrade does.
+func (p *Process) Use(binary string) { p.binary = binary }
+
 // Launch starts the process and does not wait.
 func (p *Process) Launch(t testing.TB) {
 	t.Helper()
