@@ -1,0 +1,40 @@
+package node
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+)
+
+var (
+	// ErrNATSRefused says that NATS does not accept this process's credentials.
+	ErrNATSRefused = errors.New("NATS refuses the credentials")
+
+	// ErrNATSUntrusted says that there is no TLS connection with the NATS server: its
+	// certificate is not one of the authority, or it does not take this process's.
+	ErrNATSUntrusted = errors.New("no trust between NATS and the node")
+
+	// ErrNATSUnreachable says that no NATS server of the list answers.
+	ErrNATSUnreachable = errors.New("no NATS server answers")
+
+	// ErrNoQuorum says that the embedded NATS servers did not find together in time.
+	ErrNoQuorum = errors.New("the embedded NATS servers have no majority")
+)
+
+// connectError says why there is no connection, keeping the cause.
+func connectError(err error) error {
+	kind := ErrNATSUnreachable
+	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	_, alert := errors.AsType[tls.AlertError](err)
+	_, plain := errors.AsType[tls.RecordHeaderError](err)
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
+		errors.Is(err, nats.ErrAccountAuthExpired):
+		kind = ErrNATSRefused
+	case badCertificate, alert, plain, errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
+		kind = ErrNATSUntrusted
+	}
+	return fmt.Errorf("connect to NATS: %w: %w", kind, err)
+}

@@ -1,0 +1,164 @@
+package node_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	randv2 "math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ganglion-go/ganglion/internal/testenv"
+	"github.com/ganglion-go/ganglion/testharness"
+	"github.com/ganglion-go/ganglion/testharness/nodes"
+)
+
+var (
+	documentedNode    = regexp.MustCompile(`(?m)^node (--name=(\S+) .*)$`)
+	documentedAddress = regexp.MustCompile(`10\.0\.0\.\d:6222`)
+)
+
+// documentedNodes returns the flags of the three nodes of docs/deploy.md by name,
+// with addresses of the loopback interface and a secret of the test.
+func documentedNodes(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(rand.Text()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addresses := map[string]string{}
+	flags := map[string][]string{}
+	for _, line := range documentedNode.FindAllStringSubmatch(string(text), -1) {
+		here := documentedAddress.ReplaceAllStringFunc(line[1], func(a string) string {
+			if addresses[a] == "" {
+				addresses[a] = nodes.FreeAddress(t)
+			}
+			return addresses[a]
+		})
+		flags[line[2]] = strings.Fields(strings.ReplaceAll(here, "/etc/ganglion/secret", secret))
+	}
+	if len(flags) != 3 || len(addresses) != 3 {
+		t.Fatalf("docs/deploy.md has %d nodes at %d addresses", len(flags), len(addresses))
+	}
+	return flags
+}
+
+// prepareCluster prepares three nodes as documented, each with its NATS server.
+func prepareCluster(t *testing.T, more ...string) *members {
+	t.Helper()
+	binary := nodes.Build(t, "../cmd/node")
+	m := &members{t: t, nodes: map[string]*nodes.Process{}}
+	for name, flags := range documentedNodes(t) {
+		m.nodes[name] = nodes.Prepare(t, binary, nil, append(flags, more...)...)
+	}
+	return m
+}
+
+// TestNode_EmbeddedCluster_LosesNothing starts three nodes, each with its NATS
+// server, as docs/deploy.md has it, the first one long before the others. Under load
+// through all of them it kills one, and brings it back, ends one in order, and
+// brings it back. All partitions answer again while one is away, and nothing
+// acknowledged is lost. GANGLION_KILLS sets how often.
+//
+// With the store in JetStream, the dead server may have led the stream of the
+// leases: then nobody can renew until it has another leader, 4 to 9 s later, and
+// only from then on is the silence of the dead node held against it.
+func TestNode_EmbeddedCluster_LosesNothing(t *testing.T) {
+	t.Parallel()
+	t.Run("jetstream", func(t *testing.T) {
+		t.Parallel()
+		hurtCluster(t, prepareCluster(t))
+	})
+	t.Run("mongo", func(t *testing.T) {
+		t.Parallel()
+		uri := testharness.SharedMongo(t, 1).URI()
+		hurtCluster(t, prepareCluster(t, "--mongo-uri", uri, "--mongo-database", testharness.DatabaseName(t)))
+	})
+}
+
+func hurtCluster(t *testing.T, m *members) {
+	t.Helper()
+	names := []string{"n1", "n2", "n3"}
+	startOneByOne(t, m, "n2", "n3", "n1")
+	m.awaitShared(names...)
+	seed := testenv.Seed(t)
+	var turn atomic.Int64
+	l := newLoad(t, seed, func() string { return m.nodes[names[turn.Add(1)%3]].URL() })
+	l.open(loadedAggregates)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.run(ctx, 16, loadedAggregates)
+	}()
+	rnd := randv2.New(randv2.NewPCG(seed, 1<<32))
+	for range testenv.Times(t, "GANGLION_KILLS", 1) {
+		victim := rnd.IntN(3)
+		survivor := names[(victim+1+rnd.IntN(2))%3]
+		took := m.killAndAsk(names[victim], survivor, names)
+		t.Logf("all partitions answer %v after kill -9 of %s", took, names[victim])
+		if limit := bound(25*time.Second, "GANGLION_KILLS"); took > limit {
+			t.Errorf("all partitions answered only %v after the kill, %v are allowed", took, limit)
+		}
+		m.nodes[names[victim]].Launch(t)
+		m.awaitShared(names...)
+		leaves := names[rnd.IntN(3)]
+		m.nodes[leaves].Terminate(t)
+		m.nodes[leaves].Launch(t)
+		m.awaitShared(names...)
+	}
+	cancel()
+	<-done
+	l.check(loadedAggregates)
+}
+
+// startOneByOne launches the first node, sees it wait, and launches the others.
+func startOneByOne(t *testing.T, m *members, first string, others ...string) {
+	t.Helper()
+	m.nodes[first].Launch(t)
+	testharness.Eventually(t, 20*time.Second, func() bool {
+		return strings.Contains(m.nodes[first].Log(), "waiting for the NATS servers of other nodes")
+	})
+	for _, name := range others {
+		m.nodes[name].Launch(t)
+	}
+	for _, p := range m.nodes {
+		p.AwaitReady(t)
+	}
+}
+
+// killAndAsk kills a node and asks through another one for an aggregate of each
+// partition, on both lanes, until all have answered.
+func (m *members) killAndAsk(victim, survivor string, names []string) time.Duration {
+	m.t.Helper()
+	m.nodes[victim].Kill()
+	killed := time.Now()
+	c := caller{m.t, m.nodes[survivor].URL()}
+	var asking sync.WaitGroup
+	for _, owner := range names {
+		for p, id := range aggregatesOf("portfolio", owner, names) {
+			asking.Go(func() {
+				lane := []string{"durable", "direct"}[p%2]
+				path := fmt.Sprintf("/v1/portfolio/%s/CreatePortfolio?timeout=20s&lane=%s", id, lane)
+				for time.Since(killed) < time.Minute {
+					if a := c.post(path, `{"userId":"u"}`); a.status == 200 || a.status == 409 {
+						return
+					}
+				}
+				m.t.Errorf("partition %d on the %s lane does not answer within a minute", p, lane)
+			})
+		}
+	}
+	asking.Wait()
+	return time.Since(killed)
+}
