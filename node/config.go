@@ -29,11 +29,11 @@ type Config struct {
 	Namespace string `help:"Prefix of streams and subjects; clusters in one NATS system differ in it." default:"ganglion" env:"GANGLION_NAMESPACE"`
 	DataDir   string `help:"Folder of the embedded NATS server and store." default:"ganglion-data" env:"GANGLION_DATA_DIR" type:"path"`
 
-	NATSURL       string `name:"nats-url" help:"Comma-separated NATS servers. Default: an embedded server in the data folder." env:"GANGLION_NATS_URL" placeholder:"URL,..."`
-	NATSCreds     string `name:"nats-creds" help:"NATS credentials file." env:"GANGLION_NATS_CREDS" placeholder:"FILE"`
-	NATSTLSCA     string `name:"nats-tls-ca" help:"PEM file of the authority that signs the NATS servers' certificates; of an embedded server, also its clients'." env:"GANGLION_NATS_TLS_CA" placeholder:"FILE"`
-	NATSTLSCert   string `name:"nats-tls-cert" help:"PEM file of the certificate of the client, or of the embedded server." env:"GANGLION_NATS_TLS_CERT" placeholder:"FILE"`
-	NATSTLSKey    string `name:"nats-tls-key" help:"PEM file of its key." env:"GANGLION_NATS_TLS_KEY" placeholder:"FILE"`
+	NATSURL     string `name:"nats-url" help:"Comma-separated NATS servers. Default: an embedded server in the data folder." env:"GANGLION_NATS_URL" placeholder:"URL,..."`
+	NATSCreds   string `name:"nats-creds" help:"NATS credentials file." env:"GANGLION_NATS_CREDS" placeholder:"FILE"`
+	NATSTLSCA   string `name:"nats-tls-ca" help:"PEM file of the authority that signs the NATS servers' certificates; of an embedded server, also its clients'." env:"GANGLION_NATS_TLS_CA" placeholder:"FILE"`
+	NATSTLSCert string `name:"nats-tls-cert" help:"PEM file of the certificate of the client, or of the embedded server." env:"GANGLION_NATS_TLS_CERT" placeholder:"FILE"`
+	NATSTLSKey  string `name:"nats-tls-key" help:"PEM file of its key." env:"GANGLION_NATS_TLS_KEY" placeholder:"FILE"`
 
 	NATSClusterAddr string `name:"nats-cluster-addr" help:"Address on which the embedded NATS server listens for those of other nodes. Default: it has no cluster." env:"GANGLION_NATS_CLUSTER_ADDR" placeholder:"HOST:PORT"`
 	NATSRoutes      string `name:"nats-routes" help:"Comma-separated cluster addresses of all other nodes." env:"GANGLION_NATS_ROUTES" placeholder:"HOST:PORT,..."`

@@ -233,4 +233,6 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	return g.open || matches(token, g.own) || g.secret != "" && matches(token, g.secret)
 }
 
-func matches(got, want string) bool { return subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1 }
+func matches(got, want string) bool {
+	return subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
+}
