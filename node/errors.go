@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/nats-io/nats.go"
 )
@@ -26,15 +27,21 @@ var (
 // connectError says why there is no connection, keeping the cause.
 func connectError(err error) error {
 	kind := ErrNATSUnreachable
-	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	_, alert := errors.AsType[tls.AlertError](err)
-	_, plain := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
 		errors.Is(err, nats.ErrAccountAuthExpired):
 		kind = ErrNATSRefused
-	case badCertificate, alert, plain, errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
+	case isTLSFailure(err):
 		kind = ErrNATSUntrusted
 	}
 	return fmt.Errorf("connect to NATS: %w: %w", kind, err)
+}
+
+func isTLSFailure(err error) bool {
+	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	_, plain := errors.AsType[tls.RecordHeaderError](err)
+	// crypto/tls has no exported type for what the other side says is wrong.
+	op, isOp := errors.AsType[*net.OpError](err)
+	return badCertificate || plain || isOp && op.Op == "remote error" ||
+		errors.Is(err, nats.ErrTLS) || errors.Is(err, nats.ErrSecureConnRequired) || errors.Is(err, nats.ErrSecureConnWanted)
 }
