@@ -20,8 +20,10 @@ var (
 	// ErrNATSUnreachable says that no NATS server of the list answers.
 	ErrNATSUnreachable = errors.New("no NATS server answers")
 
-	// ErrNoQuorum says that the embedded NATS servers did not find together in time.
-	ErrNoQuorum = errors.New("the embedded NATS servers have no majority")
+	// ErrNoQuorum says that not enough of the embedded NATS servers found together in
+	// time: a majority, or, where there are no streams yet, as many as each stream is to
+	// have replicas.
+	ErrNoQuorum = errors.New("too few of the embedded NATS servers are there")
 )
 
 // connectError says why there is no connection, keeping the cause.

@@ -90,7 +90,7 @@ func (s *settings) checkCluster(fault faultFunc) {
 }
 
 // parseRoutes returns the addresses of the other servers, as URLs that carry the
-// secret.
+// secret. The list may name this server, too.
 func (s *settings) parseRoutes(fault faultFunc) []*url.URL {
 	var routes []*url.URL
 	for text := range strings.SplitSeq(s.NATSRoutes, ",") {
@@ -103,6 +103,9 @@ func (s *settings) parseRoutes(fault faultFunc) []*url.URL {
 		if err != nil || host == "" || port == "" || port == "0" {
 			fault("--nats-routes: %q is not host:port", text)
 			continue
+		}
+		if address == s.NATSClusterAddr {
+			continue // a list of all nodes, this one included
 		}
 		route := &url.URL{Scheme: "nats-route", Host: address}
 		if s.secret != "" {

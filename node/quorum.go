@@ -27,9 +27,14 @@ type quorum struct {
 	logger   *slog.Logger
 }
 
-// await returns when the servers have a leader, and enough of them are there to
-// place streams, or the streams are there already: then a majority is enough, which
-// a leader has. The error wraps [ErrNoQuorum] once the time is over.
+// await returns when the servers have a leader and there are streams, or this
+// server leads and has enough others to place streams on. The error wraps
+// [ErrNoQuorum] once the time is over.
+//
+// Only the leader knows who belongs to it: a server that the others do not let in
+// looks like one of them for a moment, each time it tries. So the node that has the
+// leader makes the streams, and the others wait until there are any. Once there are
+// streams, a majority is enough.
 func (q *quorum) await(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrNoQuorum)
 	defer cancel()
@@ -59,7 +64,8 @@ func (q *quorum) reached(ctx context.Context) bool {
 	if !q.server.JetStreamIsCurrent() {
 		return false
 	}
-	return q.present() >= q.replicas || q.hasStreams(ctx)
+	enough := q.server.JetStreamIsLeader() && len(q.server.JetStreamClusterPeers()) >= q.replicas
+	return enough || q.hasStreams(ctx)
 }
 
 // hasStreams reports whether the cluster has been whole before.
@@ -74,8 +80,18 @@ func (q *quorum) hasStreams(ctx context.Context) bool {
 	return err == nil && account.Streams > 0
 }
 
-// present is the number of servers that are there, this one included.
-func (q *quorum) present() int { return len(q.server.ActivePeers()) }
+// present is the number of servers that this one sees, itself included.
+func (q *quorum) present() int {
+	names := map[string]bool{}
+	routes, err := q.server.Routez(nil)
+	if err != nil {
+		return 1
+	}
+	for _, r := range routes.Routes {
+		names[r.RemoteName] = true
+	}
+	return len(names) + 1
+}
 
 func (q *quorum) say(ctx context.Context, begin time.Time) {
 	q.logger.InfoContext(ctx, "waiting for the NATS servers of other nodes", "here", q.present(), "named", q.routes+1,
@@ -86,7 +102,7 @@ func (q *quorum) failed(cause error, begin time.Time) error {
 	if !errors.Is(cause, ErrNoQuorum) {
 		return fmt.Errorf("wait for the NATS servers of other nodes: %w", cause)
 	}
-	return fmt.Errorf("%w: after %v, %d of %d servers see each other; are the others running, with the same --namespace and secret, and do --nats-routes name all of them?",
+	return fmt.Errorf("%w: after %v, this one sees %d of %d, and a cluster without streams waits for as many as it has replicas; are the others running, with the same --namespace and secret, and do --nats-routes name all of them?",
 		cause, since(begin), q.present(), q.routes+1)
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -161,4 +162,33 @@ func (m *members) killAndAsk(victim, survivor string, names []string) time.Durat
 	}
 	asking.Wait()
 	return time.Since(killed)
+}
+
+// TestNode_EmbeddedCluster_SecondSignal leaves one node of three alone, which then
+// can give nothing back and does not give up either, until it is told again.
+func TestNode_EmbeddedCluster_SecondSignal(t *testing.T) {
+	t.Parallel()
+	m := prepareCluster(t)
+	startOneByOne(t, m, "n1", "n2", "n3")
+	m.nodes["n1"].Kill()
+	m.nodes["n2"].Kill()
+	p := m.nodes["n3"]
+	signal := func() {
+		t.Helper()
+		if err := p.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal()
+	select {
+	case <-p.Exited():
+		t.Fatalf("it ended with the first signal, although it cannot give anything back:\n%s", p.Log())
+	case <-time.After(time.Second):
+	}
+	signal()
+	select {
+	case <-p.Exited():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("it does not end:\n%s", p.Log())
+	}
 }
