@@ -16,6 +16,7 @@ import (
 )
 
 const (
+	beginPatience  = 500 * time.Millisecond
 	reopenTimeout  = 2 * time.Second
 	reopenMinPause = 50 * time.Millisecond
 	reopenMaxPause = 2 * time.Second
@@ -61,6 +62,20 @@ func (d *durableLane) open(ctx context.Context) (err error) {
 		stream: d.stream, start: d.cursor.Load() + 1, window: d.bus.cfg.Window,
 	})
 	return err
+}
+
+// begin opens the first feed. A request is lost with the leader that would have
+// answered it, and its answer with the server that was about to: whoever waits for
+// it in vain asks again.
+func (d *durableLane) begin(ctx context.Context) error {
+	for patience := beginPatience; ; patience = min(2*patience, reopenTimeout) {
+		attempt, cancel := context.WithTimeout(ctx, patience)
+		err := d.open(attempt)
+		cancel()
+		if err == nil || ctx.Err() != nil || !mayPass(err) || !pause(ctx, reopenMinPause) {
+			return err
+		}
+	}
 }
 
 func (d *durableLane) closeFeed() {

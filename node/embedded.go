@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -31,6 +32,10 @@ const (
 	lameDuckGrace    = 2 * time.Second
 	lameDuckDuration = 4 * time.Second
 
+	// maxReadyAccounts is more accounts than an embedded server has: its own and the
+	// system's.
+	maxReadyAccounts = 16
+
 	// tlsTimeout bounds a TLS handshake of the embedded server, in seconds.
 	tlsTimeout = 5
 
@@ -43,6 +48,8 @@ type embedded struct {
 	*server.Server
 	token   string // with which this process connects to it
 	listens bool   // others reach it
+
+	caught atomic.Bool // see caughtUp
 }
 
 // startEmbedded starts a NATS server inside the process, which joins others if
@@ -195,6 +202,31 @@ func embeddedDir(s *settings) (string, error) {
 	default:
 		return "", fmt.Errorf("%s has streams of a cluster; give --nats-cluster-addr, or another --data-dir: %w: %w", other, ErrOtherServer, ErrConfig)
 	}
+}
+
+// caughtUp reports whether the server has been as far as its cluster since its
+// start, with the streams that it has replicas of. Until then it cannot take over
+// from another one, which therefore should not go.
+func (e *embedded) caughtUp() bool {
+	if e.caught.Load() {
+		return true
+	}
+	if !e.JetStreamIsCurrent() {
+		return false
+	}
+	info, err := e.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Limit: maxReadyAccounts})
+	if err != nil {
+		return false
+	}
+	for _, account := range info.AccountDetails {
+		for _, stream := range account.Streams {
+			if !e.JetStreamIsStreamCurrent(account.Id, stream.Name) {
+				return false
+			}
+		}
+	}
+	e.caught.Store(true)
+	return true
 }
 
 // leave ends the server in order: it gives away what it leads, has its other

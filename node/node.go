@@ -128,9 +128,19 @@ func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 	return q.await(ctx, n.cfg.ClusterTimeout)
 }
 
+// replicatedTimeout bounds a call of a store on replicated streams. A leader that
+// resigns or dies leaves writes without an answer, and the callers of their commands
+// wait for 10 s if they do not say otherwise: what has become of a write must be
+// looked up before that.
+const replicatedTimeout = 4 * time.Second
+
 func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 	if n.cfg.embeddedStore() {
-		s, err := jetstream.Open(ctx, n.conn, jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas})
+		cfg := jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas}
+		if n.cfg.replicas > 1 {
+			cfg.Timeout = replicatedTimeout
+		}
+		s, err := jetstream.Open(ctx, n.conn, cfg)
 		if err != nil {
 			return fmt.Errorf("open JetStream store: %w", err)
 		}

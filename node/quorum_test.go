@@ -192,3 +192,59 @@ func TestNode_EmbeddedCluster_SecondSignal(t *testing.T) {
 		t.Fatalf("it does not end:\n%s", p.Log())
 	}
 }
+
+// TestNode_EmbeddedCluster_RollingRestart ends each of three nodes in order and
+// starts it again, one after the other, under load through the two that stay: no
+// request fails. GANGLION_DRAINS sets how often, and has the longest pause held to
+// what is promised on a machine of one's own.
+//
+// What the pause is made of: partitions are handed over; then the server gives away
+// the streams that it leads, and the consumers that were on it are made anew
+// elsewhere. A write that it took and did not answer is looked up after 4 s.
+func TestNode_EmbeddedCluster_RollingRestart(t *testing.T) {
+	t.Parallel()
+	longest := bound(5*time.Second, "GANGLION_DRAINS")
+	names := []string{"n1", "n2", "n3"}
+	m := prepareCluster(t)
+	startOneByOne(t, m, "n1", "n2", "n3")
+	m.awaitShared(names...)
+	var away, turn atomic.Int64
+	away.Store(-1)
+	l := newLoad(t, testenv.Seed(t), func() string {
+		next := turn.Add(1) % 3
+		if next == away.Load() {
+			next = (next + 1) % 3
+		}
+		return m.nodes[names[next]].URL()
+	})
+	l.open(loadedAggregates)
+	s := &steady{load: l, moves: func(string) bool { return true }}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.run(ctx, loadedAggregates)
+	}()
+	for range testenv.Times(t, "GANGLION_DRAINS", 1) {
+		for i, name := range names {
+			away.Store(int64(i))
+			wait(t, time.Second) // requests that are under way to it
+			start := time.Now()
+			m.nodes[name].Terminate(t)
+			t.Logf("%s ended in %v", name, time.Since(start))
+			m.nodes[name].Start(t)
+			m.awaitShared(names...)
+			away.Store(-1)
+		}
+	}
+	cancel()
+	<-done
+	for _, f := range s.failed {
+		t.Error(f)
+	}
+	pause, _, _ := s.longest()
+	t.Logf("%d requests, longest pause of an aggregate %v", s.requests, pause)
+	if pause > longest {
+		t.Errorf("an aggregate stood still for %v, %v are allowed", pause, longest)
+	}
+}
