@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -69,7 +68,7 @@ func startEmbedded(s *settings) (*embedded, error) {
 		return nil, fmt.Errorf("embedded NATS server: %w", err)
 	}
 	if !opts.NoLog {
-		e.SetLogger(serverLog{s.Logger.With(slog.String("part", "nats-server"))}, false, false)
+		e.SetLogger(serverLog{s.Logger}, false, false)
 	}
 	// Start waits for the listeners that routes need, hence the goroutine. It is
 	// over before WaitForShutdown returns.

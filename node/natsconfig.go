@@ -131,6 +131,7 @@ func (s *settings) checkSecret(fault faultFunc) {
 
 // tlsFlags reports whether any of the TLS flags is given, tlsComplete whether all are.
 func (s *settings) tlsFlags() bool { return s.NATSTLSCA+s.NATSTLSCert+s.NATSTLSKey != "" }
+
 func (s *settings) tlsComplete() bool {
 	return s.NATSTLSCA != "" && s.NATSTLSCert != "" && s.NATSTLSKey != ""
 }

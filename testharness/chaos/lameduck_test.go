@@ -16,7 +16,7 @@ import (
 // for an election.
 func TestCluster_NATSServerEndsInOrder(t *testing.T) {
 	const within = 3500 * time.Millisecond // an election alone takes 4 to 9 s
-	var began [2]atomic.Int64 // nanoseconds
+	var began [2]atomic.Int64              // nanoseconds
 	var plan []chaos.Fault
 	for i, at := range []time.Duration{3 * time.Second, 17 * time.Second} {
 		plan = append(plan, chaos.Fault{
