@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,8 +69,8 @@ func prepareCluster(t *testing.T, more ...string) *members {
 // TestNode_EmbeddedCluster_LosesNothing starts three nodes, each with its NATS
 // server, as docs/deploy.md has it, the first one long before the others. Under load
 // through all of them it kills one, and brings it back, ends one in order, and
-// brings it back. All partitions answer again while one is away, and nothing
-// acknowledged is lost. GANGLION_KILLS sets how often.
+// brings it back. At last it kills all, and two come back. All partitions answer again
+// while one is away, and nothing acknowledged is lost. GANGLION_KILLS sets how often.
 //
 // With the store in JetStream, the dead server may have led the stream of the
 // leases: then nobody can renew until it has another leader, 4 to 9 s later, and
@@ -93,8 +94,9 @@ func hurtCluster(t *testing.T, m *members) {
 	startOneByOne(t, m, "n2", "n3", "n1")
 	m.awaitShared(names...)
 	seed := testenv.Seed(t)
-	var turn atomic.Int64
-	l := newLoad(t, seed, func() string { return m.nodes[names[turn.Add(1)%3]].URL() })
+	var turn, away atomic.Int64
+	away.Store(-1)
+	l := newLoad(t, seed, m.inTurns(names, &turn, &away))
 	l.open(loadedAggregates)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -120,7 +122,38 @@ func hurtCluster(t *testing.T, m *members) {
 	}
 	cancel()
 	<-done
+	away.Store(int64(rnd.IntN(3)))
+	m.losePower(names, int(away.Load()))
 	l.check(loadedAggregates)
+}
+
+// inTurns returns the nodes' addresses one after the other, but for the one that is
+// away.
+func (m *members) inTurns(names []string, turn, away *atomic.Int64) func() string {
+	return func() string {
+		next := turn.Add(1) % int64(len(names))
+		if next == away.Load() {
+			next = (next + 1) % int64(len(names))
+		}
+		return m.nodes[names[next]].URL()
+	}
+}
+
+// losePower kills all nodes at once, and starts all but one of them: a majority is
+// enough once there are streams.
+func (m *members) losePower(names []string, lost int) {
+	m.t.Helper()
+	for _, name := range names {
+		m.nodes[name].Kill()
+	}
+	rest := slices.Delete(slices.Clone(names), lost, lost+1)
+	for _, name := range rest {
+		m.nodes[name].Launch(m.t)
+	}
+	for _, name := range rest {
+		m.nodes[name].AwaitReady(m.t)
+	}
+	m.awaitShared(rest...)
 }
 
 // startOneByOne launches the first node, sees it wait, and launches the others.
@@ -210,13 +243,7 @@ func TestNode_EmbeddedCluster_RollingRestart(t *testing.T) {
 	m.awaitShared(names...)
 	var away, turn atomic.Int64
 	away.Store(-1)
-	l := newLoad(t, testenv.Seed(t), func() string {
-		next := turn.Add(1) % 3
-		if next == away.Load() {
-			next = (next + 1) % 3
-		}
-		return m.nodes[names[next]].URL()
-	})
+	l := newLoad(t, testenv.Seed(t), m.inTurns(names, &turn, &away))
 	l.open(loadedAggregates)
 	s := &steady{load: l, moves: func(string) bool { return true }}
 	ctx, cancel := context.WithCancel(t.Context())
