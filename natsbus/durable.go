@@ -16,6 +16,7 @@ import (
 )
 
 const (
+	beginPatience  = 500 * time.Millisecond
 	reopenTimeout  = 2 * time.Second
 	reopenMinPause = 50 * time.Millisecond
 	reopenMaxPause = 2 * time.Second
@@ -61,6 +62,24 @@ func (d *durableLane) open(ctx context.Context) (err error) {
 		stream: d.stream, start: d.cursor.Load() + 1, window: d.bus.cfg.Window,
 	})
 	return err
+}
+
+// begin opens the first feed. A request is lost with the leader that would have
+// answered it, and its answer with the server that was about to: whoever waits for
+// it in vain asks again.
+func (d *durableLane) begin(ctx context.Context) error {
+	for patience := beginPatience; ; patience = min(2*patience, reopenTimeout) {
+		err := d.openWithin(ctx, patience)
+		if err == nil || ctx.Err() != nil || !mayPass(err) || !pause(ctx, reopenMinPause) {
+			return err
+		}
+	}
+}
+
+func (d *durableLane) openWithin(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return d.open(ctx)
 }
 
 func (d *durableLane) closeFeed() {
@@ -273,11 +292,10 @@ func (d *durableLane) position() uint64 {
 // for as long as it makes sense to.
 func (d *durableLane) reopen(ctx context.Context, status <-chan nats.Status) error {
 	var lostSince time.Time
-	for wait := reopenMinPause; ; wait = min(2*wait, reopenMaxPause) {
+	wait, patience := reopenMinPause, beginPatience
+	for ; ; wait, patience = min(2*wait, reopenMaxPause), min(2*patience, reopenTimeout) {
 		forget(status)
-		attempt, cancel := context.WithTimeout(ctx, reopenTimeout)
-		err := d.open(attempt)
-		cancel()
+		err := d.openWithin(ctx, patience)
 		switch {
 		case err == nil:
 			return nil

@@ -33,6 +33,11 @@ const (
 	provisionAttempt = 5 * time.Second
 )
 
+// errBeingMade says that another node is making the stream: a cluster keeps the name
+// from the moment of the request on, and says that there is no such stream until its
+// servers have agreed on it.
+var errBeingMade = errors.New("another node is making the stream")
+
 // commandStream is what was found out about a namespace's command stream.
 type commandStream struct {
 	incarnation string
@@ -96,7 +101,11 @@ func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStr
 		stream, err = js.CreateStream(ctx, settings)
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return lookUp(ctx, js, ns)
+		found, err := lookUp(ctx, js, ns)
+		if errors.Is(err, ErrNotProvisioned) {
+			err = fmt.Errorf("%w: %w", errBeingMade, err)
+		}
+		return found, err
 	}
 	if err != nil {
 		return commandStream{}, fmt.Errorf("create stream %s: %w", ns.Stream(), err)
@@ -178,6 +187,9 @@ const (
 // mayPass reports whether an error of JetStream's API is about its state at the
 // moment, and not about what was asked.
 func mayPass(err error) bool {
+	if errors.Is(err, errBeingMade) {
+		return true
+	}
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode == apiNoSuitablePeers || api.Code >= 500 && api.ErrorCode != apiReplicasInCluster
 	}

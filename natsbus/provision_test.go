@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -168,6 +171,51 @@ func TestOpen_TwoAtOnce_AgreeOnOneStream(t *testing.T) {
 				t.Fatal("the nodes do not share one stream")
 			}
 		}
+	}
+}
+
+// TestOpen_WhileAnotherNodeMakesTheStream answers as a cluster does whose servers
+// have not yet agreed on a stream that another node has asked for:
+//
+//	this node                  JetStream
+//	is there a stream?         no
+//	make it                    the name is taken: another node asked a moment ago
+//	which one is it?           there is none: no server has made it yet
+//	which one is it?           this one
+func TestOpen_WhileAnotherNodeMakesTheStream(t *testing.T) {
+	t.Parallel()
+	made := testharness.NATS(t)
+	other := openBus(t, made.Connect(t), natsbus.Config{})
+	behind := made.Connect(t)
+	front := testharness.NATS(t, testharness.WithServerOptions(func(o *server.Options) { o.JetStream = false }))
+	api := front.Connect(t)
+	var asked atomic.Int64
+	answer := func(subject string, respond func(m *nats.Msg)) {
+		if _, err := api.Subscribe(subject, respond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer("$JS.API.STREAM.INFO.ganglion_COMMANDS", func(m *nats.Msg) {
+		if asked.Add(1) <= 2 {
+			_ = m.Respond([]byte(`{"error":{"code":404,"err_code":10059,"description":"stream not found"}}`))
+			return
+		}
+		if reply, err := behind.Request(m.Subject, m.Data, 5*time.Second); err == nil {
+			_ = m.Respond(reply.Data)
+		}
+	})
+	answer("$JS.API.STREAM.CREATE.ganglion_COMMANDS", func(m *nats.Msg) {
+		_ = m.Respond([]byte(`{"error":{"code":400,"err_code":10058,"description":"stream name already in use with a different configuration"}}`))
+	})
+	if err := api.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := natsbus.Open(t.Context(), front.Connect(t), natsbus.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Stream() != other.Stream() || asked.Load() < 3 {
+		t.Errorf("stream %s after %d questions, want %s", b.Stream(), asked.Load(), other.Stream())
 	}
 }
 

@@ -38,7 +38,7 @@ func (b *Bus) Serve(ctx context.Context, p actor.Partition, stream string, after
 	start, cancelStart := context.WithTimeout(ctx, serveTimeout)
 	defer cancelStart()
 	durable := newDurableLane(b, p, stream, after, h)
-	if err := durable.open(start); err != nil {
+	if err := durable.begin(start); err != nil {
 		return nil, fmt.Errorf("serve partition %d: %w", p, err)
 	}
 	direct, err := newDirectLane(b, p, h)

@@ -55,9 +55,10 @@ type trunk struct {
 	changed  chan struct{} // capacity 1
 
 	current, next *source
-	opened        chan opening // one answer for each opening
-	pending       bool         // an opening is under way
-	brokenSince   time.Time    // current has no feed since then; zero: it has
+	opened        chan opening  // one answer for each opening
+	pending       bool          // an opening is under way
+	brokenSince   time.Time     // current has no feed since then; zero: it has
+	patience      time.Duration // with the next opening
 }
 
 // branch is the end of the trunk in one lane.
@@ -90,7 +91,7 @@ type opening struct {
 }
 
 func newTrunk(b *Bus) *trunk {
-	return &trunk{bus: b, branches: map[*branch]struct{}{}, changed: make(chan struct{}, 1), opened: make(chan opening, 1)}
+	return &trunk{bus: b, branches: map[*branch]struct{}{}, changed: make(chan struct{}, 1), opened: make(chan opening, 1), patience: beginPatience}
 }
 
 // join makes a lane a member. It is told by the branch what became of it. nil: not
@@ -316,8 +317,9 @@ func (t *trunk) open(ctx context.Context) {
 	s := &source{members: map[actor.Partition][]*branch{}, size: len(all)}
 	start := t.include(s, all)
 	t.pending = true
+	patience := t.patience
 	go func() {
-		ctx, cancel := context.WithTimeout(ctx, reopenTimeout)
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		var err error
 		s.feed, err = t.bus.openFeed(ctx, feedConfig{
@@ -385,9 +387,10 @@ func (t *trunk) succeed(o opening) {
 			t.current, t.brokenSince = nil, time.Time{}
 			t.cutAll()
 		}
+		t.patience = min(2*t.patience, reopenTimeout)
 		return // the next tick tries again
 	}
-	t.next = o.source
+	t.next, t.patience = o.source, beginPatience
 	for _, branches := range t.next.members {
 		for _, b := range branches {
 			if t.gone(b) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"regexp"
 	"strconv"
@@ -29,11 +30,17 @@ type Config struct {
 	Build     string `help:"Version of the binary, told to the other nodes. Default: from its build information." env:"GANGLION_BUILD" placeholder:"VERSION"`
 	DataDir   string `help:"Folder of the embedded NATS server and store." default:"ganglion-data" env:"GANGLION_DATA_DIR" type:"path"`
 
-	NATSURL       string `name:"nats-url" help:"Comma-separated NATS servers. Default: an embedded server in the data folder." env:"GANGLION_NATS_URL" placeholder:"URL,..."`
-	NATSCreds     string `name:"nats-creds" help:"NATS credentials file." env:"GANGLION_NATS_CREDS" placeholder:"FILE"`
-	NATSTLSCA     string `name:"nats-tls-ca" help:"PEM file of the authority that signs the NATS servers' certificates." env:"GANGLION_NATS_TLS_CA" placeholder:"FILE"`
-	NATSTLSCert   string `name:"nats-tls-cert" help:"PEM file of the client's certificate." env:"GANGLION_NATS_TLS_CERT" placeholder:"FILE"`
-	NATSTLSKey    string `name:"nats-tls-key" help:"PEM file of the client's key." env:"GANGLION_NATS_TLS_KEY" placeholder:"FILE"`
+	NATSURL     string `name:"nats-url" help:"Comma-separated NATS servers. Default: an embedded server in the data folder." env:"GANGLION_NATS_URL" placeholder:"URL,..."`
+	NATSCreds   string `name:"nats-creds" help:"NATS credentials file." env:"GANGLION_NATS_CREDS" placeholder:"FILE"`
+	NATSTLSCA   string `name:"nats-tls-ca" help:"PEM file of the authority that signs the NATS servers' certificates; of an embedded server, also its clients'." env:"GANGLION_NATS_TLS_CA" placeholder:"FILE"`
+	NATSTLSCert string `name:"nats-tls-cert" help:"PEM file of the certificate of the client, or of the embedded server." env:"GANGLION_NATS_TLS_CERT" placeholder:"FILE"`
+	NATSTLSKey  string `name:"nats-tls-key" help:"PEM file of its key." env:"GANGLION_NATS_TLS_KEY" placeholder:"FILE"`
+
+	NATSClusterAddr string `name:"nats-cluster-addr" help:"Address on which the embedded NATS server listens for those of other nodes. Default: it has no cluster." env:"GANGLION_NATS_CLUSTER_ADDR" placeholder:"HOST:PORT"`
+	NATSRoutes      string `name:"nats-routes" help:"Comma-separated cluster addresses of all other nodes." env:"GANGLION_NATS_ROUTES" placeholder:"HOST:PORT,..."`
+	NATSSecretFile  string `name:"nats-secret-file" help:"File with the secret that embedded servers show each other, and that clients give as their token." env:"GANGLION_NATS_SECRET_FILE" placeholder:"FILE"`
+	NATSClientAddr  string `name:"nats-client-addr" help:"Address on which the embedded NATS server listens for clients. Default: none but this process." env:"GANGLION_NATS_CLIENT_ADDR" placeholder:"HOST:PORT"`
+
 	MongoURI      string `name:"mongo-uri" help:"Connection string of a MongoDB replica set. Default: the store is JetStream." env:"GANGLION_MONGO_URI" placeholder:"URI"`
 	MongoDatabase string `name:"mongo-database" help:"Database in it." default:"ganglion" env:"GANGLION_MONGO_DATABASE"`
 
@@ -41,7 +48,7 @@ type Config struct {
 	AdminAddr string `name:"admin-addr" help:"Address of health, metrics and profiles." default:":8081" env:"GANGLION_ADMIN_ADDR"`
 
 	Partitions string `help:"Partitions of the keyspace: a power of two, fixed when the cluster is created. Default: 128, or what the cluster has." env:"GANGLION_PARTITIONS" placeholder:"P"`
-	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5." default:"1" env:"GANGLION_REPLICAS"`
+	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5. Default: 3 with --nats-cluster-addr, else 1." env:"GANGLION_REPLICAS" placeholder:"N"`
 	Lease      string `help:"Time for which one renewal lets a node answer, at least 200ms." default:"3s" env:"GANGLION_LEASE"`
 	Linger     string `help:"Time for which a node that ends goes on answering after /readyz has said so, if there are others: more than the interval of what asks it." default:"1s" env:"GANGLION_LINGER"`
 	Answers    string `help:"What lets a node answer a read: its lease." default:"lease" env:"GANGLION_ANSWERS"`
@@ -58,6 +65,11 @@ type Config struct {
 	// of their own. Default: a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) `kong:"-"`
 
+	// ClusterTimeout is how long a node whose embedded NATS server is in a cluster
+	// waits at its start for a majority of the servers, for programs that open a node
+	// themselves. Default: 2 minutes.
+	ClusterTimeout time.Duration `kong:"-"`
+
 	Logger *slog.Logger `kong:"-"` // default: to standard error, by LogLevel and LogFormat
 }
 
@@ -69,11 +81,16 @@ type settings struct {
 	lease      time.Duration
 	linger     time.Duration
 	logLevel   slog.Level
+	routes     []*url.URL // of the embedded server
+	secret     string     // of the embedded servers; empty: none
 }
 
 // embeddedNATS and embeddedStore report what the process brings along itself.
 func (c *Config) embeddedNATS() bool  { return c.NATSURL == "" }
 func (c *Config) embeddedStore() bool { return c.MongoURI == "" }
+
+// clustered reports whether the embedded server is one of several.
+func (c *Config) clustered() bool { return c.embeddedNATS() && c.NATSClusterAddr != "" }
 
 // check returns the settings, or all faults at once, each wrapping [ErrConfig].
 func (c Config) check() (settings, error) {
@@ -86,14 +103,25 @@ func (c Config) check() (settings, error) {
 	s.checkNumbers(fault)
 	s.checkNames(fault)
 	s.checkConnections(fault)
+	s.checkNATS(fault)
 	s.checkLog(fault)
 	return s, errors.Join(faults...)
 }
 
+// defaultClusterTimeout is the default of Config.ClusterTimeout.
+const defaultClusterTimeout = 2 * time.Minute
+
 func (s *settings) defaults() {
+	replicas := "1"
+	if s.clustered() {
+		replicas = "3"
+	}
+	if s.ClusterTimeout == 0 {
+		s.ClusterTimeout = defaultClusterTimeout
+	}
 	for v, value := range map[*string]string{
 		&s.Namespace: "ganglion", &s.DataDir: "ganglion-data", &s.MongoDatabase: "ganglion",
-		&s.HTTPAddr: ":8080", &s.AdminAddr: ":8081", &s.Replicas: "1", &s.Lease: "3s", &s.Linger: "1s", &s.Answers: "lease",
+		&s.HTTPAddr: ":8080", &s.AdminAddr: ":8081", &s.Replicas: replicas, &s.Lease: "3s", &s.Linger: "1s", &s.Answers: "lease",
 		&s.LogLevel: "info", &s.LogFormat: "text",
 	} {
 		if *v == "" {
@@ -115,9 +143,6 @@ func (s *settings) checkNumbers(fault faultFunc) {
 	n, err := strconv.Atoi(s.Replicas)
 	if s.replicas = n; err != nil || n < 1 || n > 5 {
 		fault("--replicas=%s: 1 to 5 is required", s.Replicas)
-	}
-	if s.embeddedNATS() && n > 1 {
-		fault("--replicas=%s: an embedded server has no cluster; give --nats-url", s.Replicas)
 	}
 	s.lease, err = time.ParseDuration(s.Lease)
 	if err != nil || s.lease < 200*time.Millisecond || s.lease > 10*time.Minute {
@@ -144,11 +169,11 @@ func (s *settings) checkNames(fault faultFunc) {
 }
 
 func (s *settings) checkConnections(fault faultFunc) {
-	for flag, addr := range map[string]string{"http-addr": s.HTTPAddr, "admin-addr": s.AdminAddr} {
-		if _, port, err := net.SplitHostPort(addr); err != nil {
-			fault("--%s=%q: host:port is required", flag, addr)
-		} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-			fault("--%s=%q: the port is not a number from 0 to 65535", flag, addr)
+	for flag, addr := range map[string]string{
+		"http-addr": s.HTTPAddr, "admin-addr": s.AdminAddr, "nats-cluster-addr": s.NATSClusterAddr, "nats-client-addr": s.NATSClientAddr,
+	} {
+		if addr != "" {
+			checkAddress(fault, flag, addr)
 		}
 	}
 	if s.HTTPAddr == s.AdminAddr && !strings.HasSuffix(s.HTTPAddr, ":0") {
@@ -157,21 +182,13 @@ func (s *settings) checkConnections(fault faultFunc) {
 	if !s.embeddedStore() && !strings.HasPrefix(s.MongoURI, "mongodb://") && !strings.HasPrefix(s.MongoURI, "mongodb+srv://") {
 		fault("--mongo-uri: mongodb:// or mongodb+srv:// is required")
 	}
-	if (s.NATSTLSCert == "") != (s.NATSTLSKey == "") {
-		fault("--nats-tls-cert and --nats-tls-key: give both or none")
-	}
-	for flag, file := range map[string]string{
-		"nats-creds": s.NATSCreds, "nats-tls-ca": s.NATSTLSCA, "nats-tls-cert": s.NATSTLSCert, "nats-tls-key": s.NATSTLSKey,
-	} {
-		if file == "" {
-			continue
-		}
-		if s.embeddedNATS() {
-			fault("--%s: of no use without --nats-url", flag)
-		}
-		if _, err := os.Stat(file); err != nil {
-			fault("--%s: %v", flag, err)
-		}
+}
+
+func checkAddress(fault faultFunc, flag, addr string) {
+	if _, port, err := net.SplitHostPort(addr); err != nil {
+		fault("--%s=%q: host:port is required", flag, addr)
+	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		fault("--%s=%q: the port is not a number from 0 to 65535", flag, addr)
 	}
 }
 

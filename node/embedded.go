@@ -2,101 +2,268 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 )
 
-// embeddedMaxPayload is the largest message of the embedded server, in bytes: a
-// commit of the JetStream store is one message.
-const embeddedMaxPayload = 8 << 20
+const (
+	// embeddedMaxPayload is the largest message of the embedded server, in bytes: a
+	// commit of the JetStream store is one message.
+	embeddedMaxPayload = 8 << 20
 
-// startEmbedded starts a NATS server inside the process, reached only from it.
-// sync makes it write through to the disk before it acknowledges; without it, a
-// crash of the machine (not of the process) can take the last commands with it.
-func startEmbedded(dir string, sync bool) (*server.Server, error) {
-	s, err := server.NewServer(&server.Options{
+	// embeddedReady bounds the start of the embedded server itself, without others.
+	embeddedReady = 30 * time.Second
+
+	// Clients of an embedded server that leaves have lameDuckGrace to go by
+	// themselves, and the rest of lameDuckDuration until the last is closed.
+	lameDuckGrace    = 2 * time.Second
+	lameDuckDuration = 4 * time.Second
+
+	// maxReadyAccounts is more accounts than an embedded server has: its own and the
+	// system's.
+	maxReadyAccounts = 16
+
+	// tlsTimeout bounds a TLS handshake of the embedded server, in seconds.
+	tlsTimeout = 5
+
+	// routeUser is the user as which embedded servers log in at each other.
+	routeUser = "ganglion"
+)
+
+// embedded is the NATS server inside the process.
+type embedded struct {
+	*server.Server
+	token   string // with which this process connects to it
+	listens bool   // others reach it
+
+	caught atomic.Bool // see caughtUp
+}
+
+// startEmbedded starts a NATS server inside the process, which joins others if
+// the settings say so. When it also holds the store, it writes through to the
+// disk before it acknowledges; else a crash of the machine (not of the process)
+// can take the last commands with it.
+func startEmbedded(s *settings) (*embedded, error) {
+	opts, err := embeddedOptions(s)
+	if err != nil {
+		return nil, err
+	}
+	e := &embedded{token: rand.Text(), listens: !opts.DontListen}
+	if e.listens {
+		opts.CustomClientAuthentication = &gate{own: e.token, secret: s.secret, open: s.NATSClientAddr != "" && s.secret == ""}
+	}
+	if e.Server, err = server.NewServer(opts); err != nil {
+		return nil, fmt.Errorf("embedded NATS server: %w", err)
+	}
+	if !opts.NoLog {
+		e.SetLogger(serverLog{s.Logger}, false, false)
+	}
+	// Start waits for the listeners that routes need, hence the goroutine. It is
+	// over before WaitForShutdown returns.
+	go e.Start()
+	if !e.ReadyForConnections(embeddedReady) {
+		e.Shutdown()
+		return nil, fmt.Errorf("embedded NATS server: not ready within %v", embeddedReady)
+	}
+	return e, nil
+}
+
+// embeddedOptions makes a server that nobody but this process reaches, or that
+// listens where the settings say. One in a cluster must listen for clients in any
+// case (nats-server starts its routes and its lame duck mode with that listener):
+// without --nats-client-addr on a port of the loopback interface that is told to
+// nobody, behind a token that only this process has.
+func embeddedOptions(s *settings) (*server.Options, error) {
+	dir, err := embeddedDir(s)
+	if err != nil {
+		return nil, err
+	}
+	opts := &server.Options{
 		ServerName: "embedded",
 		DontListen: true,
 		JetStream:  true,
-		StoreDir:   filepath.Join(dir, "nats"),
-		SyncAlways: sync,
+		StoreDir:   dir,
+		SyncAlways: s.embeddedStore(),
 		MaxPayload: embeddedMaxPayload,
 		MaxPending: 256 << 20,
 		NoSigs:     true,
 		NoLog:      true,
-	})
+
+		LameDuckDuration:    lameDuckDuration,
+		LameDuckGracePeriod: lameDuckGrace,
+	}
+	if s.NATSClusterAddr == "" && s.NATSClientAddr == "" {
+		return opts, nil
+	}
+	opts.DontListen, opts.NoLog = false, false
+	opts.Host, opts.Port = "127.0.0.1", server.RANDOM_PORT
+	if s.NATSClientAddr != "" {
+		opts.Host, opts.Port = listenAddress(s.NATSClientAddr)
+	}
+	secured, err := embeddedTLS(s)
 	if err != nil {
-		return nil, fmt.Errorf("embedded NATS server: %w", err)
+		return nil, err
 	}
-	s.Start()
-	if !s.ReadyForConnections(30 * time.Second) {
-		s.Shutdown()
-		return nil, errors.New("embedded NATS server: not ready within 30s")
+	if s.NATSClientAddr != "" && secured != nil {
+		opts.TLSConfig, opts.TLSVerify, opts.TLSTimeout = secured, true, tlsTimeout
 	}
-	return s, nil
+	if s.clustered() {
+		opts.ServerName = s.Name
+		opts.Cluster = clusterOptions(s, secured)
+		opts.Routes = s.routes
+	}
+	return opts, nil
 }
 
-// natsConnectTimeout bounds a dial of NATS.
-const natsConnectTimeout = 5 * time.Second
-
-// dialFunc is a function as the dialer of nats.go.
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
-
-// Dial calls the function.
-func (f dialFunc) Dial(network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), natsConnectTimeout) //nolint:forbidigo // nats.go gives none
-	defer cancel()
-	return f(ctx, network, address)
+// clusterOptions are those of the routes. The name of the cluster is the
+// namespace: servers with another one are refused.
+func clusterOptions(s *settings, secured *tls.Config) server.ClusterOpts {
+	cluster := server.ClusterOpts{Name: s.Namespace, NoAdvertise: s.NATSClientAddr == ""}
+	cluster.Host, cluster.Port = listenAddress(s.NATSClusterAddr)
+	if s.secret != "" {
+		cluster.Username, cluster.Password = routeUser, s.secret
+	}
+	if secured != nil {
+		cluster.TLSConfig, cluster.TLSTimeout = secured.Clone(), tlsTimeout
+	}
+	return cluster
 }
 
-// connect opens the connection that bus, client and store share.
-func connect(s *settings, embedded *server.Server) (*nats.Conn, error) {
-	opts := []nats.Option{
-		nats.Name("ganglion " + s.Name),
-		nats.MaxReconnects(-1),
-		nats.ReconnectWait(250 * time.Millisecond),
-		nats.PingInterval(10 * time.Second),
-		nats.RetryOnFailedConnect(false),
-		nats.Timeout(natsConnectTimeout),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			s.Logger.Warn("nats", "error", err)
-		}),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				s.Logger.Warn("nats disconnected", "error", err)
+// listenAddress splits an address that was checked. Port 0 is any port.
+func listenAddress(addr string) (host string, port int) {
+	host, text, _ := net.SplitHostPort(addr)
+	port, _ = strconv.Atoi(text)
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	return host, port
+}
+
+// embeddedTLS is nil without the TLS flags. Both sides show a certificate of the
+// authority.
+func embeddedTLS(s *settings) (*tls.Config, error) {
+	if !s.tlsComplete() {
+		return nil, nil //nolint:nilnil // no TLS is no fault
+	}
+	pair, err := tls.LoadX509KeyPair(s.NATSTLSCert, s.NATSTLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("--nats-tls-cert and --nats-tls-key: %w: %w", err, ErrConfig)
+	}
+	data, err := os.ReadFile(s.NATSTLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("--nats-tls-ca: %w: %w", err, ErrConfig)
+	}
+	authority := x509.NewCertPool()
+	if !authority.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("--nats-tls-ca: no certificate in %s: %w", s.NATSTLSCA, ErrConfig)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair},
+		RootCAs: authority, ClientCAs: authority, ClientAuth: tls.RequireAndVerifyClientCert,
+	}, nil
+}
+
+// ErrOtherServer says that the data folder is of the other kind of embedded
+// server: of one alone, or of one in a cluster.
+var ErrOtherServer = errors.New("data folder of another kind of NATS server")
+
+// embeddedDir is where the server keeps its streams. A server alone and one in a
+// cluster do not share a folder: the first thing that a cluster would do with the
+// streams of a server alone is to delete them, since the cluster knows of none.
+func embeddedDir(s *settings) (string, error) {
+	own, other := filepath.Join(s.DataDir, "nats"), filepath.Join(s.DataDir, "nats-cluster")
+	if s.clustered() {
+		own, other = other, own
+	}
+	_, err := os.Stat(other)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return own, nil
+	case err != nil:
+		return "", fmt.Errorf("data folder: %w", err)
+	case s.clustered():
+		return "", fmt.Errorf("%s has streams of a server without a cluster; give another --data-dir: %w: %w", other, ErrOtherServer, ErrConfig)
+	default:
+		return "", fmt.Errorf("%s has streams of a cluster; give --nats-cluster-addr, or another --data-dir: %w: %w", other, ErrOtherServer, ErrConfig)
+	}
+}
+
+// caughtUp reports whether the server has been as far as its cluster since its
+// start, with the streams that it has replicas of. Until then it cannot take over
+// from another one, which therefore should not go.
+func (e *embedded) caughtUp() bool {
+	if e.caught.Load() {
+		return true
+	}
+	if !e.JetStreamIsCurrent() {
+		return false
+	}
+	info, err := e.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Limit: maxReadyAccounts})
+	if err != nil {
+		return false
+	}
+	for _, account := range info.AccountDetails {
+		for _, stream := range account.Streams {
+			if !e.JetStreamIsStreamCurrent(account.Id, stream.Name) {
+				return false
 			}
-		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) {
-			s.Logger.Info("nats reconnected", slog.String("server", nc.ConnectedServerName()))
-		}),
+		}
 	}
-	url := s.NATSURL
-	if embedded != nil {
-		url = ""
-		opts = append(opts, nats.InProcessServer(embedded))
+	e.caught.Store(true)
+	return true
+}
+
+// leave ends the server in order: it gives away what it leads, has its other
+// clients move, and ends. ctx cuts that short; the server is then still to be shut
+// down.
+func (e *embedded) leave(ctx context.Context) error {
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		e.LameDuckShutdown()
+	}()
+	select {
+	case <-left:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("leave the cluster of NATS servers: %w", context.Cause(ctx))
 	}
-	if s.Dial != nil && embedded == nil {
-		opts = append(opts, nats.SetCustomDialer(dialFunc(s.Dial)))
-	}
-	if s.NATSCreds != "" {
-		opts = append(opts, nats.UserCredentials(s.NATSCreds))
-	}
-	if s.NATSTLSCA != "" {
-		opts = append(opts, nats.RootCAs(s.NATSTLSCA))
-	}
-	if s.NATSTLSCert != "" {
-		opts = append(opts, nats.ClientCert(s.NATSTLSCert, s.NATSTLSKey))
-	}
-	nc, err := nats.Connect(url, opts...)
-	if err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
-	}
-	return nc, nil
+}
+
+// close ends the server at once.
+func (e *embedded) close() {
+	e.Shutdown()
+	e.WaitForShutdown()
+}
+
+// gate lets clients in: this process, and others with the secret, or all where
+// only TLS or the loopback interface is between them and the server.
+type gate struct {
+	own, secret string
+	open        bool
+}
+
+// Check implements [server.Authentication].
+func (g *gate) Check(c server.ClientAuthentication) bool {
+	token := c.GetOpts().Token
+	return g.open || matches(token, g.own) || g.secret != "" && matches(token, g.secret)
+}
+
+func matches(got, want string) bool {
+	return subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
 }

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -30,7 +29,7 @@ type Node struct {
 	cfg     settings
 	named   bool // the name was given, not taken from the data folder
 	dir     *dataDir
-	nats    *server.Server // nil: external
+	nats    *embedded // nil: external
 	conn    *nats.Conn
 	store   store.Store
 	bus     *natsbus.Bus
@@ -53,7 +52,8 @@ type Node struct {
 
 // Open checks the configuration, connects, and returns a node that listens on
 // its addresses but serves only once it runs. The caller closes it. Errors wrap
-// [ErrConfig], [ErrDataDirInUse], or are those of the systems it connects to.
+// [ErrConfig], [ErrDataDirInUse], [ErrNoQuorum], [ErrNATSRefused],
+// [ErrNATSUntrusted], [ErrNATSUnreachable], or are those of the systems it connects to.
 func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*Node, error) {
 	s, err := cfg.check()
 	if err != nil {
@@ -101,22 +101,19 @@ func (n *Node) openData(context.Context, []actor.Registrable) error {
 }
 
 // soleHolder reports that the lock on the data folder proves a predecessor under
-// the same name dead: the name is the folder's own, or the store is inside it.
+// the same name dead: the name is the folder's own, or the whole store is inside it.
 func (n *Node) soleHolder() bool {
-	return n.dir != nil && (!n.named || n.cfg.embeddedNATS() && n.cfg.embeddedStore())
+	return n.dir != nil && (!n.named || n.cfg.embeddedNATS() && !n.cfg.clustered() && n.cfg.embeddedStore())
 }
 
-func (n *Node) openNATS(context.Context, []actor.Registrable) error {
+func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 	if n.cfg.embeddedNATS() {
-		s, err := startEmbedded(n.cfg.DataDir, n.cfg.embeddedStore())
+		e, err := startEmbedded(&n.cfg)
 		if err != nil {
 			return err
 		}
-		n.nats = s
-		n.onClose(func() {
-			s.Shutdown()
-			s.WaitForShutdown()
-		})
+		n.nats = e
+		n.onClose(e.close)
 	}
 	conn, err := connect(&n.cfg, n.nats)
 	if err != nil {
@@ -124,12 +121,26 @@ func (n *Node) openNATS(context.Context, []actor.Registrable) error {
 	}
 	n.conn = conn
 	n.onClose(conn.Close)
-	return nil
+	if !n.cfg.clustered() {
+		return nil
+	}
+	q := &quorum{server: n.nats, conn: conn, routes: len(n.cfg.routes), replicas: n.cfg.replicas, logger: n.cfg.Logger}
+	return q.await(ctx, n.cfg.ClusterTimeout)
 }
+
+// replicatedTimeout bounds a call of a store on replicated streams. A leader that
+// resigns or dies leaves writes without an answer, and the callers of their commands
+// wait for 10 s if they do not say otherwise: what has become of a write must be
+// looked up before that.
+const replicatedTimeout = 4 * time.Second
 
 func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 	if n.cfg.embeddedStore() {
-		s, err := jetstream.Open(ctx, n.conn, jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas})
+		cfg := jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas}
+		if n.cfg.replicas > 1 {
+			cfg.Timeout = replicatedTimeout
+		}
+		s, err := jetstream.Open(ctx, n.conn, cfg)
 		if err != nil {
 			return fmt.Errorf("open JetStream store: %w", err)
 		}
@@ -166,7 +177,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	limits := n.cfg.Limits
 	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.advertised(), n.build(), n.cfg.lease
 	limits.SoleHolderOfName = n.soleHolder()
-	limits.Alone = n.cfg.embeddedNATS() // it listens to nobody
+	limits.Alone = n.cfg.embeddedNATS() && !n.cfg.clustered() // no other node reaches its server
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
 	n.runtime, err = runtime.New(limits, n.store, n.bus, definitions...)
 	if err != nil {
@@ -334,8 +345,9 @@ const handOverTimeout = 15 * time.Second
 
 // Shutdown ends the node in order: its partitions are handed over to other nodes
 // if there are any, while its HTTP API still passes requests on to them; then no
-// new requests, those under way are finished, and what is left is given back.
-// What is not done when ctx ends is cut. Run returns after it.
+// new requests, those under way are finished, and what is left is given back. An
+// embedded NATS server that others see then gives away what it leads and has its
+// clients move. What is not done when ctx ends is cut. Run returns after it.
 //
 // A balancer finds out some time later that the node is not ready, and may send a
 // request into the very moment in which the node closes the connection. Nobody can
@@ -354,8 +366,14 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	err := n.api.Shutdown(ctx)
-	return errors.Join(err, n.runtime.Shutdown(ctx))
+	err := errors.Join(n.api.Shutdown(ctx), n.runtime.Shutdown(ctx))
+	if n.nats != nil && n.nats.listens {
+		// Only now: all that came before goes through this server.
+		n.client.Close()
+		n.conn.Close()
+		err = errors.Join(err, n.nats.leave(ctx))
+	}
+	return err
 }
 
 // Close ends the node at once and releases everything it has opened. It is

@@ -76,8 +76,8 @@ func (s *Store) follow(ctx context.Context, after store.Token, visit func(store.
 func (s *Store) readFeed(ctx context.Context, from uint64) (answer, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	for {
-		a, err := s.commits.get(ctx, &getRequest{Sequence: from, Batch: batchMessages, MaxBytes: batchBytes})
+	for patience := firstAttempt; ; patience = longer(patience) {
+		a, err := s.commits.get(ctx, &getRequest{Sequence: from, Batch: batchMessages, MaxBytes: batchBytes}, patience)
 		if !errors.Is(err, errSilent) || s.commits.awaitReplica(ctx) != nil {
 			return a, err
 		}

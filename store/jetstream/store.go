@@ -141,15 +141,20 @@ func (s *Store) findOrCreate(ctx context.Context, want jetstream.StreamConfig) (
 	handle, err := s.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if handle, err = s.js.CreateStream(ctx, want); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			handle, err = s.js.Stream(ctx, want.Name) // another node was faster
+			// Another node was faster. A cluster says so before it says that there is such
+			// a stream.
+			handle, err = s.js.Stream(ctx, want.Name)
 		}
 	}
 	return handle, err //nolint:wrapcheck // openStream does
 }
 
-// maySoonWork reports whether an error of JetStream's API is about its state at
-// the moment, and not about what was asked.
+// maySoonWork reports whether an error of findOrCreate is about the state of
+// JetStream at the moment, and not about what was asked.
 func maySoonWork(err error) bool {
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return true // another node is making it
+	}
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode == codeNoSuitablePeers || api.Code >= 500 && api.ErrorCode != codeReplicasInCluster
 	}

@@ -121,8 +121,8 @@ func (st *stream) incarnation() string {
 func (st *stream) leaderSequence(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, st.timeout)
 	defer cancel()
-	for {
-		attempt, cancel := context.WithTimeout(ctx, min(st.timeout, getAttempt))
+	for patience := firstAttempt; ; patience = longer(patience) {
+		attempt, cancel := context.WithTimeout(ctx, min(st.timeout, patience))
 		info, err := st.handle.Info(attempt)
 		cancel()
 		if err == nil {
@@ -179,13 +179,19 @@ type answer struct {
 	upTo     uint64 // the replica's last sequence; multi-get only
 }
 
-// getAttempt bounds one direct get. Its answer can be lost with the replica that
-// would have sent it, and another one has it.
-const getAttempt = 3 * time.Second
+// One read is waited for from firstAttempt to longestAttempt, twice as long each
+// time. Its answer can be lost with the replica that would have sent it, and another
+// one has it; or the servers are slow, and take longer than that.
+const (
+	firstAttempt   = 500 * time.Millisecond
+	longestAttempt = 3 * time.Second
+)
+
+func longer(patience time.Duration) time.Duration { return min(2*patience, longestAttempt) }
 
 // get makes one direct get and collects its whole answer. The error wraps errSilent
 // when that does not come, although ctx goes on.
-func (st *stream) get(ctx context.Context, request *getRequest) (answer, error) {
+func (st *stream) get(ctx context.Context, request *getRequest, patience time.Duration) (answer, error) {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return answer{}, fmt.Errorf("direct get: %w", err)
@@ -193,7 +199,7 @@ func (st *stream) get(ctx context.Context, request *getRequest) (answer, error) 
 	if err := ctx.Err(); err != nil {
 		return answer{}, unavailable(err)
 	}
-	attempt, cancel := context.WithTimeout(ctx, min(st.timeout, getAttempt))
+	attempt, cancel := context.WithTimeout(ctx, min(st.timeout, patience))
 	defer cancel()
 	inbox := st.nc.NewInbox()
 	replies := make(chan *nats.Msg, request.mostReplies())
@@ -269,10 +275,13 @@ func (st *stream) last(ctx context.Context, filters ...string) (map[string]store
 	}
 	ctx, cancel := context.WithTimeout(ctx, st.timeout)
 	defer cancel()
-	for {
-		found, err := st.lastOnce(ctx, filters, least)
+	for patience := firstAttempt; ; {
+		found, err := st.lastOnce(ctx, filters, least, patience)
 		if !errors.Is(err, errBehind) && !errors.Is(err, errSilent) {
 			return found, err
+		}
+		if errors.Is(err, errSilent) {
+			patience = longer(patience)
 		}
 		if err := st.awaitReplica(ctx); err != nil {
 			return nil, err
@@ -280,11 +289,11 @@ func (st *stream) last(ctx context.Context, filters ...string) (map[string]store
 	}
 }
 
-func (st *stream) lastOnce(ctx context.Context, filters []string, least uint64) (map[string]stored, error) {
+func (st *stream) lastOnce(ctx context.Context, filters []string, least uint64, patience time.Duration) (map[string]stored, error) {
 	found := map[string]stored{}
 	request := &getRequest{Last: append([]string{st.mark}, filters...), MaxBytes: 4 * batchBytes}
 	for {
-		a, err := st.get(ctx, request)
+		a, err := st.get(ctx, request, patience)
 		if err != nil {
 			return nil, err
 		}
@@ -331,10 +340,13 @@ func (st *stream) scan(ctx context.Context, subject string, first, last uint64, 
 func (st *stream) next(ctx context.Context, request *getRequest) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, st.timeout)
 	defer cancel()
-	for {
-		a, err := st.get(ctx, request)
+	for patience := firstAttempt; ; {
+		a, err := st.get(ctx, request, patience)
 		if err != nil && !errors.Is(err, errSilent) || len(a.messages) > 0 {
 			return a, err
+		}
+		if err != nil {
+			patience = longer(patience)
 		}
 		if err := st.awaitReplica(ctx); err != nil {
 			return answer{}, err

@@ -60,6 +60,9 @@ func (c ClusterConfig) withDefaults() ClusterConfig {
 	return c
 }
 
+// lameDuckGrace is how long a NATS server that ends leaves its clients alone.
+const lameDuckGrace = 3 * time.Second
+
 // Cluster is a running cluster of processes.
 type Cluster struct {
 	Nodes []*Node
@@ -111,7 +114,9 @@ func (c *Cluster) startServers(ctx context.Context) error {
 	}
 	starting, ctx := errgroup.WithContext(ctx)
 	starting.Go(func() (err error) {
-		c.NATS, err = natsd.StartCluster(ctx, natsd.Config{Servers: c.cfg.NATSServers, Dir: dirs[0]})
+		c.NATS, err = natsd.StartCluster(ctx, natsd.Config{
+			Servers: c.cfg.NATSServers, Dir: dirs[0], LameDuckGrace: lameDuckGrace,
+		})
 		return err
 	})
 	if c.cfg.NoMongo {

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -94,6 +95,11 @@ func natsKinds() []kind {
 				return func(context.Context) error { return s.Resume() }, s.Pause()
 			})
 		}},
+		{"lame duck and restart", 2, 500 * time.Millisecond, 6 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
+			return onNATS(rnd, func(_ context.Context, _ *Cluster, s *natsd.Server) (healFunc, error) {
+				return func(ctx context.Context) error { return restartDuck(ctx, s) }, s.LameDuck()
+			})
+		}},
 		{"cut from the other servers", 2, time.Second, 9 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
 			way := rnd.IntN(3)
 			return onNATS(rnd, func(_ context.Context, c *Cluster, s *natsd.Server) (healFunc, error) {
@@ -118,6 +124,17 @@ func natsKinds() []kind {
 			})
 		}},
 	}
+}
+
+// restartDuck starts a server again that ends in lame duck mode, once it has ended.
+func restartDuck(ctx context.Context, s *natsd.Server) error {
+	ending, cancel := context.WithTimeout(ctx, 4*lameDuckGrace)
+	defer cancel()
+	if err := s.AwaitEnd(ending); err != nil {
+		s.Kill()
+		return errors.Join(err, s.Start(ctx))
+	}
+	return s.Start(ctx)
 }
 
 // routes are the links of a server to all others.

@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
 // envChild holds the settings of the server that a process is to be.
 const envChild = "GANGLION_TESTHARNESS_NATSD"
+
+// lameDuckClosing is how long a server that ends takes to close the clients that
+// are left.
+const lameDuckClosing = 2 * time.Second
 
 // childSettings is what a server has to know.
 type childSettings struct {
@@ -23,6 +28,7 @@ type childSettings struct {
 	Routes      []string
 	ClusterName string
 	SyncAlways  bool
+	Grace       time.Duration
 }
 
 // RunChild makes the process a server if this package has started it as one. It
@@ -69,6 +75,9 @@ func (c *childSettings) options() *server.Options {
 		StoreDir:   c.StoreDir,
 		SyncAlways: c.SyncAlways,
 		Logtime:    true,
+	}
+	if c.Grace != 0 {
+		opts.LameDuckGracePeriod, opts.LameDuckDuration = c.Grace, c.Grace+lameDuckClosing
 	}
 	if c.RoutePort != 0 {
 		opts.Cluster = server.ClusterOpts{

@@ -28,6 +28,11 @@ type Config struct {
 
 	// SyncAlways makes the servers write through to the disk before they acknowledge.
 	SyncAlways bool
+
+	// LameDuckGrace is how long a server leaves its clients alone once it has told
+	// them that it ends, see [Server.LameDuck]. 0 means what a server does by itself:
+	// 10 s, and it takes up to 2 min to close those that are left.
+	LameDuckGrace time.Duration
 }
 
 // Cluster is a running cluster of child processes. Servers are addressed by their

@@ -20,7 +20,7 @@ func startCluster(t *testing.T) (*natsd.Cluster, []jetstream.JetStream) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c, err := natsd.StartCluster(ctx, natsd.Config{Servers: 3})
+	c, err := natsd.StartCluster(ctx, natsd.Config{Servers: 3, LameDuckGrace: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +95,12 @@ func TestCluster_LosesItsLeader(t *testing.T) {
 				t.Fatal(err)
 			}
 			return s.Resume
+		},
+		"lame duck": func(s *natsd.Server) func() error {
+			if err := s.LameDuck(); err != nil {
+				t.Fatal(err)
+			}
+			return func() error { return errors.Join(s.AwaitEnd(t.Context()), s.Start(t.Context())) }
 		},
 		"isolate": func(s *natsd.Server) func() error {
 			c.Isolate(s.Index())

@@ -46,6 +46,7 @@ func newServer(cfg Config, index int) (*Server, error) {
 	s.settings = childSettings{
 		Name: name, StoreDir: filepath.Join(cfg.Dir, name), Host: loopback.Host, ClusterName: "natsd",
 		Port: s.ports[0].Number(), MonitorPort: s.ports[1].Number(), SyncAlways: cfg.SyncAlways,
+		Grace: cfg.LameDuckGrace,
 	}
 	if cfg.Servers > 1 {
 		s.settings.RoutePort = s.ports[2].Number()
@@ -92,6 +93,44 @@ func (s *Server) Pause() error { return s.signal((*child.Process).Pause) }
 // Resume lets a paused server run on. It fails like [Server.Pause], and does
 // nothing to one that runs.
 func (s *Server) Resume() error { return s.signal((*child.Process).Resume) }
+
+// LameDuck has the server end as "nats-server --signal ldm" does: it takes no more
+// clients, gives away what it leads, ends its JetStream, tells its clients, and
+// closes those that are left after [Config.LameDuckGrace]. It ends when the last one
+// is gone, or closed; see [Server.AwaitEnd]. It fails like [Server.Pause].
+func (s *Server) LameDuck() error { return s.signal(lameDuck) }
+
+// AwaitEnd waits until the server is down, or returns why ctx has ended.
+func (s *Server) AwaitEnd(ctx context.Context) error {
+	p := s.process()
+	if p == nil {
+		return nil
+	}
+	select {
+	case <-p.Exited():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s has not ended: %w", s.Name(), context.Cause(ctx))
+	}
+}
+
+// Clients are the names of the connections to the server at the moment, those
+// without a name included.
+func (s *Server) Clients(ctx context.Context) ([]string, error) {
+	var said struct {
+		Connections []struct {
+			Name string `json:"name"`
+		} `json:"connections"`
+	}
+	if err := s.monitor(ctx, "/connz", &said); err != nil {
+		return nil, fmt.Errorf("clients of %s: %w", s.Name(), err)
+	}
+	names := make([]string, len(said.Connections))
+	for i, c := range said.Connections {
+		names[i] = c.Name
+	}
+	return names, nil
+}
 
 // Start starts a server that is down, on its store and its ports, and waits until
 // it answers; it need not have found the others. It does nothing to one that

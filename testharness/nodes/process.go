@@ -48,18 +48,27 @@ func Build(t testing.TB, pkg string, flags ...string) string {
 // environment. The process ends with the test.
 func Spawn(t testing.TB, binary string, env []string, flags ...string) *Process {
 	t.Helper()
-	dir := t.TempDir()
-	p := &Process{
-		binary: binary, env: env, logPath: filepath.Join(dir, "log"),
-		http: freeAddress(t), admin: freeAddress(t),
-	}
-	p.args = append([]string{"--data-dir", filepath.Join(dir, "data"), "--http-addr", p.http, "--admin-addr", p.admin}, flags...)
-	t.Cleanup(p.Kill)
+	p := Prepare(t, binary, env, flags...)
 	p.Start(t)
 	return p
 }
 
-func freeAddress(t testing.TB) string {
+// Prepare is [Spawn] without the start.
+func Prepare(t testing.TB, binary string, env []string, flags ...string) *Process {
+	t.Helper()
+	dir := t.TempDir()
+	p := &Process{
+		binary: binary, env: env, logPath: filepath.Join(dir, "log"),
+		http: FreeAddress(t), admin: FreeAddress(t),
+	}
+	p.args = append([]string{"--data-dir", filepath.Join(dir, "data"), "--http-addr", p.http, "--admin-addr", p.admin}, flags...)
+	t.Cleanup(p.Kill)
+	return p
+}
+
+// FreeAddress is an address of the loopback interface that nobody listens on, until
+// the test ends.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	port, err := loopback.Reserve()
 	if err != nil {
@@ -80,6 +89,12 @@ func (p *Process) AdminURL() string { return "http://" + p.admin }
 func (p *Process) Start(t testing.TB) {
 	t.Helper()
 	p.Launch(t)
+	p.AwaitReady(t)
+}
+
+// AwaitReady waits until the node is ready, with at least one partition.
+func (p *Process) AwaitReady(t testing.TB) {
+	t.Helper()
 	testharness.Eventually(t, startTimeout, func() bool {
 		if p.child.Gone() {
 			t.Fatalf("nodes: the node has ended: %v\n%s", p.child.State(), p.Log())

@@ -19,6 +19,11 @@ const (
 	headerLastStream      = "Nats-Last-Stream"
 )
 
+// serverShutdown is how a server that ends describes the end of the requests to the
+// consumers that are on it alone. They are gone with it: another request would be
+// heard by nobody, and nothing would say so.
+const serverShutdown = "Server Shutdown"
+
 var (
 	// ErrGap reports that the server has sent messages that did not arrive.
 	ErrGap = errors.New("messages were lost on the way")
@@ -86,7 +91,7 @@ func (f *Flow) acceptStatus(status string, h nats.Header) error {
 		return f.acceptHeartbeat(wire.First(h, headerLastConsumer), wire.First(h, headerLastStream))
 	case "408", "409": // the request has ended; without a remainder the consumer has
 		remainder, err := strconv.Atoi(wire.First(h, headerPendingMessages))
-		if err == nil && remainder >= 0 {
+		if err == nil && remainder >= 0 && wire.First(h, headerDescription) != serverShutdown {
 			f.open = max(f.open-remainder, 0)
 			return nil
 		}

@@ -66,6 +66,7 @@ func TestFlow_Accept(t *testing.T) {
 		"large message":                  {status("409", "Message Size Exceeds MaxBytes", "Nats-Pending-Messages", "3"), nil},
 		"deleted":                        {status("409", "Consumer Deleted"), pull.ErrStatus},
 		"leader changed":                 {status("409", "Leadership Change"), pull.ErrStatus},
+		"server ends":                    {status("409", "Server Shutdown", "Nats-Pending-Messages", "3"), pull.ErrStatus},
 		"nobody there":                   {status("503", ""), pull.ErrStatus},
 		"bad request":                    {status("400", "Bad Request"), pull.ErrStatus},
 		"odd remainder":                  {status("408", "Request Timeout", "Nats-Pending-Messages", "-3"), pull.ErrStatus},

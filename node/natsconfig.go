@@ -1,0 +1,147 @@
+package node
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// minSecret is the least length of the secret of embedded servers, in bytes.
+const minSecret = 16
+
+// checkNATS finds the faults in how the node and NATS come together.
+func (s *settings) checkNATS(fault faultFunc) {
+	files := map[string]string{
+		"nats-creds": s.NATSCreds, "nats-tls-ca": s.NATSTLSCA, "nats-tls-cert": s.NATSTLSCert, "nats-tls-key": s.NATSTLSKey,
+		"nats-secret-file": s.NATSSecretFile,
+	}
+	for flag, file := range files {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			fault("--%s: %v", flag, err)
+		}
+	}
+	if (s.NATSTLSCert == "") != (s.NATSTLSKey == "") {
+		fault("--nats-tls-cert and --nats-tls-key: give both or none")
+	}
+	if s.embeddedNATS() {
+		s.checkEmbedded(fault, files)
+	} else {
+		s.checkExternal(fault)
+	}
+}
+
+// checkExternal finds the flags that say how to be a server where there is none.
+func (s *settings) checkExternal(fault faultFunc) {
+	for flag, value := range map[string]string{
+		"nats-cluster-addr": s.NATSClusterAddr, "nats-routes": s.NATSRoutes,
+		"nats-secret-file": s.NATSSecretFile, "nats-client-addr": s.NATSClientAddr,
+	} {
+		if value != "" {
+			fault("--%s: of no use with --nats-url", flag)
+		}
+	}
+}
+
+func (s *settings) checkEmbedded(fault faultFunc, files map[string]string) {
+	if s.NATSCreds != "" {
+		fault("--nats-creds: of no use without --nats-url")
+	}
+	listens := s.NATSClusterAddr != "" || s.NATSClientAddr != ""
+	for _, flag := range []string{"nats-tls-ca", "nats-tls-cert", "nats-tls-key", "nats-secret-file"} {
+		if files[flag] != "" && !listens {
+			fault("--%s: of no use without --nats-url, --nats-cluster-addr or --nats-client-addr", flag)
+		}
+	}
+	if s.tlsFlags() && !s.tlsComplete() {
+		fault("--nats-tls-ca, --nats-tls-cert and --nats-tls-key: an embedded server needs all three or none")
+	}
+	s.checkSecret(fault)
+	for flag, addr := range map[string]string{"nats-cluster-addr": s.NATSClusterAddr, "nats-client-addr": s.NATSClientAddr} {
+		if addr != "" && !isLoopback(addr) && s.NATSSecretFile == "" && !s.tlsComplete() {
+			fault("--%s=%s: other machines reach it; give --nats-secret-file or the three of --nats-tls", flag, addr)
+		}
+	}
+	s.checkCluster(fault)
+}
+
+// checkCluster compares the routes with what they are for.
+func (s *settings) checkCluster(fault faultFunc) {
+	switch {
+	case !s.clustered() && s.NATSRoutes != "":
+		fault("--nats-routes: of no use without --nats-cluster-addr")
+	case !s.clustered() && s.replicas > 1:
+		fault("--replicas=%s: an embedded server alone has no replicas; give --nats-cluster-addr and --nats-routes, or --nats-url", s.Replicas)
+	case s.clustered():
+		s.routes = s.parseRoutes(fault)
+		if _, port, err := net.SplitHostPort(s.NATSClusterAddr); err == nil && port == "0" {
+			fault("--nats-cluster-addr=%s: the others must know the port", s.NATSClusterAddr)
+		}
+		if n := len(s.routes); n == 0 || n < s.replicas-1 {
+			fault("--nats-routes: %d other nodes are named, --replicas=%s needs at least %d", n, s.Replicas, max(s.replicas-1, 1))
+		}
+	}
+	if s.ClusterTimeout < 0 {
+		fault("negative cluster timeout %v", s.ClusterTimeout)
+	}
+}
+
+// parseRoutes returns the addresses of the other servers, as URLs that carry the
+// secret. The list may name this server, too.
+func (s *settings) parseRoutes(fault faultFunc) []*url.URL {
+	var routes []*url.URL
+	for text := range strings.SplitSeq(s.NATSRoutes, ",") {
+		text = strings.TrimSpace(text)
+		if text == "" {
+			continue
+		}
+		address := strings.TrimPrefix(strings.TrimPrefix(text, "nats-route://"), "nats://")
+		host, port, err := net.SplitHostPort(address)
+		if err != nil || host == "" || port == "" || port == "0" {
+			fault("--nats-routes: %q is not host:port", text)
+			continue
+		}
+		if address == s.NATSClusterAddr {
+			continue // a list of all nodes, this one included
+		}
+		route := &url.URL{Scheme: "nats-route", Host: address}
+		if s.secret != "" {
+			route.User = url.UserPassword(routeUser, s.secret)
+		}
+		routes = append(routes, route)
+	}
+	return routes
+}
+
+func (s *settings) checkSecret(fault faultFunc) {
+	if s.NATSSecretFile == "" {
+		return
+	}
+	data, err := os.ReadFile(s.NATSSecretFile)
+	if err != nil {
+		return // told already, with the other files
+	}
+	if s.secret = strings.TrimSpace(string(data)); len(s.secret) < minSecret {
+		fault("--nats-secret-file: a secret of %d bytes, at least %d are required", len(s.secret), minSecret)
+	}
+}
+
+// tlsFlags reports whether any of the TLS flags is given, tlsComplete whether all are.
+func (s *settings) tlsFlags() bool { return s.NATSTLSCA+s.NATSTLSCert+s.NATSTLSKey != "" }
+
+func (s *settings) tlsComplete() bool {
+	return s.NATSTLSCA != "" && s.NATSTLSCert != "" && s.NATSTLSKey != ""
+}
+
+// isLoopback reports whether only this machine reaches an address.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return true // told already, with the other addresses
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,72 @@
+package node_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ganglion-go/ganglion/node"
+)
+
+// TestConfig_NATS_Faults has every fault of the flags of NATS told, and all of one
+// configuration at once.
+func TestConfig_NATS_Faults(t *testing.T) {
+	t.Parallel()
+	short := filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(short, []byte("hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret, _ := secretFile(t)
+	id := newAuthority(t, "ours")
+	cluster := node.Config{NATSClusterAddr: "127.0.0.1:6222", NATSRoutes: "127.0.0.1:6223,127.0.0.1:6224"}
+	for name, c := range map[string]struct {
+		cfg  func(cfg *node.Config)
+		want []string
+	}{
+		"replicas alone": {func(cfg *node.Config) { *cfg = node.Config{Replicas: "3"} }, []string{"--replicas=3"}},
+		"no routes":      {func(cfg *node.Config) { cfg.NATSRoutes = "" }, []string{"--nats-routes: 0 other nodes"}},
+		"too few routes": {func(cfg *node.Config) { cfg.NATSRoutes = "127.0.0.1:6223" }, []string{"1 other nodes", "--replicas=3"}},
+		"itself is no other": {
+			func(cfg *node.Config) { cfg.NATSRoutes = "127.0.0.1:6222,127.0.0.1:6223" },
+			[]string{"1 other nodes"},
+		},
+		"bad routes": {
+			func(cfg *node.Config) { cfg.NATSRoutes = "nowhere,127.0.0.1:0,:6223" },
+			[]string{`"nowhere"`, `"127.0.0.1:0"`, `":6223"`},
+		},
+		"no port":             {func(cfg *node.Config) { cfg.NATSClusterAddr = "127.0.0.1:0" }, []string{"the others must know the port"}},
+		"no cluster":          {func(cfg *node.Config) { cfg.NATSClusterAddr = "" }, []string{"--nats-routes: of no use"}},
+		"reached by others":   {func(cfg *node.Config) { cfg.NATSClusterAddr = "10.0.0.1:6222" }, []string{"other machines reach it"}},
+		"reached by all":      {func(cfg *node.Config) { cfg.NATSClusterAddr = ":6222" }, []string{"other machines reach it"}},
+		"clients reach it":    {func(cfg *node.Config) { cfg.NATSClientAddr = "0.0.0.0:4222" }, []string{"--nats-client-addr", "other machines reach it"}},
+		"short secret":        {func(cfg *node.Config) { cfg.NATSSecretFile = short }, []string{"a secret of 4 bytes"}},
+		"no secret there":     {func(cfg *node.Config) { cfg.NATSSecretFile = short + "er" }, []string{"--nats-secret-file", "no such file"}},
+		"part of TLS":         {func(cfg *node.Config) { cfg.NATSTLSCA = id.file }, []string{"all three or none"}},
+		"TLS for nobody":      {func(cfg *node.Config) { *cfg = node.Config{NATSTLSCA: id.file} }, []string{"--nats-tls-ca: of no use"}},
+		"secret for nobody":   {func(cfg *node.Config) { *cfg = node.Config{NATSSecretFile: secret} }, []string{"--nats-secret-file: of no use"}},
+		"credentials":         {func(cfg *node.Config) { cfg.NATSCreds = secret }, []string{"--nats-creds: of no use"}},
+		"and external":        {func(cfg *node.Config) { cfg.NATSURL = "nats://h:1" }, []string{"--nats-cluster-addr: of no use", "--nats-routes: of no use"}},
+		"no time":             {func(cfg *node.Config) { cfg.ClusterTimeout = -1 }, []string{"cluster timeout"}},
+		"not an address":      {func(cfg *node.Config) { cfg.NATSClientAddr = "h:99999" }, []string{"--nats-client-addr"}},
+		"several at a time":   {func(cfg *node.Config) { cfg.NATSClusterAddr, cfg.NATSCreds, cfg.Lease = ":x", secret, "soon" }, []string{"--nats-cluster-addr", "--nats-creds", "--lease"}},
+		"certificate no file": {func(cfg *node.Config) { cfg.NATSTLSCert = short }, []string{"give both or none"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := cluster
+			c.cfg(&cfg)
+			cfg.DataDir = t.TempDir()
+			_, err := node.Open(t.Context(), cfg, gauges(nil))
+			if !errors.Is(err, node.ErrConfig) {
+				t.Fatalf("error %v", err)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("nothing of %q in\n%v", want, err)
+				}
+			}
+		})
+	}
+}
