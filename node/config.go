@@ -42,13 +42,13 @@ type Config struct {
 	Partitions string `help:"Partitions of the keyspace: a power of two, fixed when the cluster is created. Default: 128, or what the cluster has." env:"GANGLION_PARTITIONS" placeholder:"P"`
 	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5." default:"1" env:"GANGLION_REPLICAS"`
 	Lease      string `help:"Time for which one renewal lets a node answer, at least 200ms." default:"3s" env:"GANGLION_LEASE"`
-	Answers    string `help:"What lets a node answer a read: its lease." default:"lease" env:"GANGLION_ANSWERS"`
+	Answers    string `help:"What lets a node answer: lease (its own clock) or verified (the store's word each time, slower)." default:"lease" env:"GANGLION_ANSWERS"`
 
 	LogLevel  string `name:"log-level" help:"debug, info, warn or error." default:"info" env:"GANGLION_LOG_LEVEL"`
 	LogFormat string `name:"log-format" help:"text or json." default:"text" env:"GANGLION_LOG_FORMAT"`
 
 	// Limits tunes the runtime, for programs that open a node themselves. Name,
-	// Address, Build, Lease, Logger and Listener in it are of no effect: they come
+	// Address, Build, Lease, Answers, Logger and Listener in it are of no effect: they come
 	// from the fields above.
 	Limits runtime.Config `kong:"-"`
 
@@ -66,6 +66,7 @@ type settings struct {
 	partitions actor.Partitions
 	replicas   int
 	lease      time.Duration
+	answers    runtime.Answers
 	logLevel   slog.Level
 }
 
@@ -121,8 +122,13 @@ func (s *settings) checkNumbers(fault faultFunc) {
 	if err != nil || s.lease < 200*time.Millisecond || s.lease > 10*time.Minute {
 		fault("--lease=%s: a duration from 200ms to 10m is required", s.Lease)
 	}
-	if s.Answers != "lease" {
-		fault("--answers=%s: only %q is known to this build", s.Answers, "lease")
+	switch s.Answers {
+	case "lease":
+		s.answers = runtime.AnswersByLease
+	case "verified":
+		s.answers = runtime.AnswersVerified
+	default:
+		fault("--answers=%s: lease or verified is required", s.Answers)
 	}
 }
 

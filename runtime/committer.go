@@ -26,9 +26,13 @@ import (
 // after the batches were taken off the queue: were it before, the process could be
 // stopped between the two, and what is read after that would come into the queue,
 // and be written, on a look at a lease of long ago.
+//
+// With a verifier the look at the lease is the store's word, asked for after the
+// batches were taken off the queue, that the session lives.
 type committer struct {
 	store    store.Commits
 	lease    *lease
+	verifier *verifier // nil: the lease is what is looked at
 	cfg      *Config
 	mu       sync.Mutex
 	queue    []*batch
@@ -111,9 +115,9 @@ func (c *committer) abandon() {
 func (c *committer) next(ctx context.Context) []*batch {
 	for {
 		var patience <-chan time.Time
-		if c.lease.valid() {
+		if c.mayWrite() {
 			flush, wait := c.take()
-			if flush != nil && c.lease.valid() {
+			if flush != nil && c.mayWrite() {
 				return flush
 			}
 			c.putBack(flush)
@@ -129,6 +133,9 @@ func (c *committer) next(ctx context.Context) []*batch {
 		}
 	}
 }
+
+// mayWrite is the look at the lease. With a verifier, write waits instead.
+func (c *committer) mayWrite() bool { return c.verifier != nil || c.lease.valid() }
 
 // take returns what is to be written now, or else for how long at the most that
 // should be waited for which is there; 0: until resume.
@@ -173,6 +180,14 @@ func (c *committer) write(ctx context.Context, flush []*batch) {
 	commits := make([]store.Commit, len(flush))
 	for i, b := range flush {
 		commits[i] = b.commit
+	}
+	if c.verifier != nil {
+		if err := c.verifier.await(ctx); err != nil {
+			for _, b := range flush {
+				b.owner.settled(b, store.ErrUnknown)
+			}
+			return
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.WriteTimeout)
 	defer cancel()
