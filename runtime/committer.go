@@ -176,11 +176,23 @@ func (c *committer) putBack(flush []*batch) {
 	c.flying--
 }
 
+// write appends what may be written, and tells the activations.
+//
+// A batch whose partition has been left meanwhile is not written. Its claim may
+// have been released: whoever leaves a partition waits for its writes, but not
+// without a bound, and while the store is away nothing comes to an end.
+//
+//	owner A                            store          node B
+//	batch waits: the store is away     (away)
+//	has waited long enough to leave
+//	releases the claim                 (back)
+//	                                                  takes the partition
+//	                                                  meets the command too late,
+//	                                                  says: not executed
+//	writes the batch
+//
+// After this look the append takes WriteTimeout at the most, for which leaving waits.
 func (c *committer) write(ctx context.Context, flush []*batch) {
-	commits := make([]store.Commit, len(flush))
-	for i, b := range flush {
-		commits[i] = b.commit
-	}
 	if c.verifier != nil {
 		if err := c.verifier.await(ctx); err != nil {
 			for _, b := range flush {
@@ -188,6 +200,14 @@ func (c *committer) write(ctx context.Context, flush []*batch) {
 			}
 			return
 		}
+	}
+	flush = withoutLeft(flush)
+	if len(flush) == 0 {
+		return
+	}
+	commits := make([]store.Commit, len(flush))
+	for i, b := range flush {
+		commits[i] = b.commit
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.WriteTimeout)
 	defer cancel()
@@ -203,4 +223,18 @@ func (c *committer) write(ctx context.Context, flush []*batch) {
 	if c.cfg.Listener.Flushed != nil {
 		c.cfg.Listener.Flushed(len(flush), failed, c.cfg.Clock.Elapsed()-start)
 	}
+}
+
+// withoutLeft settles the batches whose partition has been left, and returns the
+// others.
+func withoutLeft(flush []*batch) []*batch {
+	kept := flush[:0]
+	for _, b := range flush {
+		if b.owner.partition.ctx.Err() == nil {
+			kept = append(kept, b)
+			continue
+		}
+		b.owner.settled(b, store.ErrUnknown)
+	}
+	return kept
 }

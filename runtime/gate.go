@@ -34,6 +34,7 @@ type answer struct {
 	delivery *delivery
 	outcome  actor.Outcome
 	recalled bool // the outcome is that of an earlier delivery of the same command
+	carry    bool // the outcome goes into the carry when the batch that it stands on is durable
 }
 
 func (g *gate) release(a answer) {
