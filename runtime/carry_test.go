@@ -27,13 +27,13 @@ func TestNode_Carry_HoldsNothingSpeculative(t *testing.T) {
 		s := newSetup(t, h, nil)
 		s.want(s.add("a", 5), actor.CodeOK)
 		var mu sync.Mutex
-		var saved string
+		var saved strings.Builder
 		h.with(func(h *hooked) {
 			h.watermarks = func(ctx context.Context, held []store.Claim) error {
 				mu.Lock()
 				defer mu.Unlock()
 				for _, c := range held {
-					saved += c.Carry
+					saved.WriteString(c.Carry)
 				}
 				return h.Store.SaveWatermarks(ctx, held)
 			}
@@ -41,7 +41,7 @@ func TestNode_Carry_HoldsNothingSpeculative(t *testing.T) {
 		carried := func(id actor.CommandID) bool {
 			mu.Lock()
 			defer mu.Unlock()
-			return strings.Contains(saved, string(id))
+			return strings.Contains(saved.String(), string(id))
 		}
 		appends := h.holdAppends()
 		x := s.send(direct(s.message("a", "add", add{N: 1})))
