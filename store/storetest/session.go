@@ -282,13 +282,14 @@ func testSessionConfirm(t *testing.T, s *setup) {
 func testSessionConfirmRace(t *testing.T, s *setup) {
 	for round := range 12 {
 		session := s.open(t, fmt.Sprintf("node-%d", round), "one")
+		first := session
 		var acknowledged, asked atomic.Bool
 		var wg sync.WaitGroup
 		for _, client := range s.clients() {
 			wg.Go(func() {
 				for {
 					late := acknowledged.Load()
-					switch err := client.ConfirmSession(s.ctx, session); {
+					switch err := client.ConfirmSession(s.ctx, first); {
 					case late && errors.Is(err, store.ErrLost):
 						return
 					case late:
