@@ -16,6 +16,8 @@ type deposited struct {
 	Note   string `json:"note"`
 }
 
+type balance struct{ actor.Replies[int64] }
+
 func (a *account) deposit(ctx *actor.Context, d deposit) (int64, error) {
 	ctx.Raise(deposited{Amount: d.Amount, Note: d.Note})
 	return a.Balance, nil
@@ -26,6 +28,7 @@ func (a *account) deposited(e deposited) { a.Balance += e.Amount }
 func accounts() *actor.Aggregate[account] {
 	return actor.Define("account", func(d *actor.Definition[account]) {
 		actor.On(d, (*account).deposit)
+		actor.Query(d, func(a *account, _ *actor.Context, _ balance) (int64, error) { return a.Balance, nil })
 		actor.Apply(d, (*account).deposited)
 	})
 }

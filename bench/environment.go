@@ -29,6 +29,7 @@ type environment struct {
 	template   bson.D // a commit as ours writes it, without its _id
 	bytes      int    // of that document
 	uri        string
+	answers    string     // of our node
 	starts     int        // of nodes
 	node       *node.Node // nil while the raw side is measured
 	server     string     // version
@@ -43,7 +44,7 @@ const (
 )
 
 func open(ctx context.Context, f flags) (_ *environment, err error) {
-	e := &environment{ended: make(chan error, 1)}
+	e := &environment{ended: make(chan error, 1), answers: f.Answers}
 	defer func() {
 		if err != nil {
 			e.close(ctx)
@@ -156,7 +157,7 @@ func (e *environment) startNode(ctx context.Context) error {
 	e.starts++
 	n, err := node.Open(ctx, node.Config{
 		Name: "bench", DataDir: fmt.Sprintf("%s/node-%d", e.dir, e.starts), MongoURI: e.uri, MongoDatabase: database,
-		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Answers: e.answers,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, accounts())
 	if err != nil {

@@ -47,6 +47,11 @@ func scenarios(e *environment) []scenario {
 			})
 		}
 	}
+	for _, n := range []int{1, 256, 1024} {
+		all = append(all, scenario{
+			name: fmt.Sprintf("ours, reads of %d aggregates, %d in flight", manyCount, n), inFlight: n, ours: true, do: e.read(manyCount),
+		})
+	}
 	return all
 }
 
@@ -90,6 +95,16 @@ func (e *environment) ask(aggregates int, lane string, opts []actor.CallOption) 
 	}
 	return func(ctx context.Context, _ int) (int, error) {
 		_, err := actor.Ask(ctx, e.node.Client(), addresses[rand.IntN(len(addresses))], newDeposit(), opts...)
+		return 1, err
+	}
+}
+
+// read asks owners for the balances of aggregates, which come into memory with the
+// first reads.
+func (e *environment) read(aggregates int) func(context.Context, int) (int, error) {
+	kind := accounts()
+	return func(ctx context.Context, _ int) (int, error) {
+		_, err := actor.Read(ctx, e.node.Client(), kind.ID(fmt.Sprintf("read-%06d", rand.IntN(aggregates))), balance{})
 		return 1, err
 	}
 }

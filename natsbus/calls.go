@@ -25,8 +25,8 @@ type call struct {
 	mu     sync.Mutex
 	id     uint64 // 0 between calls
 	goal   effort.Goal
-	asks   int64  // partition that is asked on the direct lane; -1: none
-	moved  bool   // that one has a new owner
+	asks   int64 // partition that is asked on the direct lane; -1: none
+	moved  bool  // that one has a new owner
 	nextID uint64
 	unread []arrival
 }

@@ -51,13 +51,13 @@ type Config struct {
 	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5. Default: 3 with --nats-cluster-addr, else 1." env:"GANGLION_REPLICAS" placeholder:"N"`
 	Lease      string `help:"Time for which one renewal lets a node answer, at least 200ms." default:"3s" env:"GANGLION_LEASE"`
 	Linger     string `help:"Time for which a node that ends goes on answering after /readyz has said so, if there are others: more than the interval of what asks it." default:"1s" env:"GANGLION_LINGER"`
-	Answers    string `help:"What lets a node answer a read: its lease." default:"lease" env:"GANGLION_ANSWERS"`
+	Answers    string `help:"What lets a node answer: lease (its own clock) or verified (the store's word each time, slower)." default:"lease" env:"GANGLION_ANSWERS"`
 
 	LogLevel  string `name:"log-level" help:"debug, info, warn or error." default:"info" env:"GANGLION_LOG_LEVEL"`
 	LogFormat string `name:"log-format" help:"text or json." default:"text" env:"GANGLION_LOG_FORMAT"`
 
 	// Limits tunes the runtime, for programs that open a node themselves. Name,
-	// Address, Build, Lease, Logger and Listener in it are of no effect: they come
+	// Address, Build, Lease, Answers, Logger and Listener in it are of no effect: they come
 	// from the fields above.
 	Limits runtime.Config `kong:"-"`
 
@@ -80,6 +80,7 @@ type settings struct {
 	replicas   int
 	lease      time.Duration
 	linger     time.Duration
+	answers    runtime.Answers
 	logLevel   slog.Level
 	routes     []*url.URL // of the embedded server
 	secret     string     // of the embedded servers; empty: none
@@ -152,8 +153,13 @@ func (s *settings) checkNumbers(fault faultFunc) {
 	if err != nil || s.linger < 0 || s.linger > handOverTimeout {
 		fault("--linger=%s: a duration from 0s to %v is required", s.Linger, handOverTimeout)
 	}
-	if s.Answers != "lease" {
-		fault("--answers=%s: only %q is known to this build", s.Answers, "lease")
+	switch s.Answers {
+	case "lease":
+		s.answers = runtime.AnswersByLease
+	case "verified":
+		s.answers = runtime.AnswersVerified
+	default:
+		fault("--answers=%s: lease or verified is required", s.Answers)
 	}
 }
 

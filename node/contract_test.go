@@ -151,18 +151,21 @@ func (c caller) expect(what string, a answer, status int, code string) {
 	}
 }
 
-// onEachStore runs a test against a node on the embedded store, and on MongoDB.
+// onEachStore runs a test against a node on the embedded store, and on MongoDB, that
+// answers by its lease, and by the store's word.
 func onEachStore(t *testing.T, test func(t *testing.T, cfg node.Config)) {
 	t.Helper()
-	t.Run("embedded", func(t *testing.T) {
-		t.Parallel()
-		test(t, node.Config{DataDir: t.TempDir()})
-	})
-	t.Run("mongo", func(t *testing.T) {
-		t.Parallel()
-		rs := testharness.SharedMongo(t, 1)
-		test(t, node.Config{DataDir: t.TempDir(), MongoURI: rs.URI(), MongoDatabase: testharness.DatabaseName(t)})
-	})
+	for _, answers := range []string{"lease", "verified"} {
+		t.Run("embedded/"+answers, func(t *testing.T) {
+			t.Parallel()
+			test(t, node.Config{DataDir: t.TempDir(), Answers: answers})
+		})
+		t.Run("mongo/"+answers, func(t *testing.T) {
+			t.Parallel()
+			rs := testharness.SharedMongo(t, 1)
+			test(t, node.Config{DataDir: t.TempDir(), MongoURI: rs.URI(), MongoDatabase: testharness.DatabaseName(t), Answers: answers})
+		})
+	}
 }
 
 func TestNode_Outcomes_HaveTheirStatusAndCode(t *testing.T) {

@@ -29,6 +29,7 @@ type metrics struct {
 	parked     *prometheus.CounterVec
 	snapshots  *prometheus.CounterVec
 	renewals   *prometheus.CounterVec
+	confirms   *prometheus.HistogramVec
 	requests   *prometheus.HistogramVec
 	streams    prometheus.Gauge
 }
@@ -58,12 +59,13 @@ func newMetrics() *metrics {
 		parked:     counter("parked_total", "Commands that were parked.", "kind"),
 		snapshots:  counter("snapshots_total", "Snapshots written, or not.", "kind", "result"),
 		renewals:   counter("renewals_total", "Renewals of the session.", "result"),
+		confirms:   histogram("confirm_seconds", "Duration of questions to the store whether the session lives; only with verified answers.", latencyBuckets(), "result"),
 		requests:   histogram("http_request_seconds", "Duration of HTTP requests.", latencyBuckets(), "method", "route", "status"),
 		streams:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ganglion", Name: "http_event_streams", Help: "Open event streams."}),
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.decided, m.latency, m.flushes, m.flushSize, m.failed, m.loads, m.replayed, m.discarded, m.passivated,
-		m.overloaded, m.parked, m.snapshots, m.renewals, m.requests, m.streams)
+		m.overloaded, m.parked, m.snapshots, m.renewals, m.confirms, m.requests, m.streams)
 	return m
 }
 
@@ -121,6 +123,9 @@ func (m *metrics) runtimeListener() runtime.EventListener {
 		Parked:     func(kind actor.Kind) { m.parked.WithLabelValues(string(kind)).Inc() },
 		SnapshotSaved: func(kind actor.Kind, _ int, err error) {
 			m.snapshots.WithLabelValues(string(kind), result(err)).Inc()
+		},
+		Confirmed: func(_ int, took time.Duration, err error) {
+			m.confirms.WithLabelValues(result(err)).Observe(took.Seconds())
 		},
 		Renewed: func(_ time.Duration, err error) { m.renewals.WithLabelValues(result(err)).Inc() },
 	}

@@ -211,6 +211,9 @@ func (a *activation) succeeded(b *batch) {
 		})
 	}
 	for _, ans := range b.answers {
+		if ans.carry {
+			a.partition.carryOver(a.address, storedOutcome(&ans.delivery.Message, ans.outcome, 0))
+		}
 		a.partition.conclude(ans)
 	}
 	if b.snapshot != nil {

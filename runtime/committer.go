@@ -26,9 +26,13 @@ import (
 // after the batches were taken off the queue: were it before, the process could be
 // stopped between the two, and what is read after that would come into the queue,
 // and be written, on a look at a lease of long ago.
+//
+// With a verifier the look at the lease is the store's word, asked for after the
+// batches were taken off the queue, that the session lives.
 type committer struct {
 	store    store.Commits
 	lease    *lease
+	verifier *verifier // nil: the lease is what is looked at
 	cfg      *Config
 	mu       sync.Mutex
 	queue    []*batch
@@ -111,9 +115,9 @@ func (c *committer) abandon() {
 func (c *committer) next(ctx context.Context) []*batch {
 	for {
 		var patience <-chan time.Time
-		if c.lease.valid() {
+		if c.mayWrite() {
 			flush, wait := c.take()
-			if flush != nil && c.lease.valid() {
+			if flush != nil && c.mayWrite() {
 				return flush
 			}
 			c.putBack(flush)
@@ -129,6 +133,9 @@ func (c *committer) next(ctx context.Context) []*batch {
 		}
 	}
 }
+
+// mayWrite is the look at the lease. With a verifier, write waits instead.
+func (c *committer) mayWrite() bool { return c.verifier != nil || c.lease.valid() }
 
 // take returns what is to be written now, or else for how long at the most that
 // should be waited for which is there; 0: until resume.
@@ -169,7 +176,35 @@ func (c *committer) putBack(flush []*batch) {
 	c.flying--
 }
 
+// write appends what may be written, and tells the activations.
+//
+// A batch whose partition has been left meanwhile is not written. Its claim may
+// have been released: whoever leaves a partition waits for its writes, but not
+// without a bound, and while the store is away nothing comes to an end.
+//
+//	owner A                            store          node B
+//	batch waits: the store is away     (away)
+//	has waited long enough to leave
+//	releases the claim                 (back)
+//	                                                  takes the partition
+//	                                                  meets the command too late,
+//	                                                  says: not executed
+//	writes the batch
+//
+// After this look the append takes WriteTimeout at the most, for which leaving waits.
 func (c *committer) write(ctx context.Context, flush []*batch) {
+	if c.verifier != nil {
+		if err := c.verifier.await(ctx); err != nil {
+			for _, b := range flush {
+				b.owner.settled(b, store.ErrUnknown)
+			}
+			return
+		}
+	}
+	flush = withoutLeft(flush)
+	if len(flush) == 0 {
+		return
+	}
 	commits := make([]store.Commit, len(flush))
 	for i, b := range flush {
 		commits[i] = b.commit
@@ -188,4 +223,18 @@ func (c *committer) write(ctx context.Context, flush []*batch) {
 	if c.cfg.Listener.Flushed != nil {
 		c.cfg.Listener.Flushed(len(flush), failed, c.cfg.Clock.Elapsed()-start)
 	}
+}
+
+// withoutLeft settles the batches whose partition has been left, and returns the
+// others.
+func withoutLeft(flush []*batch) []*batch {
+	kept := flush[:0]
+	for _, b := range flush {
+		if b.owner.partition.ctx.Err() == nil {
+			kept = append(kept, b)
+			continue
+		}
+		b.owner.settled(b, store.ErrUnknown)
+	}
+	return kept
 }

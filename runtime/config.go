@@ -16,6 +16,8 @@ type Config struct {
 
 	// Lease is the time for which a renewal lets the node answer: 3 s.
 	Lease time.Duration
+	// Answers says what lets the node answer: AnswersByLease.
+	Answers Answers
 	// SoleHolderOfName says that no other process can run under this name (the
 	// caller holds a lock that proves it), so that a predecessor's session is
 	// dead without a wait.
@@ -135,6 +137,9 @@ func (c Config) validate() error {
 	}
 	if c.Lease > 0 && c.Lease < 200*time.Millisecond {
 		faults = append(faults, fmt.Errorf("lease of %v, at least 200ms is required: %w", c.Lease, ErrConfig))
+	}
+	if c.Answers > AnswersVerified {
+		faults = append(faults, fmt.Errorf("answers %d, by lease or verified is required: %w", c.Answers, ErrConfig))
 	}
 	return errors.Join(faults...)
 }

@@ -140,7 +140,7 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 		a.gather(ans, dec.Events)
 		a.ring.add(d.Message.ID, dec.Outcome, a.partition.cfg.RingMax)
 	case dec.Outcome.Code.Recorded():
-		a.record(ans)
+		ans.carry = a.record(ans)
 		a.stand(ans)
 	case d.Sequence > 0 && ofBuild(dec.Outcome.Code):
 		a.partition.concludeWhenSaved(ans)
@@ -209,19 +209,26 @@ func eventBytes(events []actor.Event) int {
 }
 
 // record keeps the outcome of a command that raised nothing, so that it goes
-// with the next commit.
-func (a *activation) record(ans answer) {
+// with the next commit. Until then it belongs into the carry, from the moment at
+// which what it stands on is durable: at once, or, if record reports so, when the
+// batch in flight is. Were it there before, it could be saved, the write fail, and
+// the node die: the next owner would tell what was decided on a state that never
+// was.
+func (a *activation) record(ans answer) (carryLater bool) {
 	m := &ans.delivery.Message
 	a.ring.add(m.ID, ans.outcome, a.partition.cfg.RingMax)
 	o := storedOutcome(m, ans.outcome, 0)
 	if a.gathering != nil {
 		a.gathering.record(o)
-		return
+		return false
 	}
-	a.partition.carryOver(a.address, o)
+	if a.inFlight == nil {
+		a.partition.carryOver(a.address, o)
+	}
 	a.unrecorded = append(a.unrecorded, o)
 	a.unrecBytes += outcomeBytes(&o)
 	a.boundUnrecorded()
+	return a.inFlight != nil
 }
 
 // stand is the output gate: the answer waits for the newest batch that its

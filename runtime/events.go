@@ -29,6 +29,9 @@ type EventListener struct {
 	// PartitionServed and PartitionLeft: a partition came to this node, or left it.
 	PartitionServed func(p actor.Partition)
 	PartitionLeft   func(p actor.Partition, cause error)
+	// Confirmed: the store was asked whether the session lives, for so many answers;
+	// with an error, it did not say so. Only with AnswersVerified.
+	Confirmed func(answers int, took time.Duration, err error)
 	// Renewed: a renewal of the session ended.
 	Renewed func(took time.Duration, err error)
 }

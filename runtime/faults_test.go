@@ -32,7 +32,15 @@ import (
 //
 // It prints its seed, and takes it back from GANGLION_SEED. GANGLION_SOAK, a
 // duration, makes it go on with more seeds for so long.
-func TestNode_Faults(t *testing.T) {
+func TestNode_Faults(t *testing.T) { testFaults(t, false) }
+
+// TestNode_Faults_Verified does the same with nodes that answer by the store's word,
+// and whose clocks stand still: most of all while they are cut off, and others take
+// their partitions.
+func TestNode_Faults_Verified(t *testing.T) { testFaults(t, true) }
+
+func testFaults(t *testing.T, verified bool) {
+	t.Helper()
 	t.Parallel()
 	seed, fixed := seedOf(t)
 	var soak time.Duration
@@ -44,7 +52,7 @@ func TestNode_Faults(t *testing.T) {
 	}
 	start := time.Now()
 	for round := 0; round < 4 || time.Since(start) < soak; round++ {
-		synctest.Test(t, func(t *testing.T) { newTrial(t, seed).run(10 * time.Second) })
+		synctest.Test(t, func(t *testing.T) { newTrial(t, seed, verified).run(10 * time.Second) })
 		if t.Failed() || fixed {
 			return
 		}
@@ -78,6 +86,8 @@ type trial struct {
 	s     *setup // the nodes are started through it, each with its own way to the store
 	nodes []*trialNode
 
+	clocks map[string]*haltingClock // by name of the node; nil: clocks are right, and answers by lease
+
 	order atomic.Int64 // real-time order of calls and returns
 	over  atomic.Bool  // clients finish what they do
 	mu    sync.Mutex
@@ -90,16 +100,23 @@ type trialNode struct {
 	node  *runtime.Node
 }
 
-func newTrial(t *testing.T, seed uint64) *trial {
+func newTrial(t *testing.T, seed uint64, verified bool) *trial {
+	t.Helper()
 	t.Logf("GANGLION_SEED=%d", seed)
 	shared := memory.New()
 	tr := &trial{t: t, seed: seed, alone: seed%2 == 0}
+	if verified {
+		tr.clocks = map[string]*haltingClock{"n1": newHaltingClock(), "n2": newHaltingClock()}
+	}
 	rnd := tr.rand(0)
 	ring := []int{3, 20, 4096}[rnd.IntN(3)]
 	events := []int{1, 7, 1000}[rnd.IntN(3)]
 	tr.s = prepare(t, shared, func(c *runtime.Config) {
 		c.RingMax, c.BatchEvents, c.WriteTimeout, c.DrainTimeout = ring, events, 2*lease, 2*lease
 		c.MaxActivations, c.PassivateAfter = trialAggregates-2, lease
+		if verified {
+			c.Answers, c.Clock = runtime.AnswersVerified, tr.clocks[c.Name]
+		}
 	}, counters(nil, func(d *actor.Definition[counter]) { d.SnapshotEvery(10) }))
 	for i, name := range []string{"n1", "n2"} {
 		f := storetest.NewFaulty(t.Context(), shared, seed+uint64(i))
@@ -160,6 +177,9 @@ func (tr *trial) sabotage(rnd *rand.Rand, n *trialNode, end time.Time) {
 		if tr.alone {
 			kinds = 5 // those that leave the node its partitions
 		}
+		if tr.clocks != nil && rnd.IntN(3) > 0 {
+			tr.clocks[n.name].halt()
+		}
 		switch rnd.IntN(kinds) {
 		case 0, 1, 2:
 			n.store.Set(storetest.Faults{
@@ -189,6 +209,9 @@ func (tr *trial) sabotage(rnd *rand.Rand, n *trialNode, end time.Time) {
 		}
 		n.store.Set(storetest.Faults{Delay: upTo(rnd, lease/20)})
 		pause(time.Second)
+		if tr.clocks != nil {
+			tr.clocks[n.name].goOn()
+		}
 	}
 }
 
@@ -272,6 +295,8 @@ func (tr *trial) call(rnd *rand.Rand, m actor.Message) (fate, actor.Outcome) {
 				switch {
 				case o.Code.Recorded():
 					return fateDone, o
+				case o.Code == actor.CodeExpired && tr.clocks != nil && m.Attempt > 1:
+					waiting = false // said of one attempt; whoever has another one may have another time
 				case o.Code == actor.CodeExpired || o.Code == actor.CodeOverloaded && sure && m.Attempt == 1:
 					return fateNot, o
 				case o.Code == actor.CodeOverloaded || o.Code == actor.CodeUnknownOutcome:
@@ -308,7 +333,11 @@ func (tr *trial) check() {
 		injected += n.store.Injected()
 	}
 	tr.t.Logf("%d calls: %d done, %d not executed, %d unknown; %d faults", len(tr.ops), fates[fateDone], fates[fateNot], fates[fateUnknown], injected)
-	if fates[fateDone] < 100 || injected == 0 {
+	least := 100
+	if tr.clocks != nil {
+		least = 10 // nodes whose clocks stand still declare nobody dead
+	}
+	if fates[fateDone] < least || injected == 0 {
 		tr.t.Errorf("too little happened")
 	}
 }

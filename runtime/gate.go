@@ -12,10 +12,13 @@ import (
 // had another node taken the partition in between, it would first have declared
 // this session dead, the renewal would have failed, and close would have
 // dropped what was kept.
+//
+// With a verifier the lease has no say: each answer waits for the store's word.
 type gate struct {
 	lease    *lease
 	clock    Clock
 	listener *EventListener
+	verifier *verifier // nil: by lease
 
 	mu     sync.Mutex
 	closed bool
@@ -31,9 +34,14 @@ type answer struct {
 	delivery *delivery
 	outcome  actor.Outcome
 	recalled bool // the outcome is that of an earlier delivery of the same command
+	carry    bool // the outcome goes into the carry when the batch that it stands on is durable
 }
 
 func (g *gate) release(a answer) {
+	if g.verifier != nil {
+		g.verifier.add(a)
+		return
+	}
 	if g.lease.valid() {
 		g.send(a)
 		return
@@ -84,4 +92,7 @@ func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed, g.kept = true, nil
+	if g.verifier != nil {
+		g.verifier.close()
+	}
 }

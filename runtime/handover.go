@@ -146,6 +146,9 @@ func (in *incarnation) drain(ctx context.Context) error {
 	in.placer.tell(func(m *placement.Machine, _ time.Duration) { m.Leave() })
 	in.placer.lookNow()
 	err := in.placer.await(ctx, in.ctx, (*placement.Machine).Idle)
+	if err == nil && in.gate.verifier != nil {
+		err = in.gate.verifier.flush(ctx, in.ctx) // the session must live for it
+	}
 	if err != nil {
 		err = fmt.Errorf("drain: %w", err)
 	}

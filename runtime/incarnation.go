@@ -67,6 +67,10 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 	}
 	in.ctx, in.cancel = context.WithCancelCause(ctx)
 	in.placer = newPlacer(in)
+	if n.cfg.Answers == AnswersVerified {
+		v := newVerifier(in, in.gate.send)
+		in.gate.verifier, in.committer.verifier = v, v
+	}
 	in.releaser = &releaser{wake: make(chan struct{}, 1)}
 	return in
 }
@@ -80,9 +84,13 @@ func (in *incarnation) live() error {
 	}
 	in.cfg.Logger.Info("session opened", "node", in.cfg.Name, "incarnation", in.session.Incarnation)
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context){
+	running := []func(context.Context){
 		in.renew, in.place, in.release, in.saveWatermarks, in.passivate, in.committer.run, in.snapshots.run,
-	} {
+	}
+	if in.gate.verifier != nil {
+		running = append(running, in.gate.verifier.run)
+	}
+	for _, part := range running {
 		parts.Go(func() { part(in.ctx) })
 	}
 	<-in.ctx.Done()

@@ -54,6 +54,14 @@ type Leases interface {
 	// EndSession removes the record if it has s's incarnation, dead or alive.
 	// It is idempotent.
 	EndSession(ctx context.Context, s Session) error
+	// ConfirmSession reports whether the session lives, by a linearizable read: nil
+	// if at some moment between call and return the record under s.Name had s's
+	// incarnation and was not dead. ErrLost: it was declared dead, ended or
+	// replaced, and will never live again. ErrUnavailable: nobody can tell. What
+	// was acknowledged to anybody before the call counts, whoever is asked: a
+	// server that was replaced without knowing it gives no answer. The beat is of
+	// no meaning.
+	ConfirmSession(ctx context.Context, s Session) error
 	// Sessions returns all sessions, in the order of their names.
 	Sessions(ctx context.Context) ([]Session, error)
 

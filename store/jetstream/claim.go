@@ -162,7 +162,7 @@ func (s *Store) takeClaims(ctx context.Context, by store.Session, want []store.C
 		return kept.claim, true
 	})
 	if len(taken) > 0 {
-		if err := s.commits.barrier(ctx); err != nil {
+		if _, err := s.commits.barrier(ctx); err != nil {
 			return nil, unknown(err)
 		}
 	}

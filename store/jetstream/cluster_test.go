@@ -112,6 +112,9 @@ func TestStore_Cluster_ReplicaBehind(t *testing.T) {
 		if all, err := s.Sessions(t.Context()); err != nil || len(all) != 1 {
 			t.Fatalf("sessions %v, %v", all, err)
 		}
+		if err := s.ConfirmSession(t.Context(), session); err != nil {
+			t.Fatalf("confirm: %v", err)
+		}
 	}
 }
 

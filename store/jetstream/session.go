@@ -192,6 +192,44 @@ func (s *Store) EndSession(ctx context.Context, session store.Session) error {
 	return nil
 }
 
+// ConfirmSession implements [store.Leases].
+//
+// With replicas it writes a mark and reads on a replica that has it. The mark is
+// stored only once a majority has it, so that a leader which was replaced without
+// knowing it cannot acknowledge it; and a replica that has the mark has whatever
+// was acknowledged before it was written. To ask the leader for its last sequence,
+// as other reads do, or to write what it is to refuse, would not do: such a leader
+// answers both by itself. The stream keeps one message of each subject, so marks
+// take no space.
+//
+//	old leader L, cut off       new leader M              node A, on L's side
+//	                            A is declared dead
+//	                                                      asks whether it lives
+//	last sequence: 7, says L
+//	at 7 A is alive, says L                               would believe it
+//	the mark is proposed: no majority                     gets no answer
+func (s *Store) ConfirmSession(ctx context.Context, session store.Session) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	subject := s.subjects.session(session.Name)
+	found, err := s.leases.lastConfirmed(ctx, subject)
+	if err != nil {
+		return fmt.Errorf("confirm session %q: %w", session.Name, unavailable(err))
+	}
+	m, ok := found[subject]
+	if !ok {
+		return fmt.Errorf("confirm session %q: %w: it has ended", session.Name, store.ErrLost)
+	}
+	r, err := decodeSession(&m)
+	if err != nil {
+		return fmt.Errorf("confirm session %q: %w", session.Name, err)
+	}
+	if r.Ended || r.Dead || r.Incarnation != session.Incarnation {
+		return fmt.Errorf("confirm session %q: %w", session.Name, store.ErrLost)
+	}
+	return nil
+}
+
 // Sessions implements [store.Leases]. It can return 1000 of them.
 func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 	ctx, cancel := s.bound(ctx)

@@ -85,23 +85,23 @@ func (st *stream) writeFirstMark(ctx context.Context) error {
 	}
 }
 
-// barrier writes a mark. Whatever was stored before is below its sequence, and
-// reads that begin later reach at least that far, also when an old leader still
-// believes that it leads.
-func (st *stream) barrier(ctx context.Context) error {
+// barrier writes a mark and returns its sequence, 0 without replicas. Whatever was
+// stored before is below it, and reads that begin later reach at least that far,
+// also when an old leader still believes that it leads.
+func (st *stream) barrier(ctx context.Context) (uint64, error) {
 	if st.replicas == 1 {
-		return nil // one server answers all reads
+		return 0, nil // one server answers all reads
 	}
 	reply, err := st.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: st.mark, Data: []byte(`{}`)})
 	if err != nil {
-		return sendFailed(err)
+		return 0, sendFailed(err)
 	}
 	seq, err := acknowledgement(reply)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	st.raiseFloor(seq)
-	return nil
+	return seq, nil
 }
 
 func (st *stream) raiseFloor(seq uint64) {
@@ -273,6 +273,21 @@ func (st *stream) last(ctx context.Context, filters ...string) (map[string]store
 	if err != nil {
 		return nil, err
 	}
+	return st.lastFrom(ctx, least, filters)
+}
+
+// lastConfirmed is last, with a majority's word that nothing else was stored
+// before the call, whoever believes to be the leader.
+func (st *stream) lastConfirmed(ctx context.Context, filters ...string) (map[string]stored, error) {
+	least, err := st.barrier(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return st.lastFrom(ctx, least, filters)
+}
+
+// lastFrom asks until a replica answers that has the sequence.
+func (st *stream) lastFrom(ctx context.Context, least uint64, filters []string) (map[string]stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, st.timeout)
 	defer cancel()
 	for patience := firstAttempt; ; {

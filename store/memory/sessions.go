@@ -74,6 +74,19 @@ func (s *Store) EndSession(ctx context.Context, session store.Session) error {
 	return nil
 }
 
+// ConfirmSession implements [store.Leases].
+func (s *Store) ConfirmSession(ctx context.Context, session store.Session) error {
+	if err := readable(ctx); err != nil {
+		return fmt.Errorf("confirm session: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if kept, ok := s.sessions[session.Name]; !ok || kept.Dead || kept.Incarnation != session.Incarnation {
+		return fmt.Errorf("confirm session %q: %w", session.Name, store.ErrLost)
+	}
+	return nil
+}
+
 // Sessions implements [store.Leases].
 func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 	if err := readable(ctx); err != nil {

@@ -3,6 +3,8 @@ package mongo_test
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,6 +156,61 @@ func TestLoad_NeverStale(t *testing.T) {
 			t.Errorf("%s from a member that is behind: %v, want unavailable", what, err)
 		}
 	}
+}
+
+// TestConfirmSession_PrimaryReplaced asks a primary that was stopped, and goes on
+// after another one has taken its place. For a moment it believes that it still is
+// the primary, and knows nothing of what was written since. It must not say that a
+// session lives which was declared dead.
+//
+//	primary P, stopped      members Q, R                node
+//	                        elect Q
+//	                        the session is dead
+//	(in its socket)  <--------------------------------- asks P
+//	goes on: "primary",
+//	the session lives
+//	the no-op finds no
+//	majority                                            gets no answer, or an error
+func TestConfirmSession_PrimaryReplaced(t *testing.T) {
+	t.Parallel()
+	const askers = 16
+	rs := testCommands(t, 3)
+	s := open(t, rs.URI(), mongostore.Config{})
+	session := store.Session{Name: "node", Incarnation: "one", Beat: 1}
+	must(t, "open session", s.OpenSession(t.Context(), session, nil))
+	old := primaryOf(t.Context(), t, rs)
+	client := direct(t, old.Addr())
+	fooled, err := mongostore.New(t.Context(), client, mongostore.Config{})
+	must(t, "open the primary", err)
+	must(t, "confirm", fooled.ConfirmSession(t.Context(), session))
+
+	must(t, "pause", old.Pause())
+	t.Cleanup(func() { _ = old.Resume() })
+	testharness.Eventually(t, 60*time.Second, func() bool {
+		now, err := rs.Primary(t.Context())
+		return err == nil && now != old
+	})
+	err = s.DeclareDead(t.Context(), session)
+	must(t, "declare dead", err)
+	plain := client.Database(mongostore.DefaultDatabase).Collection("nodes")
+	var asking sync.WaitGroup
+	var past atomic.Int64
+	for range askers {
+		asking.Go(func() {
+			if err := fooled.ConfirmSession(t.Context(), session); !errors.Is(err, store.ErrLost) && !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("confirm a dead session: %v", err)
+			}
+		})
+		asking.Go(func() {
+			var doc struct{ Dead bool }
+			if plain.FindOne(t.Context(), bson.D{{Key: "_id", Value: "node"}}).Decode(&doc) == nil && !doc.Dead {
+				past.Add(1)
+			}
+		})
+	}
+	must(t, "resume", old.Resume())
+	asking.Wait()
+	t.Logf("%d of %d plain reads showed the past", past.Load(), askers)
 }
 
 // follower connects to a secondary.

@@ -2,10 +2,12 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -128,6 +130,31 @@ func (s *Store) EndSession(ctx context.Context, session store.Session) error {
 		return err
 	})
 	return writeError(fmt.Sprintf("end session %q", session.Name), err)
+}
+
+// ConfirmSession implements [store.Leases]. It is one linearizable read of one
+// document by its _id, the only kind for which MongoDB promises linearizability:
+// the primary answers after a majority has acknowledged a no-op that it wrote
+// after the read. One that was replaced without knowing it finds no majority.
+//
+// Such a read cannot be in a causally consistent session, and need not be: it is
+// later than whatever was acknowledged.
+func (s *Store) ConfirmSession(ctx context.Context, session store.Session) error {
+	what := fmt.Sprintf("confirm session %q", session.Name)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	defer cancel()
+	var n node
+	err := s.confirmed.FindOne(ctx, bson.D{{Key: "_id", Value: session.Name}},
+		options.FindOne().SetProjection(bson.D{{Key: "inc", Value: 1}, {Key: "dead", Value: 1}})).Decode(&n)
+	switch {
+	case errors.Is(err, driver.ErrNoDocuments):
+		return fmt.Errorf("%s: %w: it has ended", what, store.ErrLost)
+	case err != nil:
+		return readError(what, err)
+	case n.Incarnation != session.Incarnation || n.Dead:
+		return fmt.Errorf("%s: %w", what, store.ErrLost)
+	}
+	return nil
 }
 
 // Sessions implements [store.Leases].

@@ -36,6 +36,8 @@ type Store struct {
 
 	commits, snapshots, nodes, claims, parked *driver.Collection
 
+	confirmed *driver.Collection // nodes, with linearizable reads
+
 	writing, reading *options.SessionOptionsBuilder
 }
 
@@ -104,6 +106,7 @@ func New(ctx context.Context, client *driver.Client, cfg Config) (*Store, error)
 		writing:   options.Session().SetCausalConsistency(false),
 		reading:   options.Session().SetCausalConsistency(true),
 	}
+	s.confirmed = s.linearizable(s.nodes)
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}

@@ -51,6 +51,7 @@ func testContextEnded(t *testing.T, s *setup) {
 		"keyed":    func() error { _, _, err := s.FindOutcome(ctx, h.aggregate, "id", true); return err },
 		"snapshot": func() error { _, _, err := s.LoadSnapshot(ctx, h.aggregate, "v1"); return err },
 		"now":      func() error { _, err := s.Now(ctx); return err },
+		"confirm":  func() error { return s.ConfirmSession(ctx, session) },
 		"sessions": func() error { _, err := s.Sessions(ctx); return err },
 		"claims":   func() error { _, err := s.Claims(ctx); return err },
 		"parked":   func() error { return firstError(s.ListParked(ctx, "")) },

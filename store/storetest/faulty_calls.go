@@ -219,6 +219,14 @@ func (f *Faulty) EndSession(ctx context.Context, s store.Session) error {
 	return f.writeLease(ctx, func() error { return f.inner.EndSession(ctx, s) })
 }
 
+// ConfirmSession implements [store.Leases].
+func (f *Faulty) ConfirmSession(ctx context.Context, s store.Session) error {
+	if err := f.read(ctx); err != nil {
+		return err
+	}
+	return f.inner.ConfirmSession(ctx, s)
+}
+
 // Sessions implements [store.Leases].
 func (f *Faulty) Sessions(ctx context.Context) ([]store.Session, error) {
 	if err := f.read(ctx); err != nil {

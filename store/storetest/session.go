@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ganglion-go/ganglion/store"
@@ -20,6 +21,8 @@ func sessionCases() []testCase {
 		{"Session/end", testSessionEnd},
 		{"Session/openers race", testSessionOpenRace},
 		{"Session/renew races with death", testSessionDeathRace},
+		{"Session/confirm", testSessionConfirm},
+		{"Session/confirm races with death", testSessionConfirmRace},
 	}
 }
 
@@ -259,5 +262,86 @@ func testSessionDeathRace(t *testing.T, s *setup) {
 			t.Fatalf("round %d: renew %v, declare dead %v; want one of them to be lost", round, renew, death)
 		}
 		s.checkSession(t, session)
+	}
+}
+
+// confirm asks the store and its peer about a session.
+func (s *setup) confirm(t *testing.T, what string, session store.Session, want error) {
+	t.Helper()
+	for _, client := range s.clients() {
+		if err := client.ConfirmSession(s.ctx, session); !errors.Is(err, want) {
+			t.Errorf("confirm a session %s: got error %v, want %v", what, err, want)
+		}
+	}
+}
+
+func testSessionConfirm(t *testing.T, s *setup) {
+	session, other := sampleSession("node", "one"), s.open(t, "node-2", "one")
+	s.confirm(t, "that was never opened", session, store.ErrLost)
+	session = s.open(t, "node", "one")
+	s.confirm(t, "that was opened", session, nil)
+	for range 3 {
+		must(t, "renew", s.peer.Renew(s.ctx, session))
+		s.confirm(t, "with an old beat", session, nil)
+		session.Beat++
+	}
+	s.checkSession(t, session) // to ask changes nothing
+	stranger := session
+	stranger.Incarnation = "two"
+	s.confirm(t, "of another incarnation", stranger, store.ErrLost)
+	must(t, "end another incarnation", s.EndSession(s.ctx, stranger))
+	s.confirm(t, "when another incarnation has ended", session, nil)
+
+	must(t, "declare dead", s.peer.DeclareDead(s.ctx, session))
+	s.confirm(t, "that was declared dead", session, store.ErrLost)
+	dead := session
+	dead.Dead = true
+	must(t, "replace it", s.OpenSession(s.ctx, stranger, &dead))
+	s.confirm(t, "that was replaced", session, store.ErrLost)
+	s.confirm(t, "that replaced another", stranger, nil)
+	must(t, "end", s.peer.EndSession(s.ctx, stranger))
+	s.confirm(t, "that has ended", stranger, store.ErrLost)
+	s.confirm(t, "of another node", other, nil)
+}
+
+// testSessionConfirmRace: two clients ask about a session all the time while it is
+// declared dead, or ended. Until then they are told that it lives, and whoever asks
+// after that was acknowledged is told that it does not.
+func testSessionConfirmRace(t *testing.T, s *setup) {
+	for round := range 12 {
+		session := s.open(t, fmt.Sprintf("node-%d", round), "one")
+		first := session
+		var acknowledged, asked atomic.Bool
+		var wg sync.WaitGroup
+		for _, client := range s.clients() {
+			wg.Go(func() {
+				for {
+					late := acknowledged.Load()
+					switch err := client.ConfirmSession(s.ctx, first); {
+					case late && errors.Is(err, store.ErrLost):
+						return
+					case late:
+						t.Errorf("round %d: after the end of the session: %v", round, err)
+						return
+					case err == nil:
+						asked.Store(true)
+					case !errors.Is(err, store.ErrLost):
+						t.Errorf("round %d: %v", round, err)
+						return
+					}
+				}
+			})
+		}
+		for !asked.Load() && s.ctx.Err() == nil && !t.Failed() {
+			must(t, "renew", s.Renew(s.ctx, session))
+			session.Beat++
+		}
+		if round%2 == 0 {
+			must(t, "declare dead", s.DeclareDead(s.ctx, session))
+		} else {
+			must(t, "end", s.EndSession(s.ctx, session))
+		}
+		acknowledged.Store(true)
+		wg.Wait()
 	}
 }

@@ -45,7 +45,8 @@ func durationOf(t *testing.T, variable string, short time.Duration) time.Duratio
 // TestCluster_Chaos breaks three nodes, three NATS servers and three mongods on a
 // schedule made from a seed. Even seeds have portfolios, whose money must be
 // conserved, odd ones accounts, which tell more. GANGLION_CHAOS sets for how long;
-// GANGLION_CHAOS_STORE=jetstream leaves the mongods away.
+// GANGLION_CHAOS_STORE=jetstream leaves the mongods away; GANGLION_CHAOS_ANSWERS=verified
+// has nodes answer by the store's word, and stops their clocks, too.
 func TestCluster_Chaos(t *testing.T) {
 	if seed := seedOf(t); seed%2 == 0 {
 		breakRandomly(t, seed, portfolios(), conserved)
@@ -58,7 +59,7 @@ func breakRandomly[S comparable](t *testing.T, seed uint64, m chaos.Model[S], se
 	t.Helper()
 	report, err := chaos.Run(t.Context(), chaos.Trial[S]{
 		Model: m, Settled: settled,
-		Cluster:  chaos.ClusterConfig{Mongod: testharness.Mongod(t), NoMongo: os.Getenv("GANGLION_CHAOS_STORE") == "jetstream"},
+		Cluster:  chaos.ClusterConfig{Mongod: testharness.Mongod(t), NoMongo: os.Getenv("GANGLION_CHAOS_STORE") == "jetstream", Answers: os.Getenv("GANGLION_CHAOS_ANSWERS")},
 		Seed:     seed,
 		Duration: durationOf(t, "GANGLION_CHAOS", 30*time.Second),
 		Keep:     os.Getenv("GANGLION_CHAOS_DIR"),

@@ -31,6 +31,7 @@ type ClusterConfig struct {
 	NoMongo     bool          // the nodes keep their store in JetStream, and there are no mongods
 	Partitions  int           // 32
 	Lease       time.Duration // 2 s
+	Answers     string        // what lets a node answer, as its --answers: "lease"
 	RingMax     int           // outcomes that an activation remembers: 64, so that the store is asked, too
 	Activations int           // aggregates that a node keeps in memory: 48, so that they come and go
 	Namespace   string        // "chaos"; also the name of the database
@@ -163,7 +164,7 @@ func (c *Cluster) Heal(ctx context.Context) error {
 	}
 	for _, n := range c.Nodes {
 		n.Heal()
-		if err := n.ShiftClock(0); err != nil {
+		if err := errors.Join(n.ShiftClock(0), n.HaltClock(false)); err != nil {
 			return err
 		}
 		if n.Running() {

@@ -248,3 +248,40 @@ func TestCluster_CommandStreamDeleted(t *testing.T) {
 		t.Errorf("%d of %d deletions took place", report.Faults, len(plan))
 	}
 }
+
+// TestCluster_ClockStandsStill stops the clock of an owner, and cuts it off from the
+// store. It goes on to hear its clients, in the belief that its lease is valid,
+// while others declare it dead, take its partitions, and answer. With answers by
+// lease it tells of the past then; verified, it says nothing.
+func TestCluster_ClockStandsStill(t *testing.T) {
+	var plan []chaos.Fault
+	for i := range 2 {
+		plan = append(plan, chaos.Fault{
+			Name: "clock stands still, cut from the store", At: 2*time.Second + time.Duration(i)*12*time.Second, For: 9 * time.Second,
+			Inject: func(ctx context.Context, c *chaos.Cluster) (string, func(context.Context) error, error) {
+				n := c.Owner(ctx, actor.Partition(i))
+				if n == nil {
+					return "", nil, chaos.ErrBusy
+				}
+				if err := n.HaltClock(true); err != nil {
+					return "", nil, err
+				}
+				for _, l := range n.ToStore() {
+					l.Cut()
+				}
+				return "node " + strconv.Itoa(n.Index()), func(context.Context) error {
+					for _, l := range n.ToStore() {
+						l.Heal()
+					}
+					return n.HaltClock(false)
+				}, nil
+			},
+		})
+	}
+	report := run(t, chaos.Trial[portfolio]{
+		Cluster: chaos.ClusterConfig{NATSServers: 1, Mongods: 1, Answers: "verified"}, Plan: plan, Duration: 26 * time.Second,
+	})
+	if report.Faults != len(plan) {
+		t.Errorf("%d of %d clocks were stopped", report.Faults, len(plan))
+	}
+}

@@ -3,10 +3,12 @@ package chaos
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
 
+	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/testharness/mongod"
 	"github.com/ganglion-go/ganglion/testharness/natsd"
 	"github.com/ganglion-go/ganglion/testharness/netproxy"
@@ -52,6 +54,44 @@ func nodeKinds() []kind {
 				return func(context.Context) error { return n.ShiftClock(0) }, n.ShiftClock(d)
 			})
 		}},
+	}
+}
+
+// clockKinds are what happens to nodes' clocks. A node whose clock stands still may
+// be paused, cut off or killed at the same time.
+func clockKinds() []kind {
+	return []kind{
+		{"stands still", 2, 2 * time.Second, 9 * time.Second, haltClock},
+		{"stands still, cut from the store", 2, 4 * time.Second, 9 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
+			return onNode(rnd, func(_ context.Context, _ *Cluster, n *Node) (healFunc, error) {
+				heal := cut(0, n.ToStore())
+				return func(ctx context.Context) error { return errors.Join(heal(ctx), n.HaltClock(false)) }, n.HaltClock(true)
+			})
+		}},
+		{"stands still in a pause", 2, 4 * time.Second, 9 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
+			return onNode(rnd, func(ctx context.Context, _ *Cluster, n *Node) (healFunc, error) {
+				err := n.HaltClock(true)
+				sleep(ctx, 2*clockEvery) // until it has seen that
+				return func(ctx context.Context) error {
+					err := n.Resume()
+					sleep(ctx, time.Second) // in which it still believes in its lease
+					return errors.Join(err, n.HaltClock(false))
+				}, errors.Join(err, n.Pause())
+			})
+		}},
+	}
+}
+
+// haltClock stops the clock of the owner of a random partition, whatever else
+// happens to that node.
+func haltClock(rnd *rand.Rand, _ time.Duration) injectFunc {
+	partition := rnd.Uint32()
+	return func(ctx context.Context, c *Cluster) (string, healFunc, error) {
+		n := c.Owner(ctx, actor.Partition(partition%uint32(c.cfg.Partitions)))
+		if n == nil {
+			return "", nil, ErrBusy
+		}
+		return fmt.Sprintf("node %d", n.Index()), func(context.Context) error { return n.HaltClock(false) }, n.HaltClock(true)
 	}
 }
 

@@ -29,6 +29,7 @@ type nodeSettings struct {
 	NATSURL, MongoURI               string
 	HTTPAddr, AdminAddr             string
 	Partitions, Replicas, Lease     string
+	Answers                         string
 	MongoDatabase, LogLevel, Egress string
 	ClockFile                       string
 	RingMax, Activations            int
@@ -73,10 +74,10 @@ func serveNode(text string, definitions []actor.Registrable) error {
 		Name: s.Name, Namespace: s.Namespace, DataDir: s.DataDir,
 		NATSURL: s.NATSURL, MongoURI: s.MongoURI, MongoDatabase: s.MongoDatabase,
 		HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr,
-		Partitions: s.Partitions, Replicas: s.Replicas, Lease: s.Lease, LogLevel: s.LogLevel,
+		Partitions: s.Partitions, Replicas: s.Replicas, Lease: s.Lease, Answers: s.Answers, LogLevel: s.LogLevel,
 		Dial: netproxy.DialThrough(s.Egress),
 	}
-	cfg.Limits.Clock, cfg.Limits.RingMax, cfg.Limits.MaxActivations = newShiftedClock(s.ClockFile), s.RingMax, s.Activations
+	cfg.Limits.Clock, cfg.Limits.RingMax, cfg.Limits.MaxActivations = newBrokenClock(s.ClockFile), s.RingMax, s.Activations
 	n, err := node.Open(ctx, cfg, definitions...)
 	if err != nil {
 		return err

@@ -40,8 +40,9 @@ type Node struct {
 	nats     []string // addresses
 	mongods  []string
 
-	mu   sync.Mutex
-	proc *child.Process // the running child, or the last one
+	mu    sync.Mutex
+	proc  *child.Process // the running child, or the last one
+	clock clockSetting
 }
 
 // newNode prepares a node. Every other node has a name of its own choosing, and
@@ -74,7 +75,7 @@ func newNode(cfg *ClusterConfig, c *Cluster, index int) (_ *Node, err error) {
 		Namespace: cfg.Namespace, DataDir: dir, NATSURL: c.NATS.URL(),
 		MongoDatabase: cfg.Namespace,
 		HTTPAddr:      n.ports[0].Addr(), AdminAddr: n.ports[1].Addr(),
-		Partitions: fmt.Sprint(cfg.Partitions), Replicas: fmt.Sprint(min(cfg.NATSServers, 3)), Lease: cfg.Lease.String(),
+		Partitions: fmt.Sprint(cfg.Partitions), Replicas: fmt.Sprint(min(cfg.NATSServers, 3)), Lease: cfg.Lease.String(), Answers: cfg.Answers,
 		LogLevel: cfg.LogLevel, Egress: n.egress.Addr(), ClockFile: dir + ".clock",
 		RingMax: cfg.RingMax, Activations: cfg.Activations,
 	}
@@ -212,7 +213,23 @@ func (n *Node) Heal() { n.egress.Heal() }
 
 // ShiftClock moves the node's wall time away from the machine's, by nothing for
 // d = 0. The node follows within some 20 ms, and keeps the shift over restarts.
-func (n *Node) ShiftClock(d time.Duration) error { return writeShift(n.settings.ClockFile, d) }
+func (n *Node) ShiftClock(d time.Duration) error {
+	return n.setClock(func(s *clockSetting) { s.shift = d })
+}
+
+// HaltClock stops the node's clocks, those that measure leases included, and lets
+// them go on from where they stood. Only nodes whose answers are verified keep their
+// promises then. The node follows within some 20 ms.
+func (n *Node) HaltClock(halted bool) error {
+	return n.setClock(func(s *clockSetting) { s.halted = halted })
+}
+
+func (n *Node) setClock(change func(*clockSetting)) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	change(&n.clock)
+	return n.clock.write(n.settings.ClockFile)
+}
 
 // Log returns the end of what the node has written.
 func (n *Node) Log() string {

@@ -18,13 +18,24 @@ import (
 // times of peace between them. All of it is over by the end of the duration. The
 // same seed and duration make the same schedule.
 func Plan(seed uint64, duration time.Duration) []Fault {
+	return planOf(seed, duration, nodeKinds(), nodeKinds(), natsKinds(), mongoKinds())
+}
+
+// PlanWithClocks is Plan with a fifth track, on which nodes' clocks stand still. It
+// is for clusters whose answers are verified: a lease on such a clock is worth
+// nothing.
+func PlanWithClocks(seed uint64, duration time.Duration) []Fault {
+	return planOf(seed, duration, nodeKinds(), nodeKinds(), natsKinds(), mongoKinds(), clockKinds())
+}
+
+func planOf(seed uint64, duration time.Duration, tracks ...[]kind) []Fault {
 	var plan []Fault
-	for track, kinds := range [][]kind{nodeKinds(), nodeKinds(), natsKinds(), mongoKinds()} {
-		system := [...]string{"node", "node", "nats", "mongo"}[track]
+	for track, kinds := range tracks {
+		system := [...]string{"node", "node", "nats", "mongo", "clock"}[track]
 		rnd := rand.New(rand.NewPCG(seed, 1<<32+uint64(track)))
 		// Servers rest for longer than nodes: an election takes its time, and while
 		// there is no majority nothing is tested.
-		rest := [...]time.Duration{2 * time.Second, 4 * time.Second, 7 * time.Second, 10 * time.Second}[track]
+		rest := [...]time.Duration{2 * time.Second, 4 * time.Second, 7 * time.Second, 10 * time.Second, time.Second}[track]
 		at := upTo(rnd, rest)
 		for deck := newDeck(rnd, kinds); ; {
 			k := deck.next()

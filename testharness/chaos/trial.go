@@ -30,7 +30,8 @@ type Trial[S comparable] struct {
 	// some 20 s more.
 	Duration time.Duration
 
-	// Plan are the faults. nil: what [Plan] makes of Seed and Duration.
+	// Plan are the faults. nil: what [Plan] makes of Seed and Duration, or
+	// [PlanWithClocks] where answers are verified.
 	Plan []Fault
 
 	// Settled checks what holds over all aggregates, at the end and at rest.
@@ -49,6 +50,8 @@ const (
 	startTimeout    = 90 * time.Second
 	recoverTimeout  = time.Minute
 	createTimeout   = time.Minute
+
+	answersVerified = "verified"
 )
 
 // Run starts a cluster, drives clients against it while it breaks, repairs it,
@@ -97,7 +100,11 @@ func (t Trial[S]) withDefaults() Trial[S] {
 	if t.Duration == 0 {
 		t.Duration = defaultDuration
 	}
-	if t.Plan == nil {
+	switch {
+	case t.Plan != nil:
+	case t.Cluster.Answers == answersVerified:
+		t.Plan = PlanWithClocks(t.Seed, t.Duration)
+	default:
 		t.Plan = Plan(t.Seed, t.Duration)
 	}
 	if t.Out == nil {
