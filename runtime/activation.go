@@ -3,7 +3,7 @@ package runtime
 import (
 	"errors"
 	"maps"
-	"runtime"
+	goruntime "runtime"
 	"sync"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -106,7 +106,7 @@ const stackBytes = 5 << 10
 //go:noinline
 func growStack() {
 	var room [stackBytes]byte
-	runtime.KeepAlive(&room)
+	goruntime.KeepAlive(&room)
 }
 
 func (a *activation) run() {
