@@ -19,7 +19,7 @@ func TestCluster_NATSServerEndsInOrder(t *testing.T) {
 	// ask again. Without one, what the server took along is asked for after 1 s, and once
 	// more 2 s later.
 	within := map[string]time.Duration{"durable": 5 * time.Second, "direct": 2 * time.Second}
-	var began [2]atomic.Int64              // nanoseconds
+	var began [2]atomic.Int64 // nanoseconds
 	var plan []chaos.Fault
 	for i, at := range []time.Duration{3 * time.Second, 17 * time.Second} {
 		plan = append(plan, chaos.Fault{
