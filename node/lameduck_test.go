@@ -35,18 +35,19 @@ func TestNode_LameDuck_MovesWithoutAFailure(t *testing.T) {
 	t.Run("mongo", func(t *testing.T) {
 		t.Parallel()
 		uri := testharness.SharedMongo(t, 1).URI()
-		endServers(t, node.Config{MongoURI: uri, MongoDatabase: testharness.DatabaseName(t)})
+		endServers(t, node.Config{MongoURI: uri, MongoDatabase: testharness.DatabaseName(t)}, 3*time.Second)
 	})
 	t.Run("jetstream", func(t *testing.T) {
 		t.Parallel()
-		endServers(t, node.Config{})
+		// A write that the server took and did not answer is looked up after 4 s.
+		endServers(t, node.Config{}, 5*time.Second)
 	})
 }
 
-func endServers(t *testing.T, cfg node.Config) {
+func endServers(t *testing.T, cfg node.Config, longest time.Duration) {
 	t.Helper()
 	const aggregates = 32
-	longest := bound(3*time.Second, "GANGLION_LAME_DUCKS")
+	longest = bound(longest, "GANGLION_LAME_DUCKS")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cluster, err := natsd.StartCluster(ctx, natsd.Config{Servers: 3, LameDuckGrace: lameDuckGrace})
