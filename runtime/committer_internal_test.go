@@ -2,8 +2,11 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
+
+	"github.com/ganglion-go/ganglion/store"
 )
 
 func TestCommitter_Take_WaitsForCompanyWhileOthersFly(t *testing.T) {
@@ -90,5 +93,47 @@ func TestCommitter_SuspendedAfterTheLook_WritesNothing(t *testing.T) {
 	l.set(17 * time.Second)
 	if flush := c.next(t.Context()); len(flush) != 1 {
 		t.Errorf("%d commits are written after a renewal, want the one that waited", len(flush))
+	}
+}
+
+// appended notes the commits that reach the store.
+type appended struct {
+	store.Commits
+	all []store.Aggregate
+}
+
+func (s *appended) Append(_ context.Context, commits []store.Commit) []error {
+	for i := range commits {
+		s.all = append(s.all, commits[i].Aggregate)
+	}
+	return make([]error, len(commits))
+}
+
+// TestCommitter_PartitionLeft_WritesNothing: a batch that waited until its partition
+// was given up. Its claim may be another node's by now.
+func TestCommitter_PartitionLeft_WritesNothing(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(t.Context())
+	owners := map[store.Aggregate]*activation{
+		"counter/left": {partition: &partition{ctx: ctx}},
+		"counter/kept": {partition: &partition{ctx: t.Context()}, running: true}, // nothing need be started for it
+	}
+	var flush []*batch
+	for id, a := range owners {
+		a.partition.running.Add(1)
+		flush = append(flush, &batch{owner: a, commit: store.Commit{Aggregate: id}})
+	}
+	leave()
+	s := &appended{}
+	cfg := Config{Clock: &stoppedClock{}, WriteTimeout: time.Second}
+	newCommitter(s, nil, &cfg).write(t.Context(), flush)
+	if len(s.all) != 1 || s.all[0] != "counter/kept" {
+		t.Errorf("wrote %q, want the one whose partition is served", s.all)
+	}
+	for id, a := range owners {
+		a.partition.running.Wait()
+		if left := id == "counter/left"; errors.Is(a.settlement.err, store.ErrUnknown) != left {
+			t.Errorf("%s was settled with %v", id, a.settlement.err)
+		}
 	}
 }

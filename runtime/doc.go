@@ -14,7 +14,8 @@
 // internal/placement, and carried out here. An activation decides
 // on a state that includes decisions still on their way to the store
 // (speculation), and holds every answer back until all that it stood on is
-// durable and the node's lease is valid (the output gate).
+// durable and the node's lease is valid (the output gate). With [AnswersVerified]
+// the store's word, asked for each time, stands in the place of the lease.
 //
 // # Concurrency
 //
