@@ -34,11 +34,12 @@ func (f dialFunc) Dial(network, address string) (net.Conn, error) {
 // connect opens the connection that bus, client and store share. Errors
 // wrap [ErrNATSRefused], [ErrNATSUntrusted] or [ErrNATSUnreachable].
 func connect(s *settings, e *embedded) (*nats.Conn, error) {
-	opts := append(commonOptions(s), nats.LameDuckModeHandler(func(nc *nats.Conn) { move(s.Logger, nc) }))
+	opts := commonOptions(s)
 	if e != nil {
-		opts = append(commonOptions(s), nats.InProcessServer(e), nats.Token(e.token), nats.IgnoreDiscoveredServers())
+		opts = append(opts, nats.InProcessServer(e), nats.Token(e.token), nats.IgnoreDiscoveredServers())
 		return connected(nats.Connect("", opts...))
 	}
+	opts = append(opts, nats.LameDuckModeHandler(func(nc *nats.Conn) { move(s.Logger, nc) }))
 	if s.Dial != nil {
 		opts = append(opts, nats.SetCustomDialer(dialFunc(s.Dial)))
 	}

@@ -38,12 +38,7 @@ func killRepeatedly(t *testing.T, p *nodes.Process) {
 	seed := testenv.Seed(t)
 	l := newLoad(t, seed, p.URL)
 	l.open(loadedAggregates)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l.run(ctx, 16, loadedAggregates)
-	}()
+	stop := inBackground(t.Context(), func(ctx context.Context) { l.run(ctx, 16, loadedAggregates) })
 	rnd := rand.New(rand.NewPCG(seed, 1<<32))
 	for range testenv.Times(t, "GANGLION_KILLS", 4) {
 		wait(t, 200*time.Millisecond+time.Duration(rnd.Int64N(int64(1200*time.Millisecond))))
@@ -51,8 +46,7 @@ func killRepeatedly(t *testing.T, p *nodes.Process) {
 		p.Start(t)
 	}
 	wait(t, time.Second)
-	cancel()
-	<-done
+	stop()
 	l.check(loadedAggregates)
 }
 

@@ -98,6 +98,20 @@ func (s *steady) longest() (moving, staying, excess time.Duration) {
 	return moving, staying, excess
 }
 
+// mustNotFail reports requests that have failed, and an aggregate that stood still for
+// longer than that, where all of them may move.
+func (s *steady) mustNotFail(t *testing.T, longest time.Duration) {
+	t.Helper()
+	for _, f := range s.failed {
+		t.Error(f)
+	}
+	pause, _, _ := s.longest()
+	t.Logf("%d requests, longest pause of an aggregate %v", s.requests, pause)
+	if pause > longest {
+		t.Errorf("an aggregate stood still for %v, %v are allowed", pause, longest)
+	}
+}
+
 // TestNode_Drain_HandsOver ends one of two nodes with SIGTERM, and lets it come
 // back, under load through the other. No request fails, and no aggregate stands
 // still for long. GANGLION_DRAINS sets how often, and has the time held to what is
@@ -115,12 +129,7 @@ func TestNode_Drain_HandsOver(t *testing.T) {
 		p := actor.DefaultPartitions.Of(actor.Address{Kind: "portfolio", ID: id})
 		return placement.Highest(names, store.Partition(p)) == "goes"
 	}}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.run(ctx, aggregates)
-	}()
+	stop := inBackground(t.Context(), func(ctx context.Context) { s.run(ctx, aggregates) })
 	for range testenv.Times(t, "GANGLION_DRAINS", 3) {
 		start := time.Now()
 		m.nodes["goes"].Terminate(t)
@@ -132,8 +141,7 @@ func TestNode_Drain_HandsOver(t *testing.T) {
 		m.nodes["goes"].Launch(t)
 		m.awaitShared(names...)
 	}
-	cancel()
-	<-done
+	stop()
 	for _, f := range s.failed {
 		t.Error(f)
 	}
@@ -215,6 +223,13 @@ func TestNode_SecondSignal_EndsAtOnce(t *testing.T) {
 	server := testharness.NATS(t, testharness.WithListener())
 	p := nodes.Spawn(t, nodes.Build(t, "../cmd/node"), nil, "--nats-url", server.URL(), "--name", "n1")
 	server.Stop()
+	endsWithSecondSignal(t, p)
+}
+
+// endsWithSecondSignal ends a node that can give nothing back. It goes on trying after
+// the first signal, and ends with the second.
+func endsWithSecondSignal(t *testing.T, p *nodes.Process) {
+	t.Helper()
 	signal := func() {
 		t.Helper()
 		if err := p.Signal(syscall.SIGTERM); err != nil {

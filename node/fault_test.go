@@ -27,17 +27,11 @@ func underLoad(t *testing.T, url string, faults func(rnd *rand.Rand)) *load {
 	seed := testenv.Seed(t)
 	l := newLoad(t, seed, func() string { return url })
 	l.open(loadedAggregates)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l.run(ctx, 16, loadedAggregates)
-	}()
+	stop := inBackground(t.Context(), func(ctx context.Context) { l.run(ctx, 16, loadedAggregates) })
 	wait(t, time.Second)
 	faults(rand.New(rand.NewPCG(seed, 1<<32)))
 	wait(t, 2*time.Second)
-	cancel()
-	<-done
+	stop()
 	l.check(loadedAggregates)
 	return l
 }

@@ -65,26 +65,13 @@ func endServers(t *testing.T, cfg node.Config, longest time.Duration) {
 	l := newLoad(t, testenv.Seed(t), func() string { return local[turn.Add(1)%2].URL() })
 	l.open(aggregates)
 	s := &steady{load: l, moves: func(string) bool { return true }}
-	loaded, end := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.run(loaded, aggregates)
-	}()
+	stop := inBackground(ctx, func(ctx context.Context) { s.run(ctx, aggregates) })
 	for range testenv.Times(t, "GANGLION_LAME_DUCKS", 2) {
 		endServerOf(ctx, t, cluster, "ganglion n1")
 	}
 	wait(t, time.Second)
-	end()
-	<-done
-	for _, f := range s.failed {
-		t.Error(f)
-	}
-	pause, _, _ := s.longest()
-	t.Logf("%d requests, longest pause of an aggregate %v", s.requests, pause)
-	if pause > longest {
-		t.Errorf("an aggregate stood still for %v, %v are allowed", pause, longest)
-	}
+	stop()
+	s.mustNotFail(t, longest)
 }
 
 // endServerOf has the server end to which a client is connected, sees the client

@@ -104,6 +104,21 @@ func (l *load) run(ctx context.Context, clients, aggregates int) {
 	wg.Wait()
 }
 
+// inBackground runs a load beside the test, until ctx ends or the function that it
+// returns is called, which waits until the load is over.
+func inBackground(ctx context.Context, run func(ctx context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 func (l *load) command(ctx context.Context, rnd *rand.Rand, key, aggregate string) {
 	lane := ""
 	if rnd.IntN(2) == 0 {

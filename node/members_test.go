@@ -176,12 +176,7 @@ func TestNode_Members_LoseNothing(t *testing.T) {
 	var turn atomic.Int64
 	l := newLoad(t, seed, func() string { return m.nodes[names[turn.Add(1)%2]].URL() })
 	l.open(loadedAggregates)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l.run(ctx, 16, loadedAggregates)
-	}()
+	stop := inBackground(t.Context(), func(ctx context.Context) { l.run(ctx, 16, loadedAggregates) })
 	rnd := rand.New(rand.NewPCG(seed, 1<<32))
 	first := rnd.IntN(4)
 	for i := range testenv.Times(t, "GANGLION_FAULTS", 4) {
@@ -190,8 +185,7 @@ func TestNode_Members_LoseNothing(t *testing.T) {
 		m.awaitShared(names...)
 		wait(t, time.Duration(rnd.Int64N(int64(500*time.Millisecond))))
 	}
-	cancel()
-	<-done
+	stop()
 	l.check(loadedAggregates)
 }
 

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -98,12 +97,7 @@ func hurtCluster(t *testing.T, m *members) {
 	away.Store(-1)
 	l := newLoad(t, seed, m.inTurns(names, &turn, &away))
 	l.open(loadedAggregates)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l.run(ctx, 16, loadedAggregates)
-	}()
+	stop := inBackground(t.Context(), func(ctx context.Context) { l.run(ctx, 16, loadedAggregates) })
 	rnd := randv2.New(randv2.NewPCG(seed, 1<<32))
 	for range testenv.Times(t, "GANGLION_KILLS", 1) {
 		victim := rnd.IntN(3)
@@ -120,8 +114,7 @@ func hurtCluster(t *testing.T, m *members) {
 		m.nodes[leaves].Launch(t)
 		m.awaitShared(names...)
 	}
-	cancel()
-	<-done
+	stop()
 	away.Store(int64(rnd.IntN(3)))
 	m.losePower(names, int(away.Load()))
 	l.check(loadedAggregates)
@@ -206,24 +199,7 @@ func TestNode_EmbeddedCluster_SecondSignal(t *testing.T) {
 	m.nodes["n1"].Kill()
 	m.nodes["n2"].Kill()
 	p := m.nodes["n3"]
-	signal := func() {
-		t.Helper()
-		if err := p.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-	}
-	signal()
-	select {
-	case <-p.Exited():
-		t.Fatalf("it ended with the first signal, although it cannot give anything back:\n%s", p.Log())
-	case <-time.After(time.Second):
-	}
-	signal()
-	select {
-	case <-p.Exited():
-	case <-time.After(10 * time.Second):
-		t.Fatalf("it does not end:\n%s", p.Log())
-	}
+	endsWithSecondSignal(t, p)
 }
 
 // TestNode_EmbeddedCluster_RollingRestart ends each of three nodes in order and
@@ -246,12 +222,7 @@ func TestNode_EmbeddedCluster_RollingRestart(t *testing.T) {
 	l := newLoad(t, testenv.Seed(t), m.inTurns(names, &turn, &away))
 	l.open(loadedAggregates)
 	s := &steady{load: l, moves: func(string) bool { return true }}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.run(ctx, loadedAggregates)
-	}()
+	stop := inBackground(t.Context(), func(ctx context.Context) { s.run(ctx, loadedAggregates) })
 	for range testenv.Times(t, "GANGLION_DRAINS", 1) {
 		for i, name := range names {
 			away.Store(int64(i))
@@ -264,14 +235,6 @@ func TestNode_EmbeddedCluster_RollingRestart(t *testing.T) {
 			away.Store(-1)
 		}
 	}
-	cancel()
-	<-done
-	for _, f := range s.failed {
-		t.Error(f)
-	}
-	pause, _, _ := s.longest()
-	t.Logf("%d requests, longest pause of an aggregate %v", s.requests, pause)
-	if pause > longest {
-		t.Errorf("an aggregate stood still for %v, %v are allowed", pause, longest)
-	}
+	stop()
+	s.mustNotFail(t, longest)
 }
