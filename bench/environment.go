@@ -121,9 +121,9 @@ func (e *environment) connectMembers(ctx context.Context) error {
 }
 
 // settle gives every round the same start, on both sides: empty collections, and
-// nothing left to flush of what went before on any member. What a write costs grows with the
-// collection, and a round of bulk inserts leaves more than a gigabyte. There is a
-// node only while our side is measured.
+// nothing left to flush of what went before on any member. What a write costs grows
+// with the collection, and a round of bulk inserts leaves more than a gigabyte. There
+// is a node only while our side is measured.
 func (e *environment) settle(ctx context.Context, ours bool) error {
 	if err := e.stopNode(ctx); err != nil {
 		return err

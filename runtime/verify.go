@@ -13,11 +13,12 @@ import (
 type Answers uint8
 
 const (
-	// AnswersByLease lets it answer as long as it has a lease that is valid on the node's own clock.
+	// AnswersByLease lets it answer as long as it has a lease that is valid on the
+	// node's own clock.
 	AnswersByLease Answers = iota
 	// AnswersVerified lets it answer on the store's word, for each answer and each
-	// write, that the node's session lives. No clock has a say. Every node of a cluster must be
-	// configured so, or those that are not can still be fooled by theirs.
+	// write, that the node's session lives. No clock has a say. Every node of a cluster
+	// must be configured so, or those that are not can still be fooled by theirs.
 	AnswersVerified
 )
 

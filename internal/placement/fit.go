@@ -95,8 +95,9 @@ func (m *Machine) assign(lacked map[store.Partition][]lack) {
 	}
 }
 
-// lacked returns what live sessions lack, by partition, always in one order. The node's own lacks count once the store has them: what is
-// handed over before others see why would come back.
+// lacked returns what live sessions lack, by partition, always in one order. The
+// node's own lacks count once the store has them: what is handed over before others
+// see why would come back.
 func (m *Machine) lacked() map[store.Partition][]lack {
 	all := map[store.Partition][]lack{}
 	add := func(s *store.Session, lacks []store.Lack) {
