@@ -33,6 +33,10 @@ type Metadata struct {
 	Trace, Correlation, Causation, User string
 }
 
+func (m *Metadata) size() int {
+	return len(m.Trace) + len(m.Correlation) + len(m.Causation) + len(m.User)
+}
+
 // Outcome is what a command came to: exactly one of Reply and Rejection is set.
 type Outcome struct {
 	CommandID string
@@ -43,13 +47,15 @@ type Outcome struct {
 	Metadata  Metadata
 }
 
-// Outgoing is a command to be sent once the commit is durable.
+// Outgoing is a command to be sent once the commit is durable, at once or at a time.
 type Outgoing struct {
-	ID   string
-	To   Aggregate
-	Name string
-	At   int64 // microseconds since 1970 UTC; 0: at once
-	Data []byte
+	ID       string // of the command; empty in a cancellation
+	To       Aggregate
+	Name     string // of the command; empty: nothing is sent, the timer is cancelled
+	At       int64  // microseconds since 1970 UTC; 0: at once
+	Timer    string // name of a timer of To; setting it again replaces what it was set to; empty: none
+	Data     []byte // JSON object
+	Metadata Metadata
 }
 
 // Commit is a set of decisions of one aggregate that becomes durable as a whole.
@@ -75,11 +81,11 @@ func (c *Commit) Size() int {
 	}
 	for i := range c.Outcomes {
 		o := &c.Outcomes[i]
-		n += 48 + len(o.CommandID) + len(o.Reply) + len(o.Rejection) +
-			len(o.Metadata.Trace) + len(o.Metadata.Correlation) + len(o.Metadata.Causation) + len(o.Metadata.User)
+		n += 48 + len(o.CommandID) + len(o.Reply) + len(o.Rejection) + o.Metadata.size()
 	}
 	for i := range c.Out {
-		n += 64 + len(c.Out[i].ID) + len(c.Out[i].To) + len(c.Out[i].Name) + len(c.Out[i].Data)
+		o := &c.Out[i]
+		n += 64 + len(o.ID) + len(o.To) + len(o.Name) + len(o.Timer) + len(o.Data) + o.Metadata.size()
 	}
 	return n
 }
