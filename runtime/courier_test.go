@@ -63,12 +63,21 @@ func (c *courier) run(ctx context.Context) {
 			c.commit(&item.Commit)
 			after = item.Token
 			places = append(places, after)
-			if c.again != nil && c.again.IntN(20) == 0 {
+			if c.chance(20) {
+				c.mu.Lock()
 				after = places[max(0, len(places)-1-c.again.IntN(40))] // started again, from where it was
+				c.mu.Unlock()
 				break
 			}
 		}
 	}
+}
+
+// chance is true once in n times, of one that does things again.
+func (c *courier) chance(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.again != nil && c.again.IntN(n) == 0
 }
 
 func (c *courier) commit(commit *store.Commit) {
@@ -137,7 +146,7 @@ func (c *courier) set(o *actor.Outgoing, m actor.Message) {
 		old.Stop()
 	}
 	fire := func() {
-		if c.again != nil && c.again.IntN(4) == 0 {
+		if c.chance(4) {
 			c.publish(m)
 		}
 		c.publish(m)
