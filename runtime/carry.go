@@ -161,12 +161,8 @@ func (c *carry) admit() {
 		}
 		return one.place != placeQueue
 	})
-	for i := 0; c.bytes > carryMaxBytes; {
-		if c.order[i].place != placeSaved {
-			i++
-			continue
-		}
-		c.forget(c.order[i].key())
+	for c.bytes > carryMaxBytes {
+		c.forget(c.order[0].key()) // saved: the others came later, and have room
 	}
 }
 

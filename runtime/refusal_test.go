@@ -366,10 +366,27 @@ func TestNode_Refusal_CommitTooLarge(t *testing.T) {
 		s.want(s.add("a", 5), actor.CodeOK)
 		refused := s.message("a", "add", add{N: -100})
 		s.want(s.ask(refused), actor.CodeRejected)
-		h.limitedTo(3300)
+		tooLarge := 0
+		h.with(func(h *hooked) {
+			h.append = func(ctx context.Context, commits []store.Commit) []error {
+				if len(commits[0].Outcomes) > 1 {
+					tooLarge++
+					return failAll(len(commits), store.ErrTooLarge)
+				}
+				return h.Store.Append(ctx, commits)
+			}
+		})
 		s.want(s.ask(s.message("a", "bloat", bloat{Bytes: 500})), actor.CodeOK)
+		if tooLarge != 1 {
+			t.Errorf("%d commits were too large, want the first one", tooLarge)
+		}
+		h.letAppends()
 		s.want(s.add("a", 1000), actor.CodeOK)
 		s.want(s.ask(refused), actor.CodeRejected)
+		recorded := s.commits("a")[2].Outcomes[0]
+		if recorded.CommandID != string(refused.ID) {
+			t.Errorf("the next commit begins with %+v, not with what was refused", recorded)
+		}
 	})
 }
 
