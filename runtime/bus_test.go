@@ -26,7 +26,7 @@ type logBus struct {
 	refuse  error                      // of Serve
 	changed map[int]func()
 	joined  int
-	mute    bool // announcements are lost
+	mute    bool          // announcements are lost
 	slow    chan struct{} // nil, or: the stream is not read before it is closed
 }
 

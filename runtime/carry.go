@@ -52,7 +52,7 @@ type carried struct {
 	Address actor.Address `json:"to"`
 	Outcome store.Outcome `json:"outcome"`
 
-	text    []byte   // its encoding
+	text    []byte // its encoding
 	place   place
 	answers []answer // of all copies of the command that came until it is saved
 }
