@@ -91,9 +91,9 @@ func (s *scenario) run(ctx context.Context, f flags, rs *mongod.ReplicaSet) (rou
 			}
 		})
 	}
-	time.Sleep(time.Until(start))
+	<-time.After(time.Until(start))
 	before, counted := processorTime(rs), done.Load()
-	time.Sleep(time.Until(end))
+	<-time.After(time.Until(end))
 	cost := processorTime(rs).per(done.Load()-counted, before)
 	workers.Wait()
 	total := latencies.total()
