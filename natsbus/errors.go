@@ -31,6 +31,10 @@ var (
 	// one has taken its place. Positions in the lost stream mean nothing in another.
 	ErrEventsLost = errors.New("event stream lost")
 
+	// ErrEventsMoved reports that events were not appended because the event stream
+	// does not end where the caller thought, or is another one, or has no leader.
+	ErrEventsMoved = errors.New("event stream has another end")
+
 	// ErrEventsTrimmed reports that events which a reader has not had were removed
 	// from the event stream. They are in the store.
 	ErrEventsTrimmed = errors.New("events removed from the stream")
