@@ -236,3 +236,23 @@ func TestBus_Events_Removed(t *testing.T) {
 		break
 	}
 }
+
+// BenchmarkBus_AppendEvents is the relay's part of the work, on one server.
+func BenchmarkBus_AppendEvents(b *testing.B) {
+	f := setup(b, natsbus.Config{Partitions: 8})
+	events, marks := eventsOf("a", 1, 2000)
+	for i := range marks {
+		marks[i] = fmt.Sprintf("%0160d", i)
+	}
+	stream, last, _, err := f.bus.EventsTail(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := f.bus.AppendEvents(b.Context(), stream, last, events, marks); err != nil {
+			b.Fatal(err)
+		}
+		last += uint64(len(events))
+	}
+	b.ReportMetric(float64(b.N*len(events))/b.Elapsed().Seconds(), "events/s")
+}
