@@ -24,6 +24,11 @@ type EventListener struct {
 	Overloaded func(kind actor.Kind, limit string)
 	// Parked: a command was parked.
 	Parked func(kind actor.Kind)
+	// TimerFired: a timer that was set met its owner so long after its time, less
+	// than 0 when it came early and has to wait. Each time for one that waits.
+	TimerFired func(kind actor.Kind, late time.Duration)
+	// Overdue: a saga has not ended within its deadline.
+	Overdue func(kind actor.Kind)
 	// SnapshotSaved: a snapshot was written or, with an error, was not.
 	SnapshotSaved func(kind actor.Kind, bytes int, err error)
 	// PartitionServed and PartitionLeft: a partition came to this node, or left it.
