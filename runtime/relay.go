@@ -58,7 +58,7 @@ type RelayConfig struct {
 	BatchEvents int           // events that are appended at once, reached or just passed: 2000
 	BatchBytes  int           // bytes of what waits to be appended, reached or just passed: 8 MiB
 	RescanMax   int           // aggregates that a rescan remembers, some 100 bytes each: 2,000,000
-	Timeout     time.Duration // of one look at the event stream and of one append: 10 s
+	Timeout     time.Duration // of one look at the event stream and of one append: 5 s
 	LookEvery   time.Duration // between two looks for whether the streams are still there: 5 s
 
 	Schedules []actor.Schedule // of the cluster, kept while the relay runs
@@ -78,7 +78,7 @@ func (c RelayConfig) withDefaults() RelayConfig {
 		c.RescanMax = 2_000_000
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 10 * time.Second
+		c.Timeout = 5 * time.Second
 	}
 	if c.LookEvery == 0 {
 		c.LookEvery = 5 * time.Second

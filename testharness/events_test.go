@@ -227,7 +227,9 @@ func (f *fickle) AppendEvents(ctx context.Context, stream string, after uint64, 
 	case 4: // is paused, while the next one goes on
 		f.late.Go(func() {
 			<-time.After(time.Duration(part * float64(300*time.Millisecond)))
-			_ = f.Outbox.AppendEvents(context.WithoutCancel(ctx), stream, after, events, marks)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			_ = f.Outbox.AppendEvents(ctx, stream, after, events, marks)
 		})
 		return errFickle
 	}
