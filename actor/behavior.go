@@ -32,6 +32,8 @@ type Behavior struct {
 	snapshotEvery  int
 	schema         string
 	passivateAfter time.Duration
+	saga           *saga      // nil: it is none
+	reactions      []Reaction // of a saga or policy
 }
 
 type handler struct {
@@ -39,6 +41,7 @@ type handler struct {
 	payload  reflect.Type
 	reply    reflect.Type
 	creation Creation
+	reaction bool // the runtime's own, not to be called from outside
 	run      func(state any, ctx *Context, data []byte) (reply []byte, err error)
 }
 
@@ -81,7 +84,8 @@ type HandlerInfo struct {
 	Creation Creation
 }
 
-// Commands yields the commands in the order of their names.
+// Commands yields the commands in the order of their names, without those that are
+// the runtime's own, see [Reserved].
 func (b *Behavior) Commands() iter.Seq[HandlerInfo] { return describe(b.commands) }
 
 // Queries yields the queries in the order of their names.
@@ -91,7 +95,7 @@ func describe(handlers map[string]*handler) iter.Seq[HandlerInfo] {
 	return func(yield func(HandlerInfo) bool) {
 		for _, name := range slices.Sorted(maps.Keys(handlers)) {
 			h := handlers[name]
-			if !yield(HandlerInfo{Name: h.name, Payload: h.payload, Reply: h.reply, Creation: h.creation}) {
+			if !h.reaction && !yield(HandlerInfo{Name: h.name, Payload: h.payload, Reply: h.reply, Creation: h.creation}) {
 				return
 			}
 		}
@@ -184,7 +188,7 @@ func (b *Behavior) handlers(t MessageType) map[string]*handler {
 }
 
 func (b *Behavior) addHandler(to map[string]*handler, h *handler) {
-	if !validName(h.name) {
+	if !validName(h.name) || reserved(h.name) != h.reaction {
 		panic(fmt.Sprintf("actor: %s: invalid name %q", b.kind, h.name))
 	}
 	if to[h.name] != nil {
@@ -201,6 +205,9 @@ func (b *Behavior) addEvent(t reflect.Type, e *event) {
 }
 
 func (b *Behavior) addReplay(name string, f form, replay func(any, []byte) error) {
+	if reserved(name) {
+		panic(fmt.Sprintf("actor: %s applies %q, a name that is the runtime's own", b.kind, name))
+	}
 	if b.replays[name] != nil {
 		panic(fmt.Sprintf("actor: %s has two events stored as %q", b.kind, name))
 	}

@@ -17,6 +17,12 @@ type Context struct {
 	ids      int
 	readOnly bool
 	entered  bool // the handler itself was reached
+
+	out       []Outgoing
+	outBytes  int
+	overflow  bool         // more was sent than is allowed
+	event     *EventRecord // that a saga reacts to; nil: none
+	deadlined bool         // the handler has set the saga's deadline itself
 }
 
 // Event is a raised event in the form in which it is stored.
@@ -35,7 +41,9 @@ func (c *Context) Version() Version { return c.instance.version }
 func (c *Context) CommandID() CommandID { return c.message.ID }
 
 // Now returns the time at which the caller made the command, in UTC. It is the
-// same however often and wherever the command is decided.
+// same however often and wherever the command is decided. For a command that was
+// sent by an aggregate it is the time of the commit that sent it, for a timer's the
+// time that it was set for, and for a saga's reaction the time of the event.
 func (c *Context) Now() time.Time { return c.message.Time.UTC() }
 
 // NewID returns a new UUIDv7 that depends only on the aggregate, the command's
@@ -66,6 +74,13 @@ func (c *Context) Raise(event any) {
 	}
 	c.raised = append(c.raised, Event{Name: e.name, Data: data})
 	c.instance.version++
-	c.instance.tainted = true
+	c.instance.tainted, c.instance.exists = true, true
 	e.apply(c.instance.state, event)
+}
+
+// raiseReserved raises an event of the runtime's own.
+func (c *Context) raiseReserved(name string, data []byte) {
+	c.raised = append(c.raised, Event{Name: name, Data: data})
+	c.instance.tainted = true
+	c.instance.replayReserved(name)
 }

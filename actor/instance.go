@@ -17,7 +17,12 @@ type Instance struct {
 	address  Address
 	state    any
 	version  Version
-	tainted  bool // holds events that belong to no decision
+	before   Version          // the version before the last decision
+	tainted  bool             // holds events that belong to no decision
+	exists   bool             // has events other than EventRefused
+	ended    bool             // a saga that has ended
+	overdue  bool             // a saga that was not ended in time
+	timers   map[string]Timer // that are set, by name; nil: none
 }
 
 // New returns a new aggregate without a history.
@@ -43,7 +48,7 @@ func (b *Behavior) Restore(address Address, version Version, snapshot []byte) (_
 	if string(bytes.TrimSpace(snapshot)) == "null" { // encoding/json leaves the state untouched
 		return nil, fmt.Errorf("snapshot of %s at version %d: %w", address, version, errNullSnapshot)
 	}
-	i.version = version
+	i.version, i.exists = version, version > 0
 	return i, nil
 }
 
@@ -70,6 +75,9 @@ func (i *Instance) Snapshot() (_ []byte, err error) {
 // Replay applies a stored event. The error wraps [ErrUndecodable] and leaves
 // the instance unusable.
 func (i *Instance) Replay(e Event) (err error) {
+	if reserved(e.Name) && i.replayReserved(e.Name) {
+		return nil
+	}
 	replay := i.behavior.replays[e.Name]
 	if replay == nil {
 		return fmt.Errorf("%s: event %d is %q, which %s does not know: %w", i.address, i.version+1, e.Name, i.address.Kind, ErrUndecodable)
@@ -83,14 +91,16 @@ func (i *Instance) Replay(e Event) (err error) {
 		return fmt.Errorf("%s: event %d, %s: %w: %w", i.address, i.version+1, e.Name, ErrUndecodable, err)
 	}
 	i.version++
+	i.exists = true
 	return nil
 }
 
 // Decision is what came of one message.
 type Decision struct {
 	Outcome Outcome
-	Events  []Event // raised by a command that was carried out; else none
-	Panic   *Panic  // the handler panicked; Outcome is then CodeParked
+	Events  []Event    // raised by a command that was carried out, or one EventRefused; else none
+	Out     []Outgoing // sent with the events; none without
+	Panic   *Panic     // the handler panicked; Outcome is then CodeParked
 
 	// Tainted: the state has taken in events that are not part of the decision
 	// (the handler raised and then failed). The instance must be thrown away.
@@ -107,20 +117,35 @@ type Panic struct {
 func (p *Panic) Error() string { return fmt.Sprint(p.Value) }
 
 // Decide runs one message against the state. Its outcome is a pure function of
-// state, version and message. Deadlines and repeated ids are the caller's concern.
+// state, version, timers and message. Deadlines, repeated ids and the time of a
+// timer are the caller's concern.
 func (i *Instance) Decide(m *Message) (d Decision) {
 	if m.Type == TypeState {
 		return i.show()
 	}
+	i.before, i.tainted = i.version, false
+	if m.Timer != "" {
+		t, current := i.Fires(m)
+		if !current {
+			return Decision{Outcome: Failure(CodeCancelled, "timer "+m.Timer+" is not set to this")}
+		}
+		delete(i.timers, m.Timer)
+		fired := *m
+		fired.Time = t.At
+		m = &fired
+	}
 	h := i.behavior.handlers(m.Type)[m.Name]
 	if h == nil {
-		return Decision{Outcome: Failure(CodeUnknownCommand, fmt.Sprintf("%s has no %s", i.address.Kind, m.Name))}
+		return i.Refuse(m, Failure(CodeUnknownCommand, fmt.Sprintf("%s has no %s", i.address.Kind, m.Name)))
 	}
-	if o, ok := i.meets(h.creation, m.Expect); !ok {
-		return Decision{Outcome: o}
+	if i.ended && h.reaction {
+		return Decision{Outcome: Outcome{Version: i.version, Reply: []byte("null")}}
+	}
+	if o, ok := i.meets(h.creation, m); !ok {
+		return i.Refuse(m, o)
 	}
 	ctx := &Context{instance: i, message: m, readOnly: m.Type == TypeQuery}
-	i.tainted = false
+	existed := i.exists
 	defer func() {
 		if v := recover(); v != nil {
 			d = panicked(m.Name, v)
@@ -128,7 +153,7 @@ func (i *Instance) Decide(m *Message) (d Decision) {
 	}()
 	reply, err := h.run(i.state, ctx, m.Data)
 	if err == nil {
-		return Decision{Outcome: Outcome{Version: i.version, Reply: reply}, Events: ctx.raised}
+		return i.carriedOut(ctx, reply, existed)
 	}
 	return i.refuse(ctx, err)
 }
@@ -143,26 +168,24 @@ func panicked(what string, value any) Decision {
 }
 
 func (i *Instance) refuse(ctx *Context, err error) Decision {
-	before := i.version - Version(len(ctx.raised))
-	d := Decision{Tainted: i.tainted}
 	if r, ok := errors.AsType[*Rejection](err); ok {
-		d.Outcome = Outcome{Code: CodeRejected, Version: before, Rejection: r}
-		return d
+		return i.Refuse(ctx.message, Outcome{Code: CodeRejected, Version: i.before, Rejection: r})
 	}
 	if e, ok := errors.AsType[*Error](err); ok && !ctx.entered {
-		d.Outcome = Outcome{Code: e.Code, Detail: e.Detail}
-		return d
+		return i.Refuse(ctx.message, Outcome{Code: e.Code, Detail: e.Detail})
 	}
 	panic(fmt.Sprintf("actor: reply of %s cannot be encoded: %v", ctx.message.Name, err))
 }
 
 // meets checks the creation policies of definition and caller, then the
 // expected version.
-func (i *Instance) meets(declared Creation, x Expectation) (Outcome, bool) {
-	isNew := i.version == 0
+func (i *Instance) meets(declared Creation, m *Message) (Outcome, bool) {
+	x, isNew := m.Expect, !i.exists
 	switch {
+	case i.ended && m.Type == TypeCommand:
+		return Outcome{Code: CodeEnded, Version: i.version, Detail: i.address.String() + " has ended"}, false
 	case isNew && (declared == MustExist || x.Creation == MustExist):
-		return Outcome{Code: CodeDoesNotExist, Detail: i.address.String() + " does not exist"}, false
+		return Outcome{Code: CodeDoesNotExist, Version: i.version, Detail: i.address.String() + " does not exist"}, false
 	case !isNew && (declared == MustBeNew || x.Creation == MustBeNew):
 		return Outcome{Code: CodeAlreadyExists, Version: i.version, Detail: i.address.String() + " already exists"}, false
 	case x.Exact && x.Version != i.version:
@@ -180,8 +203,8 @@ func (i *Instance) show() (d Decision) {
 			d = panicked("the view of the state", v)
 		}
 	}()
-	if i.version == 0 {
-		return Decision{Outcome: Outcome{Code: CodeDoesNotExist, Detail: i.address.String() + " does not exist"}}
+	if !i.exists {
+		return Decision{Outcome: Outcome{Code: CodeDoesNotExist, Version: i.version, Detail: i.address.String() + " does not exist"}}
 	}
 	data, err := json.Marshal(i.behavior.view(i.state))
 	if err != nil {

@@ -75,6 +75,9 @@ type Message struct {
 	Attempt  int       // 1 for the first; more when an earlier one may have been executed
 	Expect   Expectation
 	Metadata Metadata
+
+	Timer     string    // of the target, that has fired; empty: none
+	OnRefusal *Fallback // sent instead, should the command be refused; nil: nothing
 }
 
 // Validate checks the parts that do not need a definition. The error wraps
@@ -83,7 +86,7 @@ func (m *Message) Validate() error {
 	if err := m.Target.Validate(); err != nil {
 		return err
 	}
-	md := len(m.Metadata.Trace) + len(m.Metadata.Correlation) + len(m.Metadata.Causation) + len(m.Metadata.User)
+	md := m.Metadata.size()
 	switch {
 	case m.Type > TypeState:
 		return fmt.Errorf("type %d: %w", m.Type, ErrMessage)
@@ -94,7 +97,24 @@ func (m *Message) Validate() error {
 	case md > MaxMetadataBytes:
 		return fmt.Errorf("metadata of %d bytes, the limit is %d: %w", md, MaxMetadataBytes, ErrMessage)
 	}
-	return nil
+	return m.validateEffects()
+}
+
+func (m *Message) validateEffects() error {
+	if m.Timer != "" && (m.Type != TypeCommand || !validName(m.Timer)) {
+		return fmt.Errorf("timer %q: %w", m.Timer, ErrMessage)
+	}
+	f := m.OnRefusal
+	if f == nil {
+		return nil
+	}
+	switch {
+	case m.Type != TypeCommand || !validName(f.Name):
+		return fmt.Errorf("fallback %q: %w", f.Name, ErrMessage)
+	case len(f.Data) > MaxFallbackBytes:
+		return fmt.Errorf("fallback of %d bytes, the limit is %d: %w", len(f.Data), MaxFallbackBytes, ErrMessage)
+	}
+	return f.To.Validate()
 }
 
 // validName accepts what can stand in a URL path and a NATS header unescaped.

@@ -16,6 +16,8 @@ const (
 	CodeAlreadyExists   Code = "already_exists"    // executed; creation policy
 	CodeDoesNotExist    Code = "does_not_exist"    // executed; creation policy
 	CodeVersionMismatch Code = "version_mismatch"  // executed; expected version
+	CodeEnded           Code = "ended"             // executed; a saga that has ended takes no commands
+	CodeCancelled       Code = "cancelled"         // not executed; a timer that was cancelled, replaced or has fired
 	CodeMalformed       Code = "malformed"         // not executed; never will be
 	CodeUnknownKind     Code = "unknown_kind"      // not executed
 	CodeUnknownCommand  Code = "unknown_command"   // not executed
@@ -32,7 +34,7 @@ const (
 // aggregate has decided.
 func (c Code) Recorded() bool {
 	switch c {
-	case CodeOK, CodeRejected, CodeAlreadyExists, CodeDoesNotExist, CodeVersionMismatch:
+	case CodeOK, CodeRejected, CodeAlreadyExists, CodeDoesNotExist, CodeVersionMismatch, CodeEnded:
 		return true
 	default:
 		return false
@@ -78,6 +80,8 @@ var (
 	ErrAlreadyExists   = &Error{Code: CodeAlreadyExists}
 	ErrDoesNotExist    = &Error{Code: CodeDoesNotExist}
 	ErrVersionMismatch = &Error{Code: CodeVersionMismatch}
+	ErrEnded           = &Error{Code: CodeEnded}
+	ErrCancelled       = &Error{Code: CodeCancelled}
 	ErrMalformed       = &Error{Code: CodeMalformed}
 	ErrUnknownKind     = &Error{Code: CodeUnknownKind}
 	ErrUnknownCommand  = &Error{Code: CodeUnknownCommand}

@@ -1,0 +1,200 @@
+package actor
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Timer is a command that an aggregate has set for a time.
+type Timer struct {
+	Name    string    `json:"name"`
+	ID      CommandID `json:"id"` // of the command; another each time the timer is set
+	At      time.Time `json:"at"`
+	Command string    `json:"command"` // its name
+}
+
+// RuntimeState is what is kept of an aggregate beside the state of its definition.
+// A snapshot needs it as well.
+type RuntimeState struct {
+	Ended   bool    `json:"ended,omitempty"`   // a saga that has ended
+	Overdue bool    `json:"overdue,omitempty"` // a saga that was not ended within its deadline
+	Timers  []Timer `json:"timers,omitempty"`  // by name
+}
+
+// RuntimeState returns it, as of the instance's version.
+func (i *Instance) RuntimeState() RuntimeState {
+	timers := slices.SortedFunc(maps.Values(i.timers), func(a, b Timer) int { return strings.Compare(a.Name, b.Name) })
+	return RuntimeState{Ended: i.ended, Overdue: i.overdue, Timers: timers}
+}
+
+// Resume completes an instance that was restored from a snapshot.
+func (i *Instance) Resume(s RuntimeState) {
+	i.ended, i.overdue, i.timers = s.Ended, s.Overdue, nil
+	for _, t := range s.Timers {
+		i.setTimer(t)
+	}
+}
+
+// Exists reports whether the aggregate has a history of its own: any event but
+// [EventRefused]. Creation policies ask for that.
+func (i *Instance) Exists() bool { return i.exists }
+
+// Fires returns the timer whose firing m is. It returns false when the timer is not
+// set to that command any more: it was cancelled, set anew, or has fired before.
+func (i *Instance) Fires(m *Message) (Timer, bool) {
+	t, ok := i.timers[m.Timer]
+	return t, ok && m.Timer != "" && t.ID == m.ID
+}
+
+// ReplayEffects brings the timers to what they were after a stored commit: decided
+// are the ids of its commands, out is what it sent. A timer that fired in a commit
+// was set in an earlier one, so that the order within the commit does not matter.
+func (i *Instance) ReplayEffects(decided iter.Seq[CommandID], out []Outgoing) {
+	if len(i.timers) > 0 {
+		for id := range decided {
+			maps.DeleteFunc(i.timers, func(_ string, t Timer) bool { return t.ID == id })
+		}
+	}
+	for k := range out {
+		i.applyTimer(&out[k])
+	}
+}
+
+func (i *Instance) applyTimer(o *Outgoing) {
+	switch {
+	case o.Timer == "":
+	case o.Name == "":
+		delete(i.timers, o.Timer)
+	default:
+		i.setTimer(Timer{Name: o.Timer, ID: o.ID, At: o.At, Command: o.Name})
+	}
+}
+
+func (i *Instance) setTimer(t Timer) {
+	if i.timers == nil {
+		i.timers = map[string]Timer{}
+	}
+	i.timers[t.Name] = t
+}
+
+// replayReserved applies an event of the runtime's own. It returns false for one
+// that this build does not know.
+func (i *Instance) replayReserved(name string) bool {
+	switch name {
+	case EventRefused:
+		i.version++
+		return true
+	case EventEffects:
+	case EventEnded:
+		i.ended = true
+	case EventOverdue:
+		i.overdue = true
+	default:
+		return false
+	}
+	i.version++
+	i.exists = true
+	return true
+}
+
+// carriedOut is the decision of a handler that returned no error.
+//
+// A commit needs an event, for its place in the history is what fences it. A
+// decision that only sends gets one, and so does any decision of a fired timer: that
+// it is over must be as durable as that it was set.
+func (i *Instance) carriedOut(ctx *Context, reply []byte, existed bool) Decision {
+	m := ctx.message
+	i.followSaga(ctx, existed)
+	if ctx.overflow {
+		return i.Refuse(m, Failure(CodeTooLarge, fmt.Sprintf("%s sends more than %d commands, %d bytes, or %d bytes to be sent on refusal",
+			m.Name, MaxOutgoing, MaxOutgoingBytes, MaxFallbackBytes)))
+	}
+	if len(ctx.raised) == 0 && (len(ctx.out) > 0 || m.Timer != "") {
+		ctx.raiseReserved(EventEffects, effects(ctx))
+	}
+	for k := range ctx.out {
+		i.applyTimer(&ctx.out[k])
+	}
+	if len(i.timers) > MaxTimers {
+		return i.Refuse(m, Failure(CodeTooLarge, fmt.Sprintf("%s would have more than %d timers", i.address, MaxTimers)))
+	}
+	return Decision{Outcome: Outcome{Version: i.version, Reply: reply}, Events: ctx.raised, Out: ctx.out}
+}
+
+// followSaga sets the deadline of a saga that begins, and cancels the timers of one
+// that has ended.
+func (i *Instance) followSaga(ctx *Context, existed bool) {
+	s := i.behavior.saga
+	if s == nil || ctx.readOnly {
+		return
+	}
+	begins := !existed && (len(ctx.raised) > 0 || len(ctx.out) > 0)
+	if begins && !i.ended && !ctx.deadlined && s.deadline > 0 {
+		ctx.set(deadlineCommand, deadlineCommand, []byte("{}"), ctx.Now().Add(s.deadline))
+	}
+	if !i.ended {
+		return
+	}
+	ctx.out = slices.DeleteFunc(ctx.out, func(o Outgoing) bool { return o.Timer != "" })
+	for _, t := range i.RuntimeState().Timers {
+		ctx.out = append(ctx.out, Outgoing{To: i.address, Timer: t.Name})
+	}
+}
+
+// effects is the data of [EventEffects]: for people.
+func effects(ctx *Context) []byte {
+	var n struct {
+		Sent      int    `json:"sent,omitempty"`
+		Set       int    `json:"set,omitempty"`
+		Cancelled int    `json:"cancelled,omitempty"`
+		Fired     string `json:"fired,omitempty"`
+	}
+	n.Fired = ctx.message.Timer
+	for k := range ctx.out {
+		switch o := &ctx.out[k]; {
+		case o.Timer == "":
+			n.Sent++
+		case o.Name == "":
+			n.Cancelled++
+		default:
+			n.Set++
+		}
+	}
+	return mustMarshal(n)
+}
+
+// Refuse returns the decision by which a command is refused with an outcome, also
+// in the place of one that Decide has just made and that cannot be stored. Where its
+// sender waits for a refusal, or it was a timer's, the refusal is part of the history
+// and is sent: it holds an [EventRefused]. Otherwise nothing is to be stored.
+func (i *Instance) Refuse(m *Message, o Outcome) Decision {
+	d := Decision{Outcome: o, Tainted: i.tainted}
+	if m.Type != TypeCommand || m.OnRefusal == nil && m.Timer == "" {
+		return d
+	}
+	i.version = i.before + 1
+	if m.Timer != "" {
+		delete(i.timers, m.Timer)
+	}
+	r := refusalOf(m, o)
+	d.Events = []Event{{Name: EventRefused, Data: r.event(m)}}
+	if m.OnRefusal != nil {
+		d.Out = []Outgoing{r.outgoing(m)}
+	}
+	d.Outcome.Version = i.version
+	return d
+}
+
+// mustMarshal is for values that can be encoded.
+func mustMarshal(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("actor: encode %T: %v", v, err))
+	}
+	return data
+}

@@ -1,0 +1,30 @@
+package actor
+
+import "strings"
+
+// The names that begin with "ganglion." are the runtime's own: no definition may
+// use them for a command, a query, an event or a timer. These events stand in
+// histories, count as versions, and change no state of a definition:
+const (
+	// EventEffects: a command raised no event, but sent something, or was a timer's.
+	EventEffects = "ganglion.effects.v1"
+	// EventRefused: a command was refused whose sender waits for that, or that was
+	// a timer's. An aggregate whose history has nothing else does not exist.
+	EventRefused = "ganglion.refused.v1"
+	// EventEnded: a saga has ended.
+	EventEnded = "ganglion.ended.v1"
+	// EventOverdue: a saga has not ended within its deadline.
+	EventOverdue = "ganglion.overdue.v1"
+)
+
+const (
+	reservedPrefix  = "ganglion."
+	reactionPrefix  = reservedPrefix + "on."
+	deadlineCommand = reservedPrefix + "deadline"
+)
+
+// Reserved reports whether a command, query, event or timer of that name is the
+// runtime's own. A caller from outside has no business sending such a command.
+func Reserved(name string) bool { return reserved(name) }
+
+func reserved(name string) bool { return strings.HasPrefix(name, reservedPrefix) }
