@@ -242,7 +242,7 @@ func (c *Control) ParkedShow(ctx context.Context, name string, source actor.Addr
 		if err != nil {
 			return Parked{}, nil, fmt.Errorf("list parked events of %s: %w", source, err)
 		}
-		events = append(events, e.record(source, actor.Partition(p.Slot)).EventRecord)
+		events = append(events, e.record(source).EventRecord)
 	}
 	return p.shown(), events, nil
 }

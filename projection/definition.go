@@ -91,8 +91,8 @@ func (p *Projection) follows(k actor.Kind) bool {
 // instead of partition by partition. It is slower.
 func (d *Definition) Singleton() { d.projection.singleton = true }
 
-// StartAt sets where the projection begins when it runs for the first time. The
-// default is [FromBeginning]. A rebuild takes in everything.
+// StartAt sets where the projection begins when it runs for the first time, and at
+// a rebuild again. The default is [FromBeginning].
 func (d *Definition) StartAt(s Start) { d.projection.start = s }
 
 // BatchMax sets how many events are applied in one transaction at most, 1 to

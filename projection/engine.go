@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -15,12 +17,14 @@ type Engine struct {
 	store       Storage
 	source      Source
 	partitions  actor.Partitions
-	projections []*Projection
-	work        chan struct{} // a slot for each transaction
-	poked       chan struct{} // capacity 1
+	supervisors []*supervisor
+	work        chan struct{} // a place for each transaction
+	rebuilds    chan struct{} // the same for rebuilds: fewer
 
-	mu    sync.Mutex
-	loads map[string]Load
+	mu     sync.Mutex
+	stream string // the end of the event stream when it was looked at
+	last   uint64
+	looked time.Time
 }
 
 // New returns an engine that runs the projections over the events of a cluster with
@@ -44,10 +48,11 @@ func New(cfg Config, s Storage, source Source, partitions actor.Partitions, proj
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	return &Engine{
-		cfg: cfg, store: s, source: source, partitions: partitions, projections: projections,
-		work: make(chan struct{}, cfg.Parallel), poked: make(chan struct{}, 1), loads: map[string]Load{},
-	}, nil
+	e := &Engine{cfg: cfg, store: s, source: source, partitions: partitions, work: make(chan struct{}, cfg.Parallel), rebuilds: make(chan struct{}, max(cfg.Parallel/2, 1))}
+	for _, p := range projections {
+		e.supervisors = append(e.supervisors, newSupervisor(e, p))
+	}
+	return e, nil
 }
 
 // Load is what an engine knows of a projection that it runs.
@@ -59,20 +64,23 @@ type Load struct {
 
 // Load returns how the projections do that run on this node, by name.
 func (e *Engine) Load() map[string]Load {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	all := make(map[string]Load, len(e.loads))
-	for name, l := range e.loads {
-		all[name] = l
+	all := make(map[string]Load, len(e.supervisors))
+	for _, s := range e.supervisors {
+		if l := s.load(); l.Partitions > 0 {
+			all[s.projection.name] = l
+		}
 	}
 	return all
 }
 
-// Poke has the engine look at once at what it owns. It does not block.
+// Poke has the engine look at once at what it owns and at what operators want. It
+// does not block.
 func (e *Engine) Poke() {
-	select {
-	case e.poked <- struct{}{}:
-	default:
+	for _, s := range e.supervisors {
+		select {
+		case s.poked <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -80,9 +88,67 @@ func (e *Engine) Poke() {
 // It may be called once.
 func (e *Engine) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	for _, p := range e.projections {
-		running.Go(func() { (&supervisor{engine: e, projection: p}).run(ctx) })
+	for _, s := range e.supervisors {
+		running.Go(func() { s.run(ctx) })
 	}
 	running.Wait()
 	return nil
+}
+
+// headFor is how long a look at the end of the event stream is good enough for
+// measurements.
+const headFor = 900 * time.Millisecond
+
+// head is the end of the event stream, of a moment ago at most.
+func (e *Engine) head(ctx context.Context) (stream string, last uint64, err error) {
+	e.mu.Lock()
+	stream, last = e.stream, e.last
+	fresh := !e.looked.IsZero() && time.Since(e.looked) < headFor
+	e.mu.Unlock()
+	if fresh {
+		return stream, last, nil
+	}
+	if stream, last, err = e.source.EventsHead(ctx); err != nil {
+		return "", 0, fmt.Errorf("head of the event stream: %w", err)
+	}
+	e.mu.Lock()
+	e.stream, e.last, e.looked = stream, last, time.Now()
+	e.mu.Unlock()
+	return stream, last, nil
+}
+
+// slots returns in how many parts a projection is run.
+func (e *Engine) slots(p *Projection) uint32 {
+	if p.singleton {
+		return 1
+	}
+	return uint32(e.partitions)
+}
+
+// owned returns the slots that this node is to run, sorted.
+func (e *Engine) owned(p *Projection) []slotID {
+	serving := e.serving()
+	if p.singleton {
+		if slices.Contains(serving, 0) {
+			return []slotID{0}
+		}
+		return nil
+	}
+	ids := make([]slotID, len(serving))
+	for i, partition := range serving {
+		ids[i] = slotID(partition)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (e *Engine) serving() []actor.Partition {
+	if e.cfg.Serving != nil {
+		return e.cfg.Serving()
+	}
+	all := make([]actor.Partition, e.partitions)
+	for i := range all {
+		all[i] = actor.Partition(i) //nolint:gosec // below the number of partitions
+	}
+	return all
 }

@@ -23,8 +23,8 @@ type Event[E any] struct {
 // Source is the stream of all events. All methods are safe for concurrent use.
 type Source interface {
 	// Events yields the events that the filter selects above the position after, in
-	// order, and waits for more until ctx ends. An error ends it. A reader of a
-	// stream that is lost never goes on in another one.
+	// order, and waits for more until ctx ends. An error ends it, among others when
+	// the stream is not the filter's any more, or lacks events above the position.
 	Events(ctx context.Context, filter actor.EventFilter, after uint64) iter.Seq2[actor.EventRecord, error]
 	// EventsHead returns which stream there is and its last position. Positions of
 	// two incarnations cannot be compared.
@@ -65,7 +65,7 @@ func (p *Projection) call(ctx context.Context, tx *Tx, r *record) (err error) {
 		return p.routeEvent(tx, r)
 	}
 	from := p.behaviors[r.Source.Kind]
-	if from == nil {
+	if from == nil || actor.Reserved(r.Name) {
 		return nil
 	}
 	name, known := from.becomes[r.Name]

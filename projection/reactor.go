@@ -17,6 +17,8 @@ func NewReactor(d actor.Registrable, start Start) (*Projection, bool) {
 	}
 	return NewRouter(RouterConfig{
 		Name: string(b.Kind()), Wants: wants, Start: start,
-		Route: func(e actor.EventRecord) ([]actor.Message, error) { return routes[eventKey{e.Source.Kind, e.Name}].Route(e) },
+		Route: func(e actor.EventRecord) ([]actor.Message, error) {
+			return routes[eventKey{e.Source.Kind, e.Name}].Route(e)
+		},
 	}), true
 }

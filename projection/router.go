@@ -78,11 +78,11 @@ func (p *Projection) routeEvent(tx *Tx, r *record) error {
 		if m.ID == "" {
 			m.ID = actor.DeriveID(r.Time, p.name, r.Source.String(), fmt.Sprint(r.Version), fmt.Sprint(i))
 		}
-		m.Type, m.Lane = actor.TypeCommand, actor.LaneDurable
+		m.Type, m.Lane, m.Attempt = actor.TypeCommand, actor.LaneDurable, max(m.Attempt, 1)
 		if err := m.Validate(); err != nil {
 			return fmt.Errorf("command %d: %w", i, err)
 		}
-		tx.outgoing = append(tx.outgoing, m)
+		tx.outgoing = append(tx.outgoing, outgoing{m, r.Position})
 	}
 	return nil
 }
@@ -90,32 +90,48 @@ func (p *Projection) routeEvent(tx *Tx, r *record) error {
 // sendersMax bounds the commands of a batch that are on their way at once.
 const sendersMax = 16
 
-// send enqueues commands: those to one aggregate one after another, in order.
-func send(ctx context.Context, client actor.Client, messages []actor.Message) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+// sendError says which event's command could not be enqueued.
+type sendError struct {
+	event uint64
+	cause error
+}
+
+func (e *sendError) Error() string { return e.cause.Error() }
+func (e *sendError) Unwrap() error { return e.cause }
+
+// final reports that no other try would succeed.
+func (e *sendError) final() bool {
+	known, ok := errors.AsType[*actor.Error](e.cause)
+	return ok && (known.Code == actor.CodeMalformed || known.Code == actor.CodeTooLarge)
+}
+
+// send enqueues commands: those to one aggregate one after another, in order. The
+// error is a *sendError, or the cause of ctx.
+func send(ctx context.Context, client actor.Client, commands []outgoing) error {
+	sending, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	targets := map[actor.Address][]actor.Message{}
-	order := make([]actor.Address, 0, len(messages))
-	for _, m := range messages {
-		if targets[m.Target] == nil {
-			order = append(order, m.Target)
+	targets := map[actor.Address][]outgoing{}
+	order := make([]actor.Address, 0, len(commands))
+	for _, o := range commands {
+		if targets[o.message.Target] == nil {
+			order = append(order, o.message.Target)
 		}
-		targets[m.Target] = append(targets[m.Target], m)
+		targets[o.message.Target] = append(targets[o.message.Target], o)
 	}
 	slots := make(chan struct{}, sendersMax)
-	var sending sync.WaitGroup
+	var senders sync.WaitGroup
 	for _, target := range order {
 		slots <- struct{}{}
-		sending.Go(func() {
+		senders.Go(func() {
 			defer func() { <-slots }()
-			for _, m := range targets[target] {
-				if err := client.Enqueue(ctx, m); err != nil {
-					cancel(fmt.Errorf("enqueue %s to %s: %w", m.Name, m.Target, err))
+			for _, o := range targets[target] {
+				if err := client.Enqueue(sending, o.message); err != nil {
+					cancel(&sendError{o.event, fmt.Errorf("enqueue %s to %s: %w", o.message.Name, o.message.Target, err)})
 					return
 				}
 			}
 		})
 	}
-	sending.Wait()
-	return context.Cause(ctx)
+	senders.Wait()
+	return context.Cause(sending)
 }

@@ -117,6 +117,7 @@ const (
 
 // parkedEvent is an event that waits.
 type parkedEvent struct {
+	Partition   uint32 `json:"partition"`
 	Position    uint64 `json:"position"`
 	Version     uint64 `json:"version"`
 	Name        string `json:"name"`
@@ -128,19 +129,22 @@ type parkedEvent struct {
 	Causation   string `json:"causation"`
 	User        string `json:"user"`
 	Replayed    bool   `json:"replayed"`
+	Omitted     bool   `json:"omitted"` // Data is too large: the stream has it
+
+	revision Revision
 }
 
 func newParkedEvent(r *record) parkedEvent {
 	return parkedEvent{
-		Position: r.Position, Version: uint64(r.Version), Name: r.Name, Data: string(r.Data), Time: r.Time.UnixMicro(),
+		Partition: uint32(r.Partition), Position: r.Position, Version: uint64(r.Version), Name: r.Name, Data: string(r.Data), Time: r.Time.UnixMicro(),
 		CommandID: string(r.CommandID), Trace: r.Metadata.Trace, Correlation: r.Metadata.Correlation,
 		Causation: r.Metadata.Causation, User: r.Metadata.User, Replayed: r.replayed,
 	}
 }
 
-func (e *parkedEvent) record(source actor.Address, p actor.Partition) record {
+func (e *parkedEvent) record(source actor.Address) record {
 	return record{replayed: e.Replayed, EventRecord: actor.EventRecord{
-		Position: e.Position, Partition: p, Source: source, Version: actor.Version(e.Version), Name: e.Name,
+		Position: e.Position, Partition: actor.Partition(e.Partition), Source: source, Version: actor.Version(e.Version), Name: e.Name,
 		Data: []byte(e.Data), Time: time.UnixMicro(e.Time).UTC(), CommandID: actor.CommandID(e.CommandID),
 		Metadata: actor.Metadata{Trace: e.Trace, Correlation: e.Correlation, Causation: e.Causation, User: e.User},
 	}}

@@ -55,13 +55,20 @@ type Tx struct {
 	generation uint64
 	cache      *cache
 
-	writes   map[document]*pending
-	order    []document
-	undo     []undo
-	outgoing []actor.Message
-	native   bool  // the adapter's own transaction was used: it cannot be undone in part
-	bytes    int   // of writes, about
-	failed   error // the storage did not answer
+	writes    map[document]*pending
+	order     []document
+	revisions map[document]Revision // once committed
+	undo      []undo
+	outgoing  []outgoing
+	native    bool  // the adapter's own transaction was used: it cannot be undone in part
+	bytes     int   // of writes, about
+	failed    error // the storage did not answer
+}
+
+// outgoing is a command of a router, and the position of the event that it is for.
+type outgoing struct {
+	message actor.Message
+	event   uint64
 }
 
 var _ Reader = (*Tx)(nil)
@@ -81,7 +88,7 @@ type undo struct {
 }
 
 func newTx(s Storage, projection string, generation uint64, c *cache) *Tx {
-	return &Tx{store: s, txn: s.Begin(), projection: projection, generation: generation, cache: c, writes: map[document]*pending{}}
+	return &Tx{store: s, txn: s.Begin(), projection: projection, generation: generation, cache: c, writes: map[document]*pending{}, revisions: map[document]Revision{}}
 }
 
 func (tx *Tx) storage() Storage { return tx.store }
@@ -172,10 +179,16 @@ func (tx *Tx) set(d document, data []byte) {
 	tx.writes[d] = next
 }
 
-// expect makes the write of a document depend on its revision.
-func (tx *Tx) expect(collection, key string, r Revision) {
-	w := tx.writes[document{collection, key}]
-	w.check, w.expect = true, r
+// replace writes a document of the engine's, nil for none, if it is at a revision.
+func (tx *Tx) replace(collection, key string, value any, r Revision) error {
+	d := document{collection, key}
+	if value == nil {
+		tx.set(d, nil)
+	} else if err := tx.put(collection, key, value); err != nil {
+		return err
+	}
+	tx.writes[d].check, tx.writes[d].expect = true, r
+	return nil
 }
 
 // save begins the part of an event.
@@ -217,6 +230,7 @@ func (tx *Tx) commit(ctx context.Context) error {
 		if doc.Data == nil {
 			doc.Revision = ""
 		}
+		tx.revisions[d] = doc.Revision
 		tx.cache.put(d, doc)
 	}
 	tx.cache.forgetUses()
