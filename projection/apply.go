@@ -19,10 +19,20 @@ type attempt struct {
 func (sl *slot) attempt() *attempt {
 	s := sl.session
 	sl.cache.begin()
-	return &attempt{
-		slot: sl, tx: newTx(s.engine.store, s.projection.name, s.generation, sl.cache), next: sl.cp,
-		parked: map[string]*parked{}, applied: map[string]applied{},
+	tx := newTx(s.engine.store, s.projection.name, s.generation, sl.cache)
+	tx.confirms = sl.confirm
+	return &attempt{slot: sl, tx: tx, next: sl.cp, parked: map[string]*parked{}, applied: map[string]applied{}}
+}
+
+// confirm returns an error that wraps ErrConflict if the checkpoint is another one than
+// the slot knows.
+func (sl *slot) confirm(ctx context.Context) error {
+	s := sl.session
+	is, err := readCheckpoint(ctx, s.engine.store, s.projection.name, s.generation, sl.id)
+	if err == nil && is.revision != sl.cp.revision {
+		err = fmt.Errorf("checkpoint of %s: %w", s.projection.name, ErrConflict)
 	}
+	return err
 }
 
 // apply runs the handlers of a batch and commits what they wrote with the checkpoint.

@@ -84,6 +84,11 @@ func (p *Projection) call(ctx context.Context, tx *Tx, r *record) (err error) {
 		if h.liveOnly && r.replayed {
 			continue
 		}
+		if h.liveOnly {
+			if err := tx.confirm(ctx); err != nil {
+				return err
+			}
+		}
 		if err := h.run(ctx, tx, e, r); err != nil {
 			return err
 		}

@@ -62,7 +62,9 @@ type Tx struct {
 	outgoing  []outgoing
 	native    bool  // the adapter's own transaction was used: it cannot be undone in part
 	bytes     int   // of writes, about
-	failed    error // the storage did not answer
+	failed    error // the storage did not answer, or somebody else was faster
+	confirmed bool
+	confirms  func(context.Context) error // that the checkpoint is what it was
 }
 
 // outgoing is a command of a router, and the position of the event that it is for.
@@ -188,6 +190,19 @@ func (tx *Tx) replace(collection, key string, value any, r Revision) error {
 		return err
 	}
 	tx.writes[d].check, tx.writes[d].expect = true, r
+	return nil
+}
+
+// confirm makes sure, once for a transaction, that it still has a chance, before
+// something is done that cannot be taken back.
+func (tx *Tx) confirm(ctx context.Context) error {
+	if !tx.confirmed {
+		if err := tx.confirms(ctx); err != nil {
+			tx.failed = err
+			return err
+		}
+		tx.confirmed = true
+	}
 	return nil
 }
 
