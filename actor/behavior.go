@@ -102,8 +102,8 @@ func describe(handlers map[string]*handler) iter.Seq[HandlerInfo] {
 	}
 }
 
-// HasCommand reports whether a command is declared.
-func (b *Behavior) HasCommand(name string) bool { return b.commands[name] != nil }
+// HasCommand reports whether a command is declared; none of the runtime's own is.
+func (b *Behavior) HasCommand(name string) bool { return b.commands[name] != nil && !reserved(name) }
 
 // HasQuery reports whether a query is declared.
 func (b *Behavior) HasQuery(name string) bool { return b.queries[name] != nil }

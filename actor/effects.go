@@ -40,6 +40,30 @@ func (i *Instance) Resume(s RuntimeState) {
 	}
 }
 
+// TimerCount returns the number of timers that are set.
+func (i *Instance) TimerCount() int { return len(i.timers) }
+
+// SetAgain returns the decision by which the firing m of a timer that is set, and
+// whose time has not come, is replaced by another one at the same time: m is over.
+func (i *Instance) SetAgain(m *Message) Decision {
+	t, ok := i.Fires(m)
+	if !ok {
+		return Decision{Outcome: Failure(CodeCancelled, "timer "+m.Timer+" is not set to this")}
+	}
+	i.before, i.tainted = i.version, true
+	o := Outgoing{
+		ID: DeriveID(t.At, "again", i.address.String(), string(m.ID)), To: i.address,
+		Name: m.Name, At: t.At, Timer: m.Timer, Data: m.Data, Metadata: m.Metadata,
+	}
+	i.applyTimer(&o)
+	i.replayReserved(EventEffects)
+	return Decision{
+		Outcome: Outcome{Code: CodeCancelled, Version: i.version, Detail: "timer " + m.Timer + " came before its time, and was set again"},
+		Events:  []Event{{Name: EventEffects, Data: []byte(`{"set":1}`)}},
+		Out:     []Outgoing{o},
+	}
+}
+
 // Exists reports whether the aggregate has a history of its own: any event but
 // [EventRefused]. Creation policies ask for that.
 func (i *Instance) Exists() bool { return i.exists }
@@ -111,7 +135,7 @@ func (i *Instance) carriedOut(ctx *Context, reply []byte, existed bool) Decision
 	m := ctx.message
 	i.followSaga(ctx, existed)
 	if ctx.overflow {
-		return i.Refuse(m, Failure(CodeTooLarge, fmt.Sprintf("%s sends more than %d commands, %d bytes, or %d bytes to be sent on refusal",
+		return i.Overrule(m, Failure(CodeTooLarge, fmt.Sprintf("%s sends more than %d commands, %d bytes, or %d bytes to be sent on refusal",
 			m.Name, MaxOutgoing, MaxOutgoingBytes, MaxFallbackBytes)))
 	}
 	if len(ctx.raised) == 0 && (len(ctx.out) > 0 || m.Timer != "") {
@@ -121,7 +145,7 @@ func (i *Instance) carriedOut(ctx *Context, reply []byte, existed bool) Decision
 		i.applyTimer(&ctx.out[k])
 	}
 	if len(i.timers) > MaxTimers {
-		return i.Refuse(m, Failure(CodeTooLarge, fmt.Sprintf("%s would have more than %d timers", i.address, MaxTimers)))
+		return i.Overrule(m, Failure(CodeTooLarge, fmt.Sprintf("%s would have more than %d timers", i.address, MaxTimers)))
 	}
 	return Decision{Outcome: Outcome{Version: i.version, Reply: reply}, Events: ctx.raised, Out: ctx.out}
 }
@@ -168,11 +192,18 @@ func effects(ctx *Context) []byte {
 	return mustMarshal(n)
 }
 
-// Refuse returns the decision by which a command is refused with an outcome, also
-// in the place of one that Decide has just made and that cannot be stored. Where its
-// sender waits for a refusal, or it was a timer's, the refusal is part of the history
-// and is sent: it holds an [EventRefused]. Otherwise nothing is to be stored.
+// Refuse returns the decision by which a command is refused with an outcome, without
+// asking its handler. Where its sender waits for a refusal, or it was a timer's, the
+// refusal is part of the history and is sent: the decision holds an [EventRefused].
+// Otherwise nothing is to be stored.
 func (i *Instance) Refuse(m *Message, o Outcome) Decision {
+	i.before, i.tainted = i.version, false
+	return i.Overrule(m, o)
+}
+
+// Overrule is [Instance.Refuse] in the place of the decision that Decide has just
+// made of m, and that cannot be stored.
+func (i *Instance) Overrule(m *Message, o Outcome) Decision {
 	d := Decision{Outcome: o, Tainted: i.tainted}
 	if m.Type != TypeCommand || m.OnRefusal == nil && m.Timer == "" {
 		return d

@@ -102,6 +102,9 @@ type Decision struct {
 	Out     []Outgoing // sent with the events; none without
 	Panic   *Panic     // the handler panicked; Outcome is then CodeParked
 
+	// Moot: it will be decided in the same way for ever, and need not be remembered.
+	Moot bool
+
 	// Tainted: the state has taken in events that are not part of the decision
 	// (the handler raised and then failed). The instance must be thrown away.
 	Tainted bool
@@ -136,13 +139,13 @@ func (i *Instance) Decide(m *Message) (d Decision) {
 	}
 	h := i.behavior.handlers(m.Type)[m.Name]
 	if h == nil {
-		return i.Refuse(m, Failure(CodeUnknownCommand, fmt.Sprintf("%s has no %s", i.address.Kind, m.Name)))
+		return i.Overrule(m, Failure(CodeUnknownCommand, fmt.Sprintf("%s has no %s", i.address.Kind, m.Name)))
 	}
 	if i.ended && h.reaction {
-		return Decision{Outcome: Outcome{Version: i.version, Reply: []byte("null")}}
+		return Decision{Outcome: Outcome{Version: i.version, Reply: []byte("null")}, Moot: true}
 	}
 	if o, ok := i.meets(h.creation, m); !ok {
-		return i.Refuse(m, o)
+		return i.Overrule(m, o)
 	}
 	ctx := &Context{instance: i, message: m, readOnly: m.Type == TypeQuery}
 	existed := i.exists
@@ -169,10 +172,10 @@ func panicked(what string, value any) Decision {
 
 func (i *Instance) refuse(ctx *Context, err error) Decision {
 	if r, ok := errors.AsType[*Rejection](err); ok {
-		return i.Refuse(ctx.message, Outcome{Code: CodeRejected, Version: i.before, Rejection: r})
+		return i.Overrule(ctx.message, Outcome{Code: CodeRejected, Version: i.before, Rejection: r})
 	}
 	if e, ok := errors.AsType[*Error](err); ok && !ctx.entered {
-		return i.Refuse(ctx.message, Outcome{Code: e.Code, Detail: e.Detail})
+		return i.Overrule(ctx.message, Outcome{Code: e.Code, Detail: e.Detail})
 	}
 	panic(fmt.Sprintf("actor: reply of %s cannot be encoded: %v", ctx.message.Name, err))
 }

@@ -205,6 +205,12 @@ func (c *Context) mustBeOwn(command Command) (name string, data []byte) {
 	return name, data
 }
 
+// NewMessage returns the message that asks an aggregate for a command, without an id
+// and a time. The error is an [*Error].
+func NewMessage(to Address, command Command, opts ...CallOption) (Message, error) {
+	return newMessage(TypeCommand, to, command, opts)
+}
+
 func mustEncode(command Command) (name string, data []byte) {
 	typ := commandType(command)
 	if typ == nil {

@@ -97,7 +97,8 @@ func failureResponse(status int) object {
 func failureCodes() []actor.Code {
 	return []actor.Code{
 		actor.CodeMalformed, actor.CodeUnknownKind, actor.CodeUnknownCommand, codeUnknownRoute, codeMethodNotAllowed,
-		codeRequestTimeout, actor.CodeAlreadyExists, actor.CodeDoesNotExist, actor.CodeVersionMismatch, actor.CodeTooLarge,
+		codeRequestTimeout, actor.CodeAlreadyExists, actor.CodeDoesNotExist, actor.CodeEnded, actor.CodeCancelled,
+		actor.CodeVersionMismatch, actor.CodeTooLarge,
 		actor.CodeRejected, actor.CodeOverloaded, actor.CodeNoOwner, actor.CodeExpired, codeUnavailable,
 		actor.CodeUnknownOutcome, actor.CodeParked, actor.CodeUnloadable, codeInternal,
 	}

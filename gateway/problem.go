@@ -60,6 +60,10 @@ func failureOf(code actor.Code) failure {
 		return failure{status: http.StatusConflict, meaning: "the aggregate already exists"}
 	case actor.CodeDoesNotExist:
 		return failure{status: http.StatusConflict, meaning: "the aggregate does not exist"}
+	case actor.CodeEnded:
+		return failure{status: http.StatusConflict, meaning: "the saga has ended and takes no commands"}
+	case actor.CodeCancelled:
+		return failure{status: http.StatusConflict, meaning: "the timer is not set to this command any more; nothing was executed"}
 	case actor.CodeVersionMismatch:
 		return failure{status: http.StatusPreconditionFailed, meaning: "the aggregate is not at the expected version"}
 	case actor.CodeTooLarge:

@@ -167,10 +167,11 @@ func (g *Gateway) knownElsewhere(ctx context.Context, deadline time.Time, kind a
 }
 
 func (g *Gateway) checkName(b *actor.Behavior, r *route) *Problem {
-	if b == nil {
-		return nil // the owner checks
-	}
 	switch {
+	case actor.Reserved(r.name):
+		return newProblem(actor.CodeUnknownCommand, "")
+	case b == nil:
+		return nil // the owner checks
 	case r.endpoint == endpointCommand && r.name == "events" && !b.HasCommand(r.name) && g.cfg.History != nil:
 		r.endpoint, r.name = endpointEvents, "" // POST, which only a command would take
 		return nil

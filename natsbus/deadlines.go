@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -171,8 +170,28 @@ func (b *Bus) timer(ctx context.Context, of actor.Address, name string) (timerSt
 	return timerState{sequence: msg.Sequence, order: wire.Order(msg.Header)}, nil
 }
 
-// Forwarding settings of [Bus.ForwardTimers].
-const (
-	forwardWindow = 256
-	forwardPurge  = 500 * time.Millisecond
-)
+func (b *Bus) ensureDeadlines(ctx context.Context) (string, error) {
+	found, err := b.deadlines(ctx)
+	if errors.Is(err, ErrNotProvisioned) {
+		return createDeadlines(ctx, b.js, b.cfg)
+	}
+	return found, err
+}
+
+// Outgoing returns the incarnations of the streams that hold what was sent and is not
+// yet executed: commands, and deadlines. With another one, what was in it is lost. It
+// makes the stream of deadlines anew when it is gone, after the server has said so
+// for two seconds, until when it fails with [ErrStreamLost].
+func (b *Bus) Outgoing(ctx context.Context) (commands, deadlines string, err error) {
+	if commands, _, err = b.Head(ctx); err != nil {
+		return "", "", err
+	}
+	deadlines, err = b.deadlines(ctx)
+	if errors.Is(err, ErrNotProvisioned) {
+		if b.goneFor(b.ns.DeadlineStream()) < lossGrace {
+			return "", "", fmt.Errorf("%w: %w", ErrStreamLost, err)
+		}
+		deadlines, err = createDeadlines(ctx, b.js, b.cfg)
+	}
+	return commands, deadlines, err
+}

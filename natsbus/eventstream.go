@@ -136,12 +136,17 @@ func (b *Bus) RebuildEvents(ctx context.Context, stream string) error {
 
 // provisionOutgoing finds the streams of what leaves a node, or creates them.
 func (b *Bus) provisionOutgoing(ctx context.Context) error {
-	_, err := persist(ctx, func(ctx context.Context) (eventStream, error) {
-		found, err := b.events(ctx)
-		if errors.Is(err, ErrNotProvisioned) {
-			return createEvents(ctx, b.js, b.cfg)
-		}
-		return found, err
-	})
+	if _, err := persist(ctx, b.ensureEvents); err != nil {
+		return err
+	}
+	_, err := persist(ctx, b.ensureDeadlines)
 	return err
+}
+
+func (b *Bus) ensureEvents(ctx context.Context) (eventStream, error) {
+	found, err := b.events(ctx)
+	if errors.Is(err, ErrNotProvisioned) {
+		return createEvents(ctx, b.js, b.cfg)
+	}
+	return found, err
 }

@@ -284,18 +284,24 @@ func (a *activation) tooLarge(b *batch) {
 	}
 	var refused *delivery
 	for i, ans := range b.answers {
-		if len(own) == 1 && string(ans.delivery.Message.ID) == own[0].CommandID {
+		if len(own) == 1 && string(ans.delivery.Message.ID) == own[0].CommandID && !awaitsRefusal(&ans.delivery.Message) {
 			refused = ans.delivery
 			b.answers = append(b.answers[:i:i], b.answers[i+1:]...)
 			break
 		}
+		if len(own) == 1 && string(ans.delivery.Message.ID) == own[0].CommandID && !ans.recalled {
+			ans.delivery.refuse = new(tooLargeForStore())
+		}
 		ans.delivery.alone = true
 	}
 	if refused != nil {
-		a.partition.conclude(answer{delivery: refused, outcome: a.unlessAttempted(refused,
-			actor.Failure(actor.CodeTooLarge, "the events do not fit into one commit of the store"))})
+		a.partition.conclude(answer{delivery: refused, outcome: a.unlessAttempted(refused, tooLargeForStore())})
 	}
 	a.rewind(b, DiscardTooLarge)
+}
+
+func tooLargeForStore() actor.Outcome {
+	return actor.Failure(actor.CodeTooLarge, "the events do not fit into one commit of the store")
 }
 
 // discard throws the state away. What was gathered stays and is written first.
@@ -320,7 +326,7 @@ func (a *activation) reweighLocked() {
 		return
 	}
 	const fixed = 1024
-	weight := int64(fixed + len(a.address.ID) + a.ring.bytes + a.stateBytes + min(a.grown, a.stateBytes))
+	weight := int64(fixed + len(a.address.ID) + a.ring.bytes + a.stateBytes + min(a.grown, a.stateBytes) + a.timerBytes())
 	a.partition.memory.bytes.Add(weight - a.weight)
 	a.weight = weight
 }

@@ -129,6 +129,11 @@ func (p *partition) hopeless(before time.Duration) []aside {
 func (p *partition) refuse(w aside) {
 	if w.cause == nil {
 		ans := answer{delivery: w.delivery, outcome: unknownKind(&w.delivery.Message)}
+		// Its sender waits for what becomes of it, and there is no history in which
+		// a refusal could be written down.
+		if w.delivery.Sequence > 0 && w.delivery.Message.OnRefusal != nil && !p.park(w.delivery, ans.outcome.Detail, "") {
+			return
+		}
 		if w.delivery.Sequence > 0 {
 			p.concludeWhenSaved(ans)
 		} else {

@@ -16,6 +16,9 @@ type delivery struct {
 	// attempted: it was in a commit whose outcome was not success. That commit
 	// may yet become durable, so it can no longer be told that it was not executed.
 	attempted bool
+
+	refuse *actor.Outcome // decided: with this; nil: not yet
+	early  bool           // a firing that has been waited for once
 }
 
 // metBefore reports whether the command may have met another owner, or this one,
@@ -36,12 +39,16 @@ type batch struct {
 	snapshot *store.Snapshot // of the state just after the commit; nil: none is due
 }
 
-func (b *batch) add(a answer, events []actor.Event) {
-	for _, e := range events {
+func (b *batch) add(a answer, dec *actor.Decision) {
+	for _, e := range dec.Events {
 		b.commit.Events = append(b.commit.Events, store.Event(e))
 		b.bytes += len(e.Data)
 	}
-	b.record(storedOutcome(&a.delivery.Message, a.outcome, len(events)))
+	for i := range dec.Out {
+		b.commit.Out = append(b.commit.Out, storedOutgoing(&dec.Out[i]))
+		b.bytes += outgoingBytes(&dec.Out[i])
+	}
+	b.record(storedOutcome(&a.delivery.Message, a.outcome, len(dec.Events)))
 	b.answers = append(b.answers, a)
 }
 
@@ -69,7 +76,7 @@ func (b *batch) markAttempted() {
 
 // full reports whether nothing more should be gathered.
 func (b *batch) full(cfg *Config) bool {
-	return len(b.commit.Events) >= cfg.BatchEvents || b.bytes >= cfg.BatchBytes ||
+	return len(b.commit.Events) >= cfg.BatchEvents || len(b.commit.Out) >= cfg.BatchEvents || b.bytes >= cfg.BatchBytes ||
 		b.crowded(cfg) || b.answers[0].delivery.alone
 }
 

@@ -45,11 +45,17 @@ type Config struct {
 	MaxBytes       int64         // estimated bytes of those: 1 GiB
 	PassivateAfter time.Duration // idle time after which an activation is given up: 10 min
 
+	TimerPatience time.Duration // for which a timer that fires early is kept before it is set again: 5 s
+
 	ParkAfter      int           // panics of one command before it is parked: 3
 	WatermarkEvery time.Duration // between two savings of watermarks: 1 s
 	TrimEvery      time.Duration // between two trimmings of the command stream: 5 s
 	TrimAhead      int           // finished commands that may wait for another partition's to be trimmed: 131,072
 	DrainTimeout   time.Duration // bound of a partition's drain: 10 s
+
+	// Outbox is where events and outgoing commands are brought while the node serves
+	// partition 0. nil: nowhere.
+	Outbox Outbox
 
 	Clock    Clock        // the system's
 	Logger   *slog.Logger // discards
@@ -85,6 +91,7 @@ func (c Config) withDefaults() Config {
 		c.MaxBytes = 1 << 30
 	}
 	orTime(&c.PassivateAfter, 10*time.Minute)
+	orTime(&c.TimerPatience, 5*time.Second)
 	orInt(&c.ParkAfter, 3)
 	orTime(&c.WatermarkEvery, time.Second)
 	orTime(&c.TrimEvery, 5*time.Second)
@@ -125,6 +132,7 @@ func (c Config) validate() error {
 		{"max activations", int64(c.MaxActivations)},
 		{"max bytes", c.MaxBytes},
 		{"passivate after", int64(c.PassivateAfter)},
+		{"timer patience", int64(c.TimerPatience)},
 		{"park after", int64(c.ParkAfter)},
 		{"watermark every", int64(c.WatermarkEvery)},
 		{"trim every", int64(c.TrimEvery)},

@@ -33,6 +33,13 @@ func (a *activation) handle(d *delivery) {
 			a.stand(answer{delivery: d, outcome: o, recalled: true})
 			return
 		}
+		if d.Message.Timer != "" && !a.firing(d) {
+			return
+		}
+		if d.refuse != nil {
+			a.accept(d, a.instance.Refuse(&d.Message, *d.refuse))
+			return
+		}
 	}
 	if a.expired(d) {
 		a.passed(d)
@@ -45,6 +52,9 @@ func (a *activation) handle(d *delivery) {
 // recall finds the outcome of a command that was decided before.
 func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	id := d.Message.ID
+	if _, set := a.instance.Fires(&d.Message); set {
+		return actor.Outcome{}, false, nil // whatever its age: what has fired is not set any more
+	}
 	if o, ok := a.ring.find(id); ok {
 		return o, true, nil
 	}
@@ -128,18 +138,16 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 		return
 	}
 	if size := decisionSize(&dec); size > a.partition.cfg.EventBytes {
-		dec = actor.Decision{
-			Outcome: actor.Failure(actor.CodeTooLarge, fmt.Sprintf("events and reply of %d bytes, the limit is %d", size, a.partition.cfg.EventBytes)),
-			Tainted: len(dec.Events) > 0,
-		}
+		dec = a.instance.Overrule(&d.Message, actor.Failure(actor.CodeTooLarge,
+			fmt.Sprintf("events, reply and what is sent take %d bytes, the limit is %d", size, a.partition.cfg.EventBytes)))
 	}
 	a.passed(d)
 	ans := answer{delivery: d, outcome: dec.Outcome}
 	switch {
 	case len(dec.Events) > 0:
-		a.gather(ans, dec.Events)
+		a.gather(ans, &dec)
 		a.ring.add(d.Message.ID, dec.Outcome, a.partition.cfg.RingMax)
-	case dec.Outcome.Code.Recorded():
+	case dec.Outcome.Code.Recorded() && !dec.Moot:
 		ans.carry = a.record(ans)
 		a.stand(ans)
 	case d.Sequence > 0 && ofBuild(dec.Outcome.Code):
@@ -156,6 +164,9 @@ func decisionSize(dec *actor.Decision) int {
 	n := len(dec.Outcome.Reply)
 	for i := range dec.Events {
 		n += len(dec.Events[i].Data)
+	}
+	for i := range dec.Out {
+		n += outgoingBytes(&dec.Out[i])
 	}
 	if r := dec.Outcome.Rejection; r != nil {
 		n += len(r.Message) + detailBytes(r)
@@ -183,7 +194,8 @@ func (a *activation) passed(d *delivery) {
 }
 
 // gather adds a command that raised events to the next commit.
-func (a *activation) gather(ans answer, events []actor.Event) {
+func (a *activation) gather(ans answer, dec *actor.Decision) {
+	events := dec.Events
 	b := a.gathering
 	if b == nil {
 		first := a.instance.Version() - actor.Version(len(events)) + 1
@@ -196,8 +208,9 @@ func (a *activation) gather(ans answer, events []actor.Event) {
 		b.bytes = a.unrecBytes
 		a.gathering, a.unrecorded, a.unrecBytes = b, nil, 0
 	}
-	b.add(ans, events)
+	b.add(ans, dec)
 	a.grown += eventBytes(events)
+	a.overdue(events)
 }
 
 func eventBytes(events []actor.Event) int {

@@ -24,6 +24,11 @@ type EventListener struct {
 	Overloaded func(kind actor.Kind, limit string)
 	// Parked: a command was parked.
 	Parked func(kind actor.Kind)
+	// TimerFired: a timer that was set met its owner so long after its time, less
+	// than 0 when it came early and has to wait. Each time for one that waits.
+	TimerFired func(kind actor.Kind, late time.Duration)
+	// Overdue: a saga has not ended within its deadline.
+	Overdue func(kind actor.Kind)
 	// SnapshotSaved: a snapshot was written or, with an error, was not.
 	SnapshotSaved func(kind actor.Kind, bytes int, err error)
 	// PartitionServed and PartitionLeft: a partition came to this node, or left it.
@@ -32,6 +37,11 @@ type EventListener struct {
 	// Confirmed: the store was asked whether the session lives, for so many answers;
 	// with an error, it did not say so. Only with AnswersVerified.
 	Confirmed func(answers int, took time.Duration, err error)
+	// Relayed: so many events were appended to the event stream; lag is the age of the
+	// newest of them.
+	Relayed func(events int, lag, took time.Duration)
+	// RelayInterrupted: the relay begins anew at the end of the event stream.
+	RelayInterrupted func(cause error)
 	// Renewed: a renewal of the session ended.
 	Renewed func(took time.Duration, err error)
 }

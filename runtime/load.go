@@ -116,6 +116,9 @@ func (l *loaded) apply(c *store.Commit, ringMax int) error {
 		}
 	}
 	l.replayed += len(c.Events)
+	if err := l.applyEffects(c); err != nil {
+		return err
+	}
 	l.position, l.time = c.Position, c.Time
 	var failed error
 	c.OutcomeVersions(func(o *store.Outcome, v store.Version) {
@@ -141,11 +144,15 @@ func (a *activation) readSnapshot(ctx context.Context) (*loaded, bool) {
 		a.partition.cfg.Logger.WarnContext(ctx, "snapshot ignored", "aggregate", a.address.String(), "error", err)
 		return nil, false
 	}
-	ring, err := decodeRing(s.Ring, a.partition.cfg.RingMax)
+	ring, kept, err := decodeRing(s.Ring, a.partition.cfg.RingMax)
+	if err == nil && kept == nil {
+		err = errNoRuntimeState
+	}
 	if err != nil {
 		a.partition.cfg.Logger.WarnContext(ctx, "snapshot ignored", "aggregate", a.address.String(), "error", err)
 		return nil, false
 	}
+	instance.Resume(*kept)
 	return &loaded{
 		instance: instance, ring: ring, position: s.Position, time: s.Time,
 		snapshotAt: instance.Version(),

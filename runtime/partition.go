@@ -78,6 +78,20 @@ func (p *partition) serve(ctx context.Context) error {
 	return nil
 }
 
+// relay brings out what all nodes commit, for as long as partition 0 is served here.
+// Nothing about partition 0 matters but that it has one owner most of the time.
+func (p *partition) relay() {
+	if p.id != 0 || p.cfg.Outbox == nil {
+		return
+	}
+	r := NewRelay(RelayConfig{Logger: p.cfg.Logger, Listener: p.cfg.Listener}, p.store, p.cfg.Outbox)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.stopped {
+		p.running.Go(func() { r.Run(p.ctx) })
+	}
+}
+
 // position returns the place of a durable command.
 func (p *partition) position(sequence uint64) store.Position {
 	return store.Position{Stream: p.stream, Sequence: sequence}

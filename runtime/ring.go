@@ -153,6 +153,10 @@ type ringRecord struct {
 	ForgottenUntil int64          `json:"forgottenUntil"`
 	ForgotKeyed    bool           `json:"forgotKeyed,omitempty"`
 	Entries        []ringRecorded `json:"entries"`
+
+	// Runtime is what else is kept with a snapshot. Snapshots of builds that knew
+	// no timers are without it, and may lack timers.
+	Runtime *actor.RuntimeState `json:"runtime,omitempty"`
 }
 
 type ringRecorded struct {
@@ -162,15 +166,15 @@ type ringRecorded struct {
 	Refusal json.RawMessage `json:"x,omitempty"`
 }
 
-// encode writes the newest keep entries.
-func (r *outcomeRing) encode(keep int) ([]byte, error) {
+// encode writes the newest keep entries, and what else is kept of the aggregate.
+func (r *outcomeRing) encode(keep int, rest actor.RuntimeState) ([]byte, error) {
 	r.unroll()
 	c := outcomeRing{entries: r.entries, forgottenUntil: r.forgottenUntil, forgotKeyed: r.forgotKeyed}
 	for len(c.entries) > keep {
 		c.forget(0)
 		c.entries = c.entries[1:]
 	}
-	rec := ringRecord{ForgottenUntil: c.forgottenUntil, ForgotKeyed: c.forgotKeyed}
+	rec := ringRecord{ForgottenUntil: c.forgottenUntil, ForgotKeyed: c.forgotKeyed, Runtime: &rest}
 	for i := range c.entries {
 		e := &c.entries[i]
 		reply, refusal := encodeOutcome(e.outcome)
@@ -179,19 +183,19 @@ func (r *outcomeRing) encode(keep int) ([]byte, error) {
 	return json.Marshal(rec)
 }
 
-func decodeRing(data []byte, limit int) (*outcomeRing, error) {
+func decodeRing(data []byte, limit int) (*outcomeRing, *actor.RuntimeState, error) {
 	var rec ringRecord
 	if err := json.Unmarshal(data, &rec); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := newOutcomeRing()
 	r.forgottenUntil, r.forgotKeyed = rec.ForgottenUntil, rec.ForgotKeyed
 	for _, e := range rec.Entries {
 		o, err := decodeOutcome(e.Reply, e.Refusal, e.Version)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		r.add(e.ID, o, limit)
 	}
-	return r, nil
+	return r, rec.Runtime, nil
 }

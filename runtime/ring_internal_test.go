@@ -54,11 +54,11 @@ func randomID(rnd *rand.Rand, known []actor.CommandID) actor.CommandID {
 
 func throughSnapshot(t *testing.T, r *outcomeRing, keep, limit int) *outcomeRing {
 	t.Helper()
-	data, err := r.encode(keep)
+	data, err := r.encode(keep, actor.RuntimeState{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := decodeRing(data, limit)
+	back, _, err := decodeRing(data, limit)
 	if err != nil {
 		t.Fatal(err)
 	}

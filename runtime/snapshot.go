@@ -14,12 +14,15 @@ const snapshotRing = 64
 // takeSnapshot encodes the live state, which must hold no event that is neither
 // durable nor in the batch being submitted. It returns nil if that fails.
 func (a *activation) takeSnapshot() *store.Snapshot {
+	if !a.instance.Exists() {
+		return nil // nothing but refusals: a snapshot stands for an aggregate that exists
+	}
 	state, err := a.instance.Snapshot()
 	if err != nil {
 		a.partition.cfg.Logger.Warn("snapshot not taken", "aggregate", a.address.String(), "error", err)
 		return nil
 	}
-	ring, err := a.ring.encode(snapshotRing)
+	ring, err := a.ring.encode(snapshotRing, a.instance.RuntimeState())
 	if err != nil {
 		a.partition.cfg.Logger.Warn("snapshot not taken", "aggregate", a.address.String(), "error", err)
 		return nil

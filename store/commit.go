@@ -56,6 +56,10 @@ type Outgoing struct {
 	Timer    string // name of a timer of To; setting it again replaces what it was set to; empty: none
 	Data     []byte // JSON object
 	Metadata Metadata
+
+	// What is sent to the commit's own aggregate, should the command be refused.
+	OnRefusal     string // name of that command; empty: nothing
+	OnRefusalData []byte // JSON object
 }
 
 // Commit is a set of decisions of one aggregate that becomes durable as a whole.
@@ -85,7 +89,7 @@ func (c *Commit) Size() int {
 	}
 	for i := range c.Out {
 		o := &c.Out[i]
-		n += 64 + len(o.ID) + len(o.To) + len(o.Name) + len(o.Timer) + len(o.Data) + o.Metadata.size()
+		n += 64 + len(o.ID) + len(o.To) + len(o.Name) + len(o.Timer) + len(o.Data) + o.Metadata.size() + len(o.OnRefusal) + len(o.OnRefusalData)
 	}
 	return n
 }

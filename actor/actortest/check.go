@@ -1,6 +1,8 @@
 package actortest
 
 import (
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ganglion-go/ganglion/actor"
 )
 
@@ -32,9 +34,11 @@ func (s *Scenario) decide(m actor.Message) *Scenario {
 		s.compare(subject, twin, d, twin.instance.Decide(&m))
 	}
 	subject.history = append(subject.history, d.Events...)
-	if m.Type == actor.TypeCommand && d.Outcome.Code.Recorded() {
+	if m.Type == actor.TypeCommand && (d.Outcome.Code.Recorded() || len(d.Events) > 0) {
 		subject.outcomes[m.ID] = d.Outcome
+		subject.commits = append(subject.commits, commit{id: m.ID, out: d.Out})
 	}
+	s.take(subject, m, d)
 	s.checkState(subject, d.Tainted)
 	return s
 }
@@ -70,6 +74,9 @@ func (s *Scenario) compare(subject *subject, twin twin, first, second actor.Deci
 	if first.Tainted {
 		return
 	}
+	if diff := cmp.Diff(subject.live.RuntimeState(), twin.instance.RuntimeState()); diff != "" {
+		s.t.Errorf("%s: timers differ from those of an instance %s, after the same decision (-live +second):\n%s", s.last, twin.from, diff)
+	}
 	if diff := compareStates(subject.live.State(), twin.instance.State()); diff != "" {
 		s.t.Errorf("%s: the state differs from that of an instance %s, after the same decision (-live +second):\n%s", s.last, twin.from, diff)
 	}
@@ -88,8 +95,11 @@ func (s *Scenario) checkState(subject *subject, tainted bool) {
 	} else if diff := compareStates(replayed.State(), subject.live.State()); diff != "" {
 		s.t.Errorf("%s: state was changed outside apply, or an event does not survive its JSON (-replayed +live):\n%s", s.last, diff)
 	}
+	if diff := cmp.Diff(replayed.RuntimeState(), subject.live.RuntimeState()); diff != "" {
+		s.t.Errorf("%s: timers differ from what the history says (-replayed +live):\n%s", s.last, diff)
+	}
 	s.checkSnapshot(subject)
-	if subject.live.Version() == 0 {
+	if !subject.live.Exists() {
 		return
 	}
 	if shown := subject.live.Decide(&actor.Message{Type: actor.TypeState, Target: subject.address}); shown.Outcome.Code != actor.CodeOK {

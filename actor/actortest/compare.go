@@ -20,6 +20,7 @@ type transcript struct {
 	Reply     any
 	Rejection any
 	Events    []record
+	Out       []record
 	Panicked  bool
 	Tainted   bool
 }
@@ -39,6 +40,7 @@ func transcriptOf(d actor.Decision) transcript {
 		Version:  d.Outcome.Version,
 		Reply:    document(d.Outcome.Reply),
 		Events:   records(d.Events),
+		Out:      effects(d.Out),
 		Panicked: d.Panic != nil,
 		Tainted:  d.Tainted,
 	}

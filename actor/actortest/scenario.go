@@ -20,6 +20,7 @@ type Scenario struct {
 	now       time.Time
 	commands  int
 	last      *step
+	waiting   []parcel // for Deliver
 }
 
 // step is one message with what came of it and what the test has asserted.
@@ -27,7 +28,9 @@ type step struct {
 	subject  *subject
 	message  actor.Message
 	decision actor.Decision
+	sent     []actor.Message
 	raised   int  // events that ThenRaised has consumed
+	sends    int  // of sent, that ThenSent has consumed
 	expected bool // a refusal that a Then expected
 }
 
@@ -80,13 +83,17 @@ func (s *Scenario) GivenStored(to actor.Address, events ...actor.Event) *Scenari
 	return s
 }
 
-// At sets the time at which the following commands are made.
+// At sets the time at which the following commands are made. Timers that are due by
+// then fire on the way, each at its time, the earliest first; the Thens that follow
+// are about the last of them.
 func (s *Scenario) At(t time.Time) *Scenario {
+	s.t.Helper()
+	s.fireUntil(t)
 	s.now = t
 	return s
 }
 
-// Advance moves the time on.
+// Advance moves the time on, see [Scenario.At].
 func (s *Scenario) Advance(d time.Duration) *Scenario { return s.At(s.now.Add(d)) }
 
 // Now returns the scenario's time.
@@ -168,7 +175,7 @@ func (s *Scenario) subject(to actor.Address) *subject {
 	if err := to.Validate(); err != nil {
 		s.t.Fatalf("actortest: %v", err)
 	}
-	created := &subject{behavior: b, address: to, live: b.New(to), outcomes: map[actor.CommandID]actor.Outcome{}}
+	created := &subject{behavior: b, address: to, live: b.New(to), outcomes: map[actor.CommandID]actor.Outcome{}, timers: map[string]actor.Outgoing{}}
 	s.subjects[to] = created
 	return created
 }

@@ -15,6 +15,15 @@ type subject struct {
 	live     *actor.Instance
 	history  []actor.Event
 	outcomes map[actor.CommandID]actor.Outcome
+	commits  []commit                  // that did something with timers, in order
+	timers   map[string]actor.Outgoing // that are set
+	foreign  actor.Version             // events of it that WhenEvent has made up
+}
+
+// commit is what a store keeps of one decision beside its events.
+type commit struct {
+	id  actor.CommandID
+	out []actor.Outgoing
 }
 
 func (s *subject) nameOf(payload reflect.Type) (string, actor.MessageType, bool) {
@@ -52,6 +61,9 @@ func (s *subject) rebuild() (*actor.Instance, error) {
 			return nil, fmt.Errorf("replay: %w", err)
 		}
 	}
+	for _, c := range s.commits {
+		i.ReplayEffects(func(yield func(actor.CommandID) bool) { yield(c.id) }, c.out)
+	}
 	return i, nil
 }
 
@@ -61,7 +73,15 @@ func (s *subject) restore(from *actor.Instance) (*actor.Instance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot: %w", err)
 	}
-	return s.behavior.Restore(s.address, from.Version(), data)
+	restored, err := s.behavior.Restore(s.address, from.Version(), data)
+	if err != nil {
+		return nil, err
+	}
+	restored.Resume(from.RuntimeState())
+	return restored, nil
 }
 
-func (s *subject) snapshots() bool { return s.behavior.SnapshotEvery() > 0 }
+// snapshots: as on a node, there is none of an aggregate that does not exist.
+func (s *subject) snapshots() bool {
+	return s.behavior.SnapshotEvery() > 0 && (s.live.Exists() || s.live.Version() == 0)
+}

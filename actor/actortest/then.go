@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -43,7 +44,7 @@ func (s *Scenario) ThenRaised(events ...any) *Scenario {
 		}
 		want = append(want, encoded)
 	}
-	got := st.decision.Events[st.raised:]
+	got := st.own()[st.raised:]
 	got = got[:min(len(got), len(want))]
 	st.raised += len(got)
 	if diff := cmp.Diff(records(want), records(got)); diff != "" {
@@ -52,12 +53,18 @@ func (s *Scenario) ThenRaised(events ...any) *Scenario {
 	return s
 }
 
+// own returns the raised events without those of the runtime's own.
+func (st *step) own() []actor.Event {
+	return slices.DeleteFunc(slices.Clone(st.decision.Events), func(e actor.Event) bool { return actor.Reserved(e.Name) })
+}
+
 // ThenNothingElse requires that the last message raised no more events than
-// those that ThenRaised has named; after a When alone, none at all.
+// those that ThenRaised has named; after a When alone, none at all. Events of the
+// runtime's own, see [actor.Reserved], do not count.
 func (s *Scenario) ThenNothingElse() *Scenario {
 	s.t.Helper()
 	st := s.current("ThenNothingElse")
-	if rest := st.decision.Events[st.raised:]; len(rest) > 0 {
+	if rest := st.own()[st.raised:]; len(rest) > 0 {
 		s.t.Errorf("%s: raised as well: %s", st, describeEvents(rest))
 	}
 	return s

@@ -57,11 +57,15 @@ type metadataRecord struct {
 }
 
 type outgoingRecord struct {
-	ID   string          `json:"id"`
-	To   store.Aggregate `json:"to"`
-	Name string          `json:"name"`
-	At   int64           `json:"at,omitempty"`
-	Data json.RawMessage `json:"data,omitempty"`
+	ID            string          `json:"id,omitempty"`
+	To            store.Aggregate `json:"to"`
+	Name          string          `json:"name,omitempty"`
+	At            int64           `json:"at,omitempty"`
+	Timer         string          `json:"timer,omitempty"`
+	Data          json.RawMessage `json:"data,omitempty"`
+	Metadata      metadataRecord  `json:"meta,omitzero"`
+	OnRefusal     string          `json:"onRefusal,omitempty"`
+	OnRefusalData json.RawMessage `json:"onRefusalData,omitempty"`
 }
 
 func encodeCommit(c *store.Commit) ([]byte, error) {
@@ -81,7 +85,10 @@ func encodeCommit(c *store.Commit) ([]byte, error) {
 	}
 	for i := range c.Out {
 		o := &c.Out[i]
-		r.Out = append(r.Out, outgoingRecord{ID: o.ID, To: o.To, Name: o.Name, At: o.At, Data: o.Data})
+		r.Out = append(r.Out, outgoingRecord{
+			ID: o.ID, To: o.To, Name: o.Name, At: o.At, Timer: o.Timer, Data: o.Data, Metadata: metadataRecord(o.Metadata),
+			OnRefusal: o.OnRefusal, OnRefusalData: o.OnRefusalData,
+		})
 	}
 	return encodeRecord(&r)
 }
@@ -110,7 +117,10 @@ func decodeCommit(m *stored) (store.Commit, error) {
 		})
 	}
 	for _, o := range r.Out {
-		c.Out = append(c.Out, store.Outgoing{ID: o.ID, To: o.To, Name: o.Name, At: o.At, Data: o.Data})
+		c.Out = append(c.Out, store.Outgoing{
+			ID: o.ID, To: o.To, Name: o.Name, At: o.At, Timer: o.Timer, Data: o.Data, Metadata: store.Metadata(o.Metadata),
+			OnRefusal: o.OnRefusal, OnRefusalData: o.OnRefusalData,
+		})
 	}
 	return c, nil
 }

@@ -20,6 +20,7 @@ func cloneCommit(c *store.Commit) store.Commit {
 	k.Out = slices.Clone(c.Out)
 	for i := range k.Out {
 		k.Out[i].Data = bytes.Clone(k.Out[i].Data)
+		k.Out[i].OnRefusalData = bytes.Clone(k.Out[i].OnRefusalData)
 	}
 	return k
 }

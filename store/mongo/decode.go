@@ -286,12 +286,22 @@ func (r *reader) outgoing(e element) (o store.Outgoing) {
 			o.Name = r.text(e)
 		case "at":
 			o.At = r.int64(e)
+		case "timer":
+			o.Timer = r.text(e)
 		case "id":
 			o.ID = r.text(e)
 		case "d":
 			o.Data = r.json(e)
 		case "j":
 			o.Data = r.bytes(e)
+		case "rn":
+			o.OnRefusal = r.text(e)
+		case "rd":
+			o.OnRefusalData = r.json(e)
+		case "rj":
+			o.OnRefusalData = r.bytes(e)
+		case "md":
+			o.Metadata = r.metadata(e)
 		}
 	}
 	return o

@@ -134,12 +134,16 @@ func (w *writer) outgoing(all []store.Outgoing) {
 		o := &all[i]
 		item := w.openItem(bsoncore.TypeEmbeddedDocument, i)
 		w.text("to", string(o.To))
-		w.text("name", o.Name)
+		w.optionalText("name", o.Name)
 		if o.At != 0 {
 			w.int64("at", o.At)
 		}
-		w.text("id", o.ID)
+		w.optionalText("timer", o.Timer)
+		w.optionalText("id", o.ID)
 		w.json("d", "j", o.Data)
+		w.optionalText("rn", o.OnRefusal)
+		w.json("rd", "rj", o.OnRefusalData)
+		w.metadata(o.Metadata)
 		w.close(item)
 	}
 	w.close(list)

@@ -116,7 +116,11 @@ func TestAppend_Document(t *testing.T) {
 			{Name: "deposited.v1", Data: []byte(`{"amount":12.5,"tags":["a"],"big":18446744073709551615}`)},
 			{Name: "odd.v1", Data: []byte(`{"$set":{}}`)},
 		},
-		Out: []store.Outgoing{{ID: "o-1", To: "ledger/l-1", Name: "Post", At: 5, Data: []byte(`{}`)}},
+		Out: []store.Outgoing{
+			{ID: "o-1", To: "ledger/l-1", Name: "Post", Data: []byte(`{}`), Metadata: store.Metadata{Causation: "mine"}, OnRefusal: "NotPosted", OnRefusalData: []byte(`{"n":1}`)},
+			{ID: "o-2", To: "portfolio/p-7", Name: "Remind", At: 5, Timer: "reminder", Data: []byte(`{}`)},
+			{To: "portfolio/p-7", Timer: "other"},
+		},
 	}
 	must(t, "append", s.Append(t.Context(), []store.Commit{c})[0])
 	var doc bson.D
@@ -127,7 +131,8 @@ func TestAppend_Document(t *testing.T) {
 	want := `{"_id":{"a":"portfolio/p-7","v":41},"t":1767225600000007,"p":17,"k":"portfolio","pos":{"s":"inc","n":88231},` +
 		`"cmd":[{"id":"c-1","n":0,"x":{"code":"closed"}},{"id":"mine","key":true,"n":2,"rj":"{\"n\":1,\"n\":2}","md":{"user":"ann"}}],` +
 		`"ev":[{"n":"deposited.v1","d":{"amount":12.5,"tags":["a"],"big":{"$numberDecimal":"18446744073709551615"}}},{"n":"odd.v1","j":"{\"$set\":{}}"}],` +
-		`"out":[{"to":"ledger/l-1","name":"Post","at":5,"id":"o-1","d":{}}],"keys":["mine"]}`
+		`"out":[{"to":"ledger/l-1","name":"Post","id":"o-1","d":{},"rn":"NotPosted","rd":{"n":1},"md":{"causation":"mine"}},` +
+		`{"to":"portfolio/p-7","name":"Remind","at":5,"timer":"reminder","id":"o-2","d":{}},{"to":"portfolio/p-7","timer":"other"}],"keys":["mine"]}`
 	if string(got) != want {
 		t.Errorf("stored\n%s\nwant\n%s", got, want)
 	}

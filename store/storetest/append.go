@@ -124,7 +124,7 @@ func testAppendBuffers(t *testing.T, s *setup) {
 	c := sampleCommit("account/a", 1, 1, "w")
 	want := sampleCommit("account/a", 1, 1, "w")
 	s.append(t, c)
-	for _, buffer := range [][]byte{c.Events[0].Data, c.Outcomes[0].Rejection, c.Outcomes[1].Reply, c.Out[0].Data} {
+	for _, buffer := range [][]byte{c.Events[0].Data, c.Outcomes[0].Rejection, c.Outcomes[1].Reply, c.Out[0].Data, c.Out[0].OnRefusalData} {
 		clear(buffer)
 	}
 	s.check(t, c.Aggregate, []store.Commit{want})

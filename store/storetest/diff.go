@@ -22,7 +22,7 @@ import (
 func sameRecords() cmp.Options {
 	isJSON := func(p cmp.Path) bool {
 		switch p.Last().String() {
-		case ".Data", ".Reply", ".Rejection", ".State":
+		case ".Data", ".OnRefusalData", ".Reply", ".Rejection", ".State":
 			return true
 		}
 		return false

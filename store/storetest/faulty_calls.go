@@ -64,6 +64,7 @@ func copyCommit(c *store.Commit) store.Commit {
 	}
 	for i := range k.Out {
 		k.Out[i].Data = bytes.Clone(k.Out[i].Data)
+		k.Out[i].OnRefusalData = bytes.Clone(k.Out[i].OnRefusalData)
 	}
 	return k
 }

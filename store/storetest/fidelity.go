@@ -45,7 +45,7 @@ func testEventData(t *testing.T, s *setup) {
 	c := sampleCommit("account/a", 1, 0, "w")
 	for _, text := range jsonObjects() {
 		c.Events = append(c.Events, store.Event{Name: "changed.v1", Data: []byte(text)})
-		c.Out = append(c.Out, store.Outgoing{ID: "o", To: "account/b", Name: "Change", Data: []byte(text)})
+		c.Out = append(c.Out, store.Outgoing{ID: "o", To: "account/b", Name: "Change", Data: []byte(text), OnRefusal: "Unchanged", OnRefusalData: []byte(text)})
 	}
 	c.Outcomes[1].Events = len(c.Events)
 	s.append(t, c)
@@ -86,7 +86,11 @@ func testPlainFields(t *testing.T, s *setup) {
 		Position: store.Position{Stream: odd, Sequence: math.MaxInt64}, Time: math.MaxInt64,
 		Outcomes: []store.Outcome{{CommandID: odd, Keyed: true, Events: 1, Reply: []byte(`1`), Metadata: store.Metadata{Trace: odd, Correlation: odd, Causation: odd, User: odd}}},
 		Events:   []store.Event{{Name: odd, Data: []byte(`{}`)}},
-		Out:      []store.Outgoing{{ID: odd, To: store.Aggregate("account/" + odd[:20]), Name: odd, At: math.MaxInt64, Data: []byte(`{}`)}},
+		Out: []store.Outgoing{{
+			ID: odd, To: store.Aggregate("account/" + odd[:20]), Name: odd, At: math.MaxInt64, Timer: odd, Data: []byte(`{}`),
+			Metadata:  store.Metadata{Trace: odd, Correlation: odd, Causation: odd, User: odd},
+			OnRefusal: odd, OnRefusalData: []byte(`{}`),
+		}, {To: "account/full", Timer: odd}},
 	}
 	bare := store.Commit{Aggregate: "account/bare", First: 1, Events: []store.Event{{Name: "e", Data: []byte(`{}`)}}}
 	many := sampleCommit("account/many", 1, 500, "w")

@@ -54,8 +54,13 @@ func sampleCommit(a store.Aggregate, first store.Version, events int, writer str
 			},
 		},
 		Out: []store.Outgoing{
-			{ID: id("out"), To: "ledger/l-1", Name: "Post", Data: []byte(`{"n":1}`)},
-			{ID: id("later"), To: "ledger/l-2", Name: "Remind", At: epoch2026 + 1, Data: []byte(`{}`)},
+			{
+				ID: id("out"), To: "ledger/l-1", Name: "Post", Data: []byte(`{"n":1}`),
+				Metadata:  store.Metadata{Trace: "00-4bf9", Correlation: "corr", Causation: id("done"), User: "ann"},
+				OnRefusal: "NotPosted", OnRefusalData: []byte(`{"refusal":{"code":""},"n":1}`),
+			},
+			{ID: id("later"), To: a, Name: "Remind", At: epoch2026 + 1, Timer: "reminder", Data: []byte(`{}`)},
+			{To: a, Timer: "other"},
 		},
 	}
 	for i := range events {

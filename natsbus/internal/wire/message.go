@@ -29,6 +29,10 @@ const (
 	headerCorrelation = "Gn-Correlation"
 	headerCausation   = "Gn-Causation"
 	headerUser        = "Gn-User"
+	headerTimer       = "Gn-Timer"        // name of the timer that has fired
+	headerRefusedTo   = "Gn-Refused-To"   // whom to send what follows, should the command be refused
+	headerRefusedName = "Gn-Refused-Name" // name of that command
+	headerRefusedData = "Gn-Refused-Data" // its data
 )
 
 const (
@@ -94,7 +98,7 @@ func (r *reader) text(name string) string { return read(r, name, unescape) }
 // EncodeMessage writes everything but the attempt and the inbox, which change
 // from one attempt to the next.
 func EncodeMessage(m *actor.Message) nats.Header {
-	h := newHeaders(12)
+	h := newHeaders(16)
 	switch m.Type {
 	case actor.TypeQuery:
 		h.set(headerType, typeQuery)
@@ -115,6 +119,12 @@ func EncodeMessage(m *actor.Message) nats.Header {
 	h.setText(headerCorrelation, m.Metadata.Correlation)
 	h.setText(headerCausation, m.Metadata.Causation)
 	h.setText(headerUser, m.Metadata.User)
+	h.setText(headerTimer, m.Timer)
+	if f := m.OnRefusal; f != nil {
+		h.setText(headerRefusedTo, f.To.String())
+		h.setText(headerRefusedName, f.Name)
+		h.setText(headerRefusedData, string(f.Data))
+	}
 	return h.to
 }
 
@@ -144,6 +154,8 @@ func DecodeMessage(to actor.Address, lane actor.Lane, h nats.Header, data []byte
 	m.Metadata.Correlation = r.text(headerCorrelation)
 	m.Metadata.Causation = r.text(headerCausation)
 	m.Metadata.User = r.text(headerUser)
+	m.Timer = r.text(headerTimer)
+	m.OnRefusal = r.fallback()
 	if r.err != nil {
 		return m, r.err
 	}
@@ -151,6 +163,29 @@ func DecodeMessage(to actor.Address, lane actor.Lane, h nats.Header, data []byte
 		return m, fmt.Errorf("no %s: %w", headerTime, ErrWire)
 	}
 	return m, m.Validate()
+}
+
+func (r *reader) fallback() *actor.Fallback {
+	if First(r.from, headerRefusedTo) == "" {
+		return nil
+	}
+	f := &actor.Fallback{To: read(r, headerRefusedTo, parseAddress), Name: r.text(headerRefusedName)}
+	if data := r.text(headerRefusedData); data != "" {
+		f.Data = []byte(data)
+	}
+	return f
+}
+
+func parseAddress(s string) (actor.Address, error) {
+	text, err := unescape(s)
+	if err != nil {
+		return actor.Address{}, err
+	}
+	to, err := actor.ParseAddress(text)
+	if err != nil {
+		return to, fmt.Errorf("%w: %w", ErrWire, err)
+	}
+	return to, nil
 }
 
 // TruncateTime is t as the wire has it, so that both ends see the same time.

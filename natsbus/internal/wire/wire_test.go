@@ -33,16 +33,24 @@ func travel(t *testing.T, h nats.Header) nats.Header {
 }
 
 func FuzzMessage(f *testing.F) {
-	f.Add("c-1", "Deposit", int64(1), int64(0), uint8(0), uint8(0), false, uint64(0), "", "", "")
-	f.Add(" \r\nGn-Name: x", "a.b-c_1", int64(-5), int64(1<<50), uint8(0), uint8(2), true, uint64(1<<63), "00-ab", "%41%", "ü\x00\xff")
-	f.Add("", "Statement", int64(1), int64(2), uint8(1), uint8(1), true, uint64(7), "\t", " x ", "%")
-	f.Fuzz(func(t *testing.T, id, name string, at, deadline int64, typ, creation uint8, exact bool, version uint64, trace, correlation, user string) {
+	f.Add("c-1", "Deposit", int64(1), int64(0), uint8(0), uint8(0), false, uint64(0), "", "", "", "", "", "")
+	f.Add(" \r\nGn-Name: x", "a.b-c_1", int64(-5), int64(1<<50), uint8(0), uint8(2), true, uint64(1<<63), "00-ab", "%41%", "ü\x00\xff", "remind-1", "a/ü \r\n%", "{\"a\": \"é\"}")
+	f.Add("", "Statement", int64(1), int64(2), uint8(1), uint8(1), true, uint64(7), "\t", " x ", "%", "", "", "")
+	f.Add("c-1", "Deposit", int64(1), int64(0), uint8(0), uint8(0), false, uint64(0), "", "", "", "", "s", "")
+	f.Fuzz(func(t *testing.T, id, name string, at, deadline int64, typ, creation uint8, exact bool, version uint64, trace, correlation, user, timer, refusedTo, refusedData string) {
 		to := actor.Address{Kind: "account", ID: "a-1"}
 		m := actor.Message{
 			Type: actor.MessageType(typ % 3), Target: to, ID: actor.CommandID(id), Name: name, Data: []byte("{}"), Attempt: 1,
 			Time:     time.UnixMicro(at % (1 << 60)).UTC(),
 			Expect:   actor.Expectation{Creation: actor.Creation(creation % 3), Exact: exact},
 			Metadata: actor.Metadata{Trace: trace, Correlation: correlation, User: user},
+			Timer:    timer,
+		}
+		if refusedTo != "" {
+			m.OnRefusal = &actor.Fallback{To: actor.Address{Kind: "saga", ID: refusedTo}, Name: "Refused"}
+			if refusedData != "" {
+				m.OnRefusal.Data = []byte(refusedData)
+			}
 		}
 		if deadline != 0 {
 			m.Deadline = time.UnixMicro(deadline % (1 << 60)).UTC()
@@ -96,20 +104,28 @@ func TestDecodeMessage_Malformed(t *testing.T) {
 		t.Fatalf("well-formed: %v", err)
 	}
 	for name, change := range map[string]func(nats.Header){
-		"later format":    func(h nats.Header) { h["Gn-Format"] = []string{"2"} },
-		"type":            func(h nats.Header) { h["Gn-Type"] = []string{"event"} },
-		"no id":           func(h nats.Header) { delete(h, "Gn-Id") },
-		"no name":         func(h nats.Header) { delete(h, "Gn-Name") },
-		"no time":         func(h nats.Header) { delete(h, "Gn-Time") },
-		"time":            func(h nats.Header) { h["Gn-Time"] = []string{"now"} },
-		"deadline":        func(h nats.Header) { h["Gn-Deadline"] = []string{"1e3"} },
-		"attempt 0":       func(h nats.Header) { h["Gn-Attempt"] = []string{"0"} },
-		"attempt":         func(h nats.Header) { h["Gn-Attempt"] = []string{"99999999999"} },
-		"expectation":     func(h nats.Header) { h["Gn-Expect"] = []string{"new,w4"} },
-		"version":         func(h nats.Header) { h["Gn-Expect"] = []string{"v-1"} },
-		"cut escape":      func(h nats.Header) { h["Gn-User"] = []string{"100%2"} },
-		"broken escape":   func(h nats.Header) { h["Gn-User"] = []string{"%zz"} },
-		"large metadata":  func(h nats.Header) { h["Gn-User"] = []string{strings.Repeat("x", actor.MaxMetadataBytes+1)} },
+		"later format":   func(h nats.Header) { h["Gn-Format"] = []string{"2"} },
+		"type":           func(h nats.Header) { h["Gn-Type"] = []string{"event"} },
+		"no id":          func(h nats.Header) { delete(h, "Gn-Id") },
+		"no name":        func(h nats.Header) { delete(h, "Gn-Name") },
+		"no time":        func(h nats.Header) { delete(h, "Gn-Time") },
+		"time":           func(h nats.Header) { h["Gn-Time"] = []string{"now"} },
+		"deadline":       func(h nats.Header) { h["Gn-Deadline"] = []string{"1e3"} },
+		"attempt 0":      func(h nats.Header) { h["Gn-Attempt"] = []string{"0"} },
+		"attempt":        func(h nats.Header) { h["Gn-Attempt"] = []string{"99999999999"} },
+		"expectation":    func(h nats.Header) { h["Gn-Expect"] = []string{"new,w4"} },
+		"version":        func(h nats.Header) { h["Gn-Expect"] = []string{"v-1"} },
+		"cut escape":     func(h nats.Header) { h["Gn-User"] = []string{"100%2"} },
+		"broken escape":  func(h nats.Header) { h["Gn-User"] = []string{"%zz"} },
+		"large metadata": func(h nats.Header) { h["Gn-User"] = []string{strings.Repeat("x", actor.MaxMetadataBytes+1)} },
+		"timer":          func(h nats.Header) { h["Gn-Timer"] = []string{"a b"} },
+		"timer of query": func(h nats.Header) { h["Gn-Timer"], h["Gn-Type"] = []string{"t"}, []string{"query"} },
+		"refused, whom":  func(h nats.Header) { h["Gn-Refused-To"], h["Gn-Refused-Name"] = []string{"saga"}, []string{"X"} },
+		"refused, what":  func(h nats.Header) { h["Gn-Refused-To"] = []string{"saga/1"} },
+		"refused, large": func(h nats.Header) {
+			h["Gn-Refused-To"], h["Gn-Refused-Name"] = []string{"saga/1"}, []string{"X"}
+			h["Gn-Refused-Data"] = []string{strings.Repeat("x", actor.MaxFallbackBytes+1)}
+		},
 		"long command id": func(h nats.Header) { h["Gn-Id"] = []string{strings.Repeat("x", actor.MaxCommandIDBytes+1)} },
 	} {
 		t.Run(name, func(t *testing.T) {
