@@ -111,7 +111,6 @@ const partitions = 4
 type fixture struct {
 	stream  *projectiontest.Stream
 	storage projection.Storage
-	failed  atomic.Int64
 }
 
 func setup(t *testing.T) *fixture {

@@ -172,6 +172,7 @@ func refusal(e *jetstream.APIError) error {
 		kind = projection.ErrTooLarge
 	case codeTooManyRequests, codeBatchIncomplete, codeBatchTooManyInFlight:
 		kind = projection.ErrUnavailable
+	default: // also a stream that is full, which the server tells like a disk that failed
 	}
 	return fmt.Errorf("%w: %w", kind, e)
 }

@@ -154,9 +154,12 @@ func oddKeys() []string {
 func testNames(t *testing.T, open Open) {
 	s := open(t)()
 	places := []projection.Place{
-		{Projection: "test", Generation: 1, Collection: "c"}, {Projection: "test", Generation: 11, Collection: "c"},
-		{Projection: "test", Generation: 1, Collection: "_c"}, {Projection: "test2", Generation: 1, Collection: "c"},
-		{Projection: "t", Generation: 1, Collection: "c"}, {Collection: "c"},
+		{Projection: "test", Generation: 1, Collection: "c"},
+		{Projection: "test", Generation: 11, Collection: "c"},
+		{Projection: "test", Generation: 1, Collection: "_c"},
+		{Projection: "test2", Generation: 1, Collection: "c"},
+		{Projection: "t", Generation: 1, Collection: "c"},
+		{Collection: "c"},
 	}
 	for i, at := range places {
 		writes := []projection.Write{}
@@ -191,11 +194,11 @@ func testChecks(t *testing.T, open Open) {
 	old := mustCommit(t, s, checked(put(t, s, at, "a", "1"), ""))[0]
 	conflict("second creation", checked(put(t, s, at, "a", "2"), ""))
 	conflict("deletion of what should not be there", checked(remove(at, "a"), ""))
-	new := mustCommit(t, s, checked(put(t, s, at, "a", "2"), old))[0]
+	newer := mustCommit(t, s, checked(put(t, s, at, "a", "2"), old))[0]
 	conflict("change of an old revision", checked(put(t, s, at, "a", "3"), old))
 	conflict("deletion of an old revision", checked(remove(at, "a"), old))
 	expect(t, s, at, "a", "2")
-	mustCommit(t, s, checked(remove(at, "a"), new))
+	mustCommit(t, s, checked(remove(at, "a"), newer))
 	expect(t, s, at, "a", "")
 	mustCommit(t, s, checked(remove(at, "a"), "")) // it is not there, as expected
 	mustCommit(t, s, checked(put(t, s, at, "a", "4"), ""))
@@ -315,8 +318,10 @@ func testDrop(t *testing.T, open Open) {
 	write := func(p projection.Place) { mustCommit(t, s, put(t, s, p, "a", "1"), put(t, s, p, "b", "2")) }
 	gone := []projection.Place{{Projection: "p", Generation: 1, Collection: "c"}, {Projection: "p", Generation: 1, Collection: "_d"}}
 	kept := []projection.Place{
-		{Projection: "p", Generation: 2, Collection: "c"}, {Projection: "p", Generation: 12, Collection: "c"},
-		{Projection: "pp", Generation: 1, Collection: "c"}, {Collection: "_heads"},
+		{Projection: "p", Generation: 2, Collection: "c"},
+		{Projection: "p", Generation: 12, Collection: "c"},
+		{Projection: "pp", Generation: 1, Collection: "c"},
+		{Collection: "_heads"},
 	}
 	for _, p := range append(slices.Clone(gone), kept...) {
 		write(p)
