@@ -9,6 +9,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/projection"
 	"github.com/ganglion-go/ganglion/runtime"
 )
 
@@ -32,6 +33,15 @@ type metrics struct {
 	confirms   *prometheus.HistogramVec
 	requests   *prometheus.HistogramVec
 	streams    prometheus.Gauge
+
+	projected        *prometheus.CounterVec
+	projecting       *prometheus.HistogramVec
+	projectionFailed *prometheus.CounterVec
+	projectionParked *prometheus.CounterVec
+	projectionLag    *prometheus.GaugeVec
+	projectionAge    *prometheus.GaugeVec
+	rebuildDone      *prometheus.GaugeVec
+	rebuildTotal     *prometheus.GaugeVec
 }
 
 // latencyBuckets are from 0.25 ms to 32 s.
@@ -63,6 +73,18 @@ func newMetrics() *metrics {
 		requests:   histogram("http_request_seconds", "Duration of HTTP requests.", latencyBuckets(), "method", "route", "status"),
 		streams:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ganglion", Name: "http_event_streams", Help: "Open event streams."}),
 	}
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "ganglion", Name: name, Help: help}, []string{"projection"})
+	}
+	m.projected = counter("projection_events_total", "Events that projections are done with.", "projection", "generation")
+	m.projecting = histogram("projection_seconds", "Duration of projections' transactions, handlers included.", latencyBuckets(), "projection")
+	m.projectionFailed = counter("projection_failures_total", "Batches of projections that were done again.", "projection")
+	m.projectionParked = counter("projection_parked_total", "Aggregates that were parked for a projection.", "projection")
+	m.projectionLag = gauge("projection_lag_events", "Events of the stream behind the oldest that the projection has not applied here.")
+	m.projectionAge = gauge("projection_lag_seconds", "Age of the oldest event that was read and not applied here.")
+	m.rebuildDone = gauge("projection_rebuild_events", "Events done with by the generation that is being built.")
+	m.rebuildTotal = gauge("projection_rebuild_total", "Events in the stream when that was looked at.")
+	m.registry.MustRegister(m.projected, m.projecting, m.projectionFailed, m.projectionParked, m.projectionLag, m.projectionAge, m.rebuildDone, m.rebuildTotal)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.decided, m.latency, m.flushes, m.flushSize, m.failed, m.loads, m.replayed, m.discarded, m.passivated,
 		m.overloaded, m.parked, m.snapshots, m.renewals, m.confirms, m.requests, m.streams)
@@ -137,6 +159,29 @@ func (m *metrics) gatewayListener() gateway.EventListener {
 			m.requests.WithLabelValues(r.Method, r.Route, strconv.Itoa(r.Status)).Observe(r.Duration.Seconds())
 		},
 		StreamsChanged: func(open int) { m.streams.Set(float64(open)) },
+	}
+}
+
+func (m *metrics) projectionListener() projection.EventListener {
+	return projection.EventListener{
+		Applied: func(name string, events int, took time.Duration, rebuild bool) {
+			generation := "live"
+			if rebuild {
+				generation = "rebuild"
+			}
+			m.projected.WithLabelValues(name, generation).Add(float64(events))
+			m.projecting.WithLabelValues(name).Observe(took.Seconds())
+		},
+		Failed: func(name string, _ error) { m.projectionFailed.WithLabelValues(name).Inc() },
+		Parked: func(name, _, _ string) { m.projectionParked.WithLabelValues(name).Inc() },
+		Lagging: func(name string, events uint64, age time.Duration) {
+			m.projectionLag.WithLabelValues(name).Set(float64(events))
+			m.projectionAge.WithLabelValues(name).Set(age.Seconds())
+		},
+		Rebuilding: func(name string, done, total uint64) {
+			m.rebuildDone.WithLabelValues(name).Set(float64(done))
+			m.rebuildTotal.WithLabelValues(name).Set(float64(total))
+		},
 	}
 }
 
