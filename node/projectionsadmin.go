@@ -1,8 +1,10 @@
 package node
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/projection"
@@ -12,6 +14,37 @@ import (
 type projectionView struct {
 	projection.Status
 	Here projection.Load `json:"here"` // what the asked node runs of it
+}
+
+// parkedSource is an aggregate that is parked for a projection, as operators see it.
+type parkedSource struct {
+	Aggregate string                 `json:"aggregate"`
+	State     projection.ParkedState `json:"state"`
+	Event     string                 `json:"event"`
+	Version   actor.Version          `json:"version"`
+	Position  uint64                 `json:"position"`
+	Events    int                    `json:"events"` // that wait
+	Attempts  int                    `json:"attempts"`
+	Reason    string                 `json:"reason"`
+	Stack     string                 `json:"stack,omitempty"`
+	Since     time.Time              `json:"since"`
+	Next      time.Time              `json:"next"`
+}
+
+func viewParkedSource(p *projection.Parked) parkedSource {
+	return parkedSource{
+		Aggregate: p.Source.String(), State: p.State, Event: p.Event, Version: p.Version, Position: p.Position, Events: p.Count,
+		Attempts: p.Attempts, Reason: p.Reason, Stack: p.Stack, Since: p.Since, Next: p.Next,
+	}
+}
+
+type parkedEventView struct {
+	Version   actor.Version   `json:"version"`
+	Position  uint64          `json:"position"`
+	Type      string          `json:"type"`
+	Time      time.Time       `json:"time"`
+	CommandID actor.CommandID `json:"commandId"`
+	Data      json.RawMessage `json:"data"`
 }
 
 // parkedEventsShown bounds the events of a parked aggregate that are shown.
@@ -50,7 +83,11 @@ func (p *projections) serveParked(w http.ResponseWriter, r *http.Request) {
 			answerProjectionError(w, err)
 			return
 		}
-		answerJSON(w, http.StatusOK, map[string]any{"parked": parked})
+		views := make([]parkedSource, len(parked))
+		for i := range parked {
+			views[i] = viewParkedSource(&parked[i])
+		}
+		answerJSON(w, http.StatusOK, map[string]any{"parked": views})
 		return
 	}
 	source, err := actor.ParseAddress(r.URL.Query().Get("aggregate"))
@@ -63,7 +100,14 @@ func (p *projections) serveParked(w http.ResponseWriter, r *http.Request) {
 		answerProjectionError(w, err)
 		return
 	}
-	answerJSON(w, http.StatusOK, map[string]any{"parked": parked, "events": events})
+	views := make([]parkedEventView, len(events))
+	for i, e := range events {
+		views[i] = parkedEventView{Version: e.Version, Position: e.Position, Type: e.Name, Time: e.Time, CommandID: e.CommandID, Data: e.Data}
+		if len(e.Data) == 0 { // too large to be kept
+			views[i].Data = json.RawMessage("null")
+		}
+	}
+	answerJSON(w, http.StatusOK, map[string]any{"parked": viewParkedSource(&parked), "events": views})
 }
 
 func (p *projections) serveAction(w http.ResponseWriter, r *http.Request) {

@@ -41,6 +41,7 @@ type partition struct {
 	whenSaved   []answer      // durable ones, told once the watermark is saved above them
 	changed     chan struct{} // capacity 1: unfinished went down
 	sub         actor.Subscription
+	relayed     *Relay // nil: not here
 }
 
 func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo uint64) *partition {
@@ -88,6 +89,7 @@ func (p *partition) relay() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.stopped {
+		p.relayed = r
 		p.running.Go(func() { r.Run(p.ctx) })
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -46,6 +47,9 @@ type Relay struct {
 	store  store.Store
 	outbox Outbox
 	rescan bool // the feed does not know the mark's place any more
+	moved  bool // something was appended since the last interruption
+
+	pending atomic.Int64 // time of the oldest commit that has come and is not relayed, in microseconds since 1970; 0: there is none
 }
 
 // RelayConfig tunes a [Relay]. The zero value of each field means the default that
@@ -88,6 +92,16 @@ func NewRelay(cfg RelayConfig, s store.Store, outbox Outbox) *Relay {
 	return &Relay{cfg: cfg.withDefaults(), store: s, outbox: outbox}
 }
 
+// Behind returns the age of the oldest commit that the feed has brought and that is
+// not relayed, 0 without one. It is safe for concurrent use.
+func (r *Relay) Behind() time.Duration {
+	at := r.pending.Load()
+	if at == 0 {
+		return 0
+	}
+	return max(time.Since(time.UnixMicro(at)), 0)
+}
+
 const (
 	relayMinPause = 50 * time.Millisecond
 	relayMaxPause = 2 * time.Second
@@ -101,19 +115,20 @@ func (r *Relay) Run(ctx context.Context) {
 	defer forwarding.Wait()
 	wait := relayMinPause
 	for ctx.Err() == nil {
-		began := time.Now()
+		r.moved = false
 		err := r.session(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if r.moved {
+			wait = relayMinPause
 		}
 		if f := r.cfg.Listener.RelayInterrupted; f != nil {
 			f(err)
 		}
 		r.cfg.Logger.WarnContext(ctx, "relay interrupted", "error", err, "retry_in", wait)
 		sleep(ctx, wait)
-		if wait = min(2*wait, relayMaxPause); time.Since(began) > 10*relayMaxPause {
-			wait = relayMinPause
-		}
+		wait = min(2*wait, relayMaxPause)
 	}
 }
 
@@ -175,13 +190,15 @@ func (r *Relay) session(ctx context.Context) error {
 		if err == nil {
 			err = s.relay(ctx, batch)
 		}
-		if err != nil {
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
-			r.rescan = r.rescan || errors.Is(err, store.ErrTokenExpired)
-			return err
+		if err == nil {
+			s.pending.Store(s.queue.oldest())
+			continue
 		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		r.rescan = r.rescan || errors.Is(err, store.ErrTokenExpired)
+		return err
 	}
 }
 
@@ -244,6 +261,7 @@ func (s *relaying) follow(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("relay: %w", err)
 		}
+		s.pending.CompareAndSwap(0, item.Commit.Time)
 		if err := s.queue.put(ctx, item); err != nil {
 			return err
 		}
@@ -324,6 +342,7 @@ func (s *relaying) relay(ctx context.Context, batch []store.FeedItem) error {
 		return fmt.Errorf("relay: %w", err)
 	}
 	s.last += uint64(len(events))
+	s.moved = true
 	if f := s.cfg.Listener.Relayed; f != nil {
 		f(len(events), max(time.Since(events[len(events)-1].Time), 0), time.Since(started))
 	}

@@ -66,6 +66,16 @@ func (q *relayQueue) take(ctx context.Context) ([]store.FeedItem, error) {
 	}
 }
 
+// oldest returns the time of the commit that was put first, 0 without one.
+func (q *relayQueue) oldest() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.items) == 0 {
+		return 0
+	}
+	return q.items[0].Commit.Time
+}
+
 func wakeUp(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
