@@ -246,7 +246,7 @@ func (sl *slot) blame(ctx context.Context, batch []record, i int, err error) err
 	case isSent && sent.final():
 		sl.failing[sent.event] = err
 		return errAgain
-	case late:
+	case late, isSent: // of fewer commands, all are stored sooner
 		sl.limit = max(len(batch)/2, 1)
 	}
 	return err
