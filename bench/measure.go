@@ -47,7 +47,11 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 			if err := e.settle(ctx, s.ours); err != nil {
 				return nil, err
 			}
-			r, err := s.run(ctx, f)
+			run := s.run
+			if s.measure != nil {
+				run = s.measure
+			}
+			r, err := run(ctx, f)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
