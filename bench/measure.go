@@ -44,7 +44,7 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 				ran = append(ran, s)
 			}
 			fmt.Fprintf(os.Stderr, "round %d/%d  %s\n", n+1, f.Rounds, s.name)
-			if err := e.settle(ctx, s.ours); err != nil {
+			if err := e.settle(ctx, &s); err != nil {
 				return nil, err
 			}
 			run := s.run
