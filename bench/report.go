@@ -106,11 +106,16 @@ func (r *report) ratios() []ratio {
 	throughput(oursName(1, 1024, "direct"), 10)
 	throughput(oursName(1, 256, "durable"), 0)
 	throughput(oursName(1, 256, "direct"), 0)
-	relay, ok1 := r.find(ourRelay)
-	changes, ok2 := r.find(rawChanges)
-	if ok1 && ok2 {
-		v := relay.PerSecond / changes.PerSecond
-		out = append(out, ratio{Name: relay.Name + " / " + changes.Name, Value: v, Floor: 0.5, Holds: v >= 0.5})
+	for _, peer := range []struct {
+		name  string
+		floor float64
+	}{{rawChanges, 0.5}, {rawBytes, 0}} {
+		relay, ok1 := r.find(ourRelay)
+		changes, ok2 := r.find(peer.name)
+		if ok1 && ok2 {
+			v := relay.PerSecond / changes.PerSecond
+			out = append(out, ratio{Name: relay.Name + " / " + changes.Name, Value: v, Floor: peer.floor, Holds: v >= peer.floor})
+		}
 	}
 	for _, lane := range []string{"durable", "direct"} {
 		ours, ok1 := r.find(oursName(manyCount, 1, lane))
