@@ -111,6 +111,7 @@ func (r *report) ratios() []ratio {
 		compare(oursName(manyCount, 1024, lane)+", relayed", rawMany, 0)
 	}
 	compare(ourRelay, rawChanges, 0.5)
+	compare(ourRelay, rawBytes, 0)
 	for _, lane := range []string{"durable", "direct"} {
 		x, ok := r.compare(oursName(manyCount, 1, lane), rawOne, func(r round) float64 { return float64(r.p50) })
 		if ok {
