@@ -18,6 +18,7 @@ type EventRecord struct {
 
 // EventFilter selects events. Its zero value selects all.
 type EventFilter struct {
+	Stream     string      // incarnation of the event stream that positions are of; empty: whichever there is
 	Partitions []Partition // nil: of all partitions
 	Kinds      []Kind      // nil: of all kinds
 }

@@ -42,12 +42,11 @@ type Bus struct {
 	partitions actor.Partitions // never change
 
 	mu        sync.Mutex
-	stream    string    // incarnation of the stream that there was last
-	goneSince time.Time // when the server first said that there is none; zero: there is
+	stream    string               // incarnation of the command stream that there was last
+	goneSince map[string]time.Time // by stream: when the server first said that there is none
 }
 
-// Open finds or creates the command stream of cfg.Namespace and returns a bus on
-// it. It waits for a JetStream that does not answer yet until ctx ends, at most
+// Open finds or creates the streams of cfg.Namespace and returns a bus on them. It waits for a JetStream that does not answer yet until ctx ends, at most
 // 30 s. Errors wrap [ErrConfig], [ErrForeignStream], [ErrPartitionsMismatch], or
 // are JetStream's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
@@ -68,9 +67,12 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	b := &Bus{
 		nc: nc, js: js, cfg: cfg, ns: wire.Namespace(cfg.Namespace), opening: make(chan struct{}, maxOpening),
 		partitions: stream.partitions, stream: stream.incarnation,
-		origin: nuid.Next(), local: local{owners: make(localOwners, stream.partitions)},
+		goneSince: map[string]time.Time{}, origin: nuid.Next(), local: local{owners: make(localOwners, stream.partitions)},
 	}
 	b.trunk = newTrunk(b)
+	if err := b.provisionOutgoing(ctx); err != nil {
+		return nil, fmt.Errorf("provision: %w", err)
+	}
 	return b, nil
 }
 
@@ -95,9 +97,9 @@ func (b *Bus) Stream() string {
 // then. It fails with [ErrForeignStream] or [ErrPartitionsMismatch] for as long as
 // somebody else's stream has taken the place.
 func (b *Bus) Head(ctx context.Context) (stream string, last uint64, err error) {
-	found, err := findStream(ctx, b.js, b.ns)
+	found, err := findStream(ctx, b.js, b.ns.Stream())
 	if errors.Is(err, ErrNotProvisioned) {
-		if b.goneFor() < lossGrace {
+		if b.goneFor(b.ns.Stream()) < lossGrace {
 			return "", 0, fmt.Errorf("%w: %w", ErrStreamLost, err)
 		}
 		cfg := b.cfg
@@ -105,7 +107,7 @@ func (b *Bus) Head(ctx context.Context) (stream string, last uint64, err error) 
 		if _, err := create(ctx, b.js, cfg); err != nil {
 			return "", 0, fmt.Errorf("make the lost stream anew: %w", err)
 		}
-		found, err = findStream(ctx, b.js, b.ns)
+		found, err = findStream(ctx, b.js, b.ns.Stream())
 	}
 	if err != nil {
 		return "", 0, err
@@ -125,22 +127,32 @@ func (b *Bus) Head(ctx context.Context) (stream string, last uint64, err error) 
 func (b *Bus) moveTo(stream string) {
 	b.mu.Lock()
 	was := b.stream
-	b.stream, b.goneSince = stream, time.Time{}
+	b.stream = stream
+	delete(b.goneSince, b.ns.Stream())
 	b.mu.Unlock()
 	if was != stream {
 		b.cfg.Logger.Warn("the command stream is another one", slog.String("was", was), slog.String("is", stream))
 	}
 }
 
-// goneFor notes that the server says that there is no stream, and returns for how
-// long it has been saying so.
-func (b *Bus) goneFor() time.Duration {
+// goneFor notes that the server says that there is no stream of a name, and returns
+// for how long it has been saying so.
+func (b *Bus) goneFor(name string) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.goneSince.IsZero() {
-		b.goneSince = time.Now()
+	since, ok := b.goneSince[name]
+	if !ok {
+		since = time.Now()
+		b.goneSince[name] = since
 	}
-	return time.Since(b.goneSince)
+	return time.Since(since)
+}
+
+// there notes that the server has a stream of a name.
+func (b *Bus) there(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.goneSince, name)
 }
 
 // Trim removes all commands up to a sequence of the stream with that identity, that
@@ -171,26 +183,24 @@ func (b *Bus) purge(ctx context.Context, stream string, upTo uint64, opts ...jet
 	if upTo == 0 {
 		return nil
 	}
-	found, err := b.verified(ctx, stream)
+	found, err := b.verified(ctx, b.ns.Stream(), stream)
 	if err != nil {
 		return err
 	}
 	return found.Purge(ctx, append(opts, jetstream.WithPurgeSequence(upTo+1))...) //nolint:wrapcheck // the callers do
 }
 
-// verified asks for the stream and makes sure that it is the one with that identity.
-func (b *Bus) verified(ctx context.Context, stream string) (jetstream.Stream, error) {
-	found, err := findStream(ctx, b.js, b.ns)
+// verified asks for the stream of a name and makes sure that it is the one with that identity.
+func (b *Bus) verified(ctx context.Context, name, stream string) (jetstream.Stream, error) {
+	found, err := findStream(ctx, b.js, name)
 	if errors.Is(err, ErrNotProvisioned) {
-		b.goneFor()
+		b.goneFor(name)
 		return nil, fmt.Errorf("%w: %w", ErrStreamLost, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	b.mu.Lock()
-	b.goneSince = time.Time{}
-	b.mu.Unlock()
+	b.there(name)
 	if is := incarnation(found.CachedInfo()); is != stream {
 		return nil, fmt.Errorf("incarnation %s has become %s: %w", stream, is, ErrStreamLost)
 	}

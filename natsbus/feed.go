@@ -31,11 +31,12 @@ const (
 
 var errSilence = errors.New("no heartbeat")
 
-// feed is one consumer of the command stream: ephemeral, in memory, without
+// feed is one consumer of a stream: ephemeral, in memory, without
 // acknowledgements. It delivers each message of its subjects once, in order, or
 // is found to be broken; then another one takes over. It belongs to one goroutine.
 type feed struct {
 	bus   *Bus
+	of    string // name of the stream
 	name  string
 	inbox string
 	sub   *nats.Subscription
@@ -46,6 +47,8 @@ type feed struct {
 
 // feedConfig is what a feed is to deliver.
 type feedConfig struct {
+	of      string   // name of the stream; empty: the command stream
+	bare    bool     // headers only
 	name    string   // in front of a unique part
 	filters []string // none: everything
 	stream  string   // identity of the stream
@@ -64,22 +67,24 @@ func (b *Bus) openFeed(ctx context.Context, cfg feedConfig) (*feed, error) {
 	}
 	f := &feed{
 		bus:   b,
+		of:    defaultTo(cfg.of, b.ns.Stream()),
 		name:  cfg.name + "-" + nuid.Next(),
 		inbox: b.nc.NewInbox(),
 		msgs:  make(chan *nats.Msg, cfg.window+statusSlack(b.cfg.Heartbeat)),
 	}
-	made, err := b.js.CreateConsumer(ctx, b.ns.Stream(), jetstream.ConsumerConfig{
+	made, err := b.js.CreateConsumer(ctx, f.of, jetstream.ConsumerConfig{
 		Name:              f.name,
 		FilterSubjects:    cfg.filters,
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       cfg.start,
 		AckPolicy:         jetstream.AckNonePolicy,
+		HeadersOnly:       cfg.bare,
 		MemoryStorage:     true,
 		Replicas:          1,
 		InactiveThreshold: inactiveThreshold,
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		b.goneFor()
+		b.goneFor(f.of)
 		return nil, fmt.Errorf("%w: %w: %w", ErrStreamLost, ErrNotProvisioned, err)
 	}
 	if err != nil {
@@ -88,7 +93,7 @@ func (b *Bus) openFeed(ctx context.Context, cfg feedConfig) (*feed, error) {
 	f.flow = pull.NewFlow(cfg.start, made.CachedInfo().NumPending, cfg.window)
 	// A consumer dies with its stream. If the stream is still ours now, then it was
 	// when the consumer was made, and whatever the consumer delivers is ours.
-	if _, err := b.verified(ctx, cfg.stream); err != nil {
+	if _, err := b.verified(ctx, f.of, cfg.stream); err != nil {
 		f.close()
 		return nil, err
 	}
@@ -136,7 +141,7 @@ func (f *feed) pull() error {
 	heartbeat := f.bus.cfg.Heartbeat
 	request := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`,
 		n, max(pullBytes, 2*f.bus.nc.MaxPayload()), max(pullExpiry, 3*heartbeat), heartbeat)
-	if err := f.bus.nc.PublishRequest(apiPull+f.bus.ns.Stream()+"."+f.name, f.inbox, request); err != nil {
+	if err := f.bus.nc.PublishRequest(apiPull+f.of+"."+f.name, f.inbox, request); err != nil {
 		return fmt.Errorf("pull: %w", err)
 	}
 	return nil
@@ -148,5 +153,5 @@ func (f *feed) close() {
 	if f.sub != nil {
 		_ = f.sub.Unsubscribe()
 	}
-	_ = f.bus.nc.Publish(apiDelete+f.bus.ns.Stream()+"."+f.name, nil)
+	_ = f.bus.nc.Publish(apiDelete+f.of+"."+f.name, nil)
 }

@@ -61,7 +61,7 @@ func provision(ctx context.Context, js jetstream.JetStream, cfg Config) (command
 }
 
 // persist repeats what fails for a reason that may pass, until ctx ends.
-func persist(ctx context.Context, ask func(context.Context) (commandStream, error)) (commandStream, error) {
+func persist[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, provisionAttempt)
 		found, err := ask(attempt)
@@ -120,7 +120,7 @@ func consumersOf(p actor.Partitions) int { return 8*int(p) + 1000 }
 
 // lookUp reads what the stream is from the stream itself.
 func lookUp(ctx context.Context, js jetstream.JetStream, ns wire.Namespace) (commandStream, error) {
-	stream, err := findStream(ctx, js, ns)
+	stream, err := findStream(ctx, js, ns.Stream())
 	if err != nil {
 		return commandStream{}, err
 	}
@@ -128,13 +128,13 @@ func lookUp(ctx context.Context, js jetstream.JetStream, ns wire.Namespace) (com
 }
 
 // findStream asks the server; the information in the result is fresh.
-func findStream(ctx context.Context, js jetstream.JetStream, ns wire.Namespace) (jetstream.Stream, error) {
-	stream, err := js.Stream(ctx, ns.Stream())
+func findStream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("%s: %w: %w", ns.Stream(), ErrNotProvisioned, err)
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrNotProvisioned, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look up stream %s: %w", ns.Stream(), err)
+		return nil, fmt.Errorf("look up stream %s: %w", name, err)
 	}
 	return stream, nil
 }

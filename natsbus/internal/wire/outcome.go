@@ -13,7 +13,7 @@ import (
 
 // The headers of an outcome. Its payload is the reply, or the rejection as JSON.
 const (
-	headerVersion = "Gn-Version" // of the aggregate; always there
+	headerVersion = "Gn-Version" // of the aggregate; always there, also with events
 	headerCode    = "Gn-Code"    // absent: ok
 	headerDetail  = "Gn-Detail"
 )

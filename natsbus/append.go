@@ -1,0 +1,200 @@
+package natsbus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
+)
+
+const (
+	headerBatch         = "Nats-Batch-Id"
+	headerBatchSequence = "Nats-Batch-Sequence"
+	headerBatchCommit   = "Nats-Batch-Commit"
+	headerExpectedLast  = "Nats-Expected-Last-Sequence"
+
+	// maxBatch and maxBatchBytes bound what is published as one. A server takes up
+	// to 1,000 messages in an atomic batch.
+	maxBatch      = 500
+	maxBatchBytes = 4 << 20
+
+	// eventHeaderBytes is about what the headers of an event take.
+	eventHeaderBytes = 512
+)
+
+// refusal is an error with which a stream has answered a message: it is not stored.
+type refusal struct {
+	Code        int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+func (r *refusal) Error() string { return r.Description + " (" + strconv.Itoa(r.Code) + ")" }
+
+// EventsTail returns the incarnation of the event stream, the position of its newest
+// event, and the mark that was appended with that event, empty before the first.
+//
+// It makes the stream anew when it is gone, after the server has said so for two
+// seconds, until when it fails with [ErrEventsLost]. So it does when events are
+// missing from it that no limit of the stream has removed, or when the newest message
+// is not one of [Bus.AppendEvents].
+func (b *Bus) EventsTail(ctx context.Context) (stream string, last uint64, mark string, err error) {
+	s, err := b.events(ctx)
+	switch {
+	case errors.Is(err, ErrNotProvisioned) && b.goneFor(b.ns.EventStream()) >= lossGrace:
+		s, err = createEvents(ctx, b.js, b.cfg)
+	case err == nil && !s.whole:
+		s, err = b.remakeEvents(ctx, s)
+	}
+	if err != nil {
+		return "", 0, "", fmt.Errorf("end of events: %w", eventsLost(err))
+	}
+	if s.last == 0 {
+		return s.incarnation, 0, "", nil
+	}
+	newest, err := b.js.Stream(ctx, b.ns.EventStream())
+	if err != nil {
+		return "", 0, "", fmt.Errorf("end of events: %w", err)
+	}
+	msg, err := newest.GetMsg(ctx, s.last)
+	if err != nil {
+		return "", 0, "", fmt.Errorf("newest event: %w", err)
+	}
+	if mark, err = wire.Mark(msg.Header); err != nil || mark == "" {
+		if s, err = b.remakeEvents(ctx, s); err != nil {
+			return "", 0, "", fmt.Errorf("end of events: %w", err)
+		}
+		return s.incarnation, s.last, "", nil
+	}
+	return s.incarnation, s.last, mark, nil
+}
+
+func (b *Bus) remakeEvents(ctx context.Context, is eventStream) (eventStream, error) {
+	if err := b.RebuildEvents(ctx, is.incarnation); err != nil {
+		return eventStream{}, err
+	}
+	return createEvents(ctx, b.js, b.cfg)
+}
+
+// AppendEvents appends events, in order and with a mark each, to that incarnation of
+// the event stream, whose newest event must have the position after. Positions in
+// the events are ignored: the first one gets after+1. It returns nil when all of them
+// are stored, and otherwise an error after which the first so many of them may be,
+// even later on; [Bus.EventsTail] tells. The error wraps [ErrEventsMoved] when the
+// stream has another end or is another one.
+//
+// Two callers may append at the same time: the server lets one of them.
+func (b *Bus) AppendEvents(ctx context.Context, stream string, after uint64, events []actor.EventRecord, marks []string) error {
+	_, drawn, _ := strings.Cut(stream, "-")
+	var batches []*nats.Subscription
+	defer func() {
+		for _, sub := range batches {
+			_ = sub.Unsubscribe()
+		}
+	}()
+	for start := 0; start < len(events); {
+		end, size := start, 0
+		for end < len(events) && end-start < maxBatch && (end == start || size < maxBatchBytes) {
+			size += len(events[end].Data) + len(marks[end]) + eventHeaderBytes
+			end++
+		}
+		sub, err := b.sendEvents(drawn, after+uint64(start), events[start:end], marks[start:end])
+		if err != nil {
+			return fmt.Errorf("append events: %w", err)
+		}
+		batches = append(batches, sub)
+		start = end
+	}
+	for _, sub := range batches {
+		reply, err := sub.NextMsgWithContext(ctx)
+		if err == nil {
+			err = acknowledged(reply)
+		}
+		if err != nil {
+			return fmt.Errorf("append events: %w", moved(err))
+		}
+	}
+	return nil
+}
+
+// sendEvents publishes events as one atomic batch, and returns where its answer
+// comes to. It is not stored in parts; should it ever be, each event has its mark.
+func (b *Bus) sendEvents(drawn string, after uint64, events []actor.EventRecord, marks []string) (*nats.Subscription, error) {
+	sub, err := b.nc.SubscribeSync(b.nc.NewInbox())
+	if err != nil {
+		return nil, err
+	}
+	id := nuid.Next()
+	for i := range events {
+		msg := b.ns.EncodeEvent(drawn, &events[i], marks[i])
+		if len(events) > 1 {
+			msg.Header[headerBatch] = []string{id}
+			msg.Header[headerBatchSequence] = []string{strconv.Itoa(i + 1)}
+		}
+		if i == 0 {
+			msg.Header[headerExpectedLast] = []string{strconv.FormatUint(after, 10)}
+		}
+		if i == len(events)-1 {
+			msg.Reply = sub.Subject
+			if len(events) > 1 {
+				msg.Header[headerBatchCommit] = []string{"1"}
+			}
+		}
+		if err := b.nc.PublishMsg(msg); err != nil {
+			_ = sub.Unsubscribe()
+			return nil, fmt.Errorf("%s version %d: %w", events[i].Source, events[i].Version, err)
+		}
+	}
+	return sub, nil
+}
+
+// acknowledged reads the answer of a stream to a message.
+func acknowledged(reply *nats.Msg) error {
+	if stored(reply.Data) {
+		return nil
+	}
+	if len(reply.Data) == 0 && wire.First(reply.Header, headerStatus) == statusNoResponders {
+		return nats.ErrNoResponders
+	}
+	var ack struct {
+		Sequence uint64   `json:"seq"`
+		Error    *refusal `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &ack); err != nil {
+		return fmt.Errorf("answer %.100q: %w", reply.Data, err)
+	}
+	if ack.Error != nil {
+		return ack.Error
+	}
+	if ack.Sequence == 0 {
+		return fmt.Errorf("answer %.100q: %w", reply.Data, wire.ErrWire)
+	}
+	return nil
+}
+
+// The codes with which a stream refuses a message whose expectation does not hold.
+const (
+	apiWrongLastSequence = 10071
+	apiSequenceInFlight  = 10164 // it may not hold: another message is on its way
+)
+
+func isWrongSequence(err error) bool {
+	r, ok := errors.AsType[*refusal](err)
+	return ok && (r.Code == apiWrongLastSequence || r.Code == apiSequenceInFlight)
+}
+
+// moved names what has happened when an append finds another end, or no stream with
+// the subjects of its incarnation.
+func moved(err error) error {
+	if isWrongSequence(err) || errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("%w: %w", ErrEventsMoved, err)
+	}
+	return err
+}

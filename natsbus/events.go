@@ -1,0 +1,305 @@
+package natsbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
+)
+
+const (
+	// eventWindow is the number of events on the way to one reader.
+	eventWindow = 2048
+
+	// eventsLook is the time between two looks at the event stream for whether
+	// events were removed that a reader has not had.
+	eventsLook = 5 * time.Second
+
+	// maxFilters bounds the subjects of one consumer. With more, the reader sorts
+	// out by itself.
+	maxFilters = 512
+)
+
+// EventsHead returns the incarnation of the event stream that there is now, and the
+// position of its newest event, 0 before the first. Positions of two incarnations
+// cannot be compared. The error wraps [ErrEventsLost] when there is no stream.
+func (b *Bus) EventsHead(ctx context.Context) (incarnation string, last uint64, err error) {
+	s, err := b.events(ctx)
+	if err != nil {
+		return "", 0, fmt.Errorf("end of events: %w", eventsLost(err))
+	}
+	return s.incarnation, s.last, nil
+}
+
+// Events yields the events behind a position that the filter selects, in order, each
+// once, and waits for more until ctx ends; then it ends without an error. It survives
+// lost connections and changes of leaders, for as long as they take.
+//
+// It ends with an error that wraps [ErrEventsLost] when the stream is not the
+// filter's, or not the one that it began with any more; with [ErrEventsTrimmed] when
+// events behind the position have been removed from the stream, which it may find out
+// up to five seconds after it has yielded later ones; with [ErrForeignStream] when it
+// meets a message that is no event; and with [nats.ErrConnectionClosed]. In the first
+// two cases the reader begins anew from the store, or from position 0.
+//
+// Up to 2,048 events, and 8 MiB, are on the way to each reader. It runs on the
+// goroutine of its caller.
+func (b *Bus) Events(ctx context.Context, filter actor.EventFilter, after uint64) iter.Seq2[actor.EventRecord, error] {
+	return func(yield func(actor.EventRecord, error) bool) {
+		r := &eventReader{bus: b, filter: filter, subjects: b.eventFilters(filter), stream: filter.Stream, cursor: after, yield: yield}
+		if err := r.run(ctx); err != nil && ctx.Err() == nil && !r.stopped {
+			yield(actor.EventRecord{}, fmt.Errorf("read events: %w", err))
+		}
+	}
+}
+
+func eventsLost(err error) error {
+	if errors.Is(err, ErrNotProvisioned) || errors.Is(err, ErrStreamLost) {
+		return fmt.Errorf("%w: %w", ErrEventsLost, err)
+	}
+	return err
+}
+
+// eventFilters returns the subjects that a filter selects; nil: all.
+func (b *Bus) eventFilters(f actor.EventFilter) []string {
+	partitions, kinds := []string{""}, []actor.Kind{""}
+	if f.Partitions != nil {
+		partitions = partitions[:0]
+		for _, p := range f.Partitions {
+			partitions = append(partitions, wire.FormatPartition(p))
+		}
+	}
+	if f.Kinds != nil {
+		kinds = f.Kinds
+	}
+	if f.Partitions == nil && f.Kinds == nil || len(partitions)*len(kinds) > maxFilters {
+		return nil
+	}
+	subjects := make([]string, 0, len(partitions)*len(kinds))
+	for _, p := range partitions {
+		for _, k := range kinds {
+			subjects = append(subjects, b.ns.EventsOf(p, k))
+		}
+	}
+	return subjects
+}
+
+// eventReader is one call of Events.
+type eventReader struct {
+	bus        *Bus
+	filter     actor.EventFilter
+	partitions map[actor.Partition]bool // of the filter, when the server does not apply it
+	kinds      map[actor.Kind]bool
+	subjects   []string
+	bare       bool // headers only
+	yield      func(actor.EventRecord, error) bool
+	stopped    bool // yield has returned false
+
+	stream string // incarnation; empty before the first look without one in the filter
+	cursor uint64 // all selected events up to here have been yielded
+	feed   *feed
+
+	lookAt time.Time // when to look at the stream again
+	looked uint64    // cursor at the last look
+}
+
+// run yields events until ctx ends, the caller stops, or it cannot go on.
+func (r *eventReader) run(ctx context.Context) error {
+	if r.filter.Partitions != nil && len(r.filter.Partitions) == 0 || r.filter.Kinds != nil && len(r.filter.Kinds) == 0 {
+		<-ctx.Done() // it selects nothing
+		return nil
+	}
+	r.prepare()
+	status := r.bus.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer r.bus.nc.RemoveStatusListener(status)
+	defer r.close()
+	for ctx.Err() == nil {
+		if err := r.open(ctx, status); err != nil {
+			return err
+		}
+		err := r.consume(ctx, status)
+		switch {
+		case r.stopped || ctx.Err() != nil:
+			return nil
+		case r.bus.nc.IsClosed():
+			return nats.ErrConnectionClosed
+		case errors.Is(err, ErrEventsTrimmed), errors.Is(err, ErrEventsLost), errors.Is(err, ErrForeignStream):
+			return err
+		}
+		r.bus.cfg.Logger.DebugContext(ctx, "event consumer reset", slog.Any("cause", err))
+		r.close()
+	}
+	return nil
+}
+
+// prepare has the reader sort out by itself what the server does not.
+func (r *eventReader) prepare() {
+	if r.subjects != nil {
+		return
+	}
+	if r.filter.Partitions != nil {
+		r.partitions = make(map[actor.Partition]bool, len(r.filter.Partitions))
+		for _, p := range r.filter.Partitions {
+			r.partitions[p] = true
+		}
+	}
+	if r.filter.Kinds != nil {
+		r.kinds = make(map[actor.Kind]bool, len(r.filter.Kinds))
+		for _, k := range r.filter.Kinds {
+			r.kinds[k] = true
+		}
+	}
+}
+
+func (r *eventReader) close() {
+	if r.feed != nil {
+		r.cursor = max(r.cursor, r.feed.flow.Reached())
+		r.feed.close()
+		r.feed = nil
+	}
+}
+
+// open makes a consumer that goes on behind the cursor. It tries for as long as it
+// makes sense to.
+func (r *eventReader) open(ctx context.Context, status <-chan nats.Status) error {
+	var lostSince time.Time
+	wait, patience := reopenMinPause, beginPatience
+	for ; ; wait, patience = min(2*wait, reopenMaxPause), min(2*patience, reopenTimeout) {
+		forget(status)
+		err := r.openWithin(ctx, patience)
+		switch {
+		case err == nil, ctx.Err() != nil:
+			return err
+		case r.bus.nc.IsClosed():
+			return nats.ErrConnectionClosed
+		case errors.Is(err, ErrEventsTrimmed), errors.Is(err, ErrForeignStream):
+			return err
+		case errors.Is(err, ErrNotProvisioned): // a server that just starts says so, too
+			if lostSince.IsZero() {
+				lostSince = time.Now()
+			}
+			if time.Since(lostSince) >= lossGrace {
+				return eventsLost(err)
+			}
+		case errors.Is(err, ErrStreamLost):
+			return eventsLost(err)
+		default:
+			lostSince = time.Time{}
+		}
+		if !pause(ctx, wait+rand.N(wait)) {
+			return nil
+		}
+	}
+}
+
+func (r *eventReader) openWithin(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if r.stream == "" {
+		s, err := r.bus.events(ctx)
+		if err != nil {
+			return err
+		}
+		r.stream = s.incarnation
+	}
+	f, err := r.bus.openFeed(ctx, feedConfig{
+		of: r.bus.ns.EventStream(), bare: r.bare, name: "reader", filters: r.subjects,
+		stream: r.stream, start: r.cursor + 1, window: eventWindow,
+	})
+	if err != nil {
+		return err
+	}
+	r.feed = f
+	r.looked = r.cursor
+	if err := r.look(ctx); err != nil {
+		r.close()
+		return err
+	}
+	return nil
+}
+
+// look makes sure that the stream still has, or had until the reader was there, what
+// is behind the position of the last look.
+//
+// A consumer passes over what has been removed without a word. Say the reader is at
+// 10 and busy, the stream is trimmed up to 20, and the consumer goes on with 21. The
+// next look then finds that the stream begins with 21, behind the 10 of the look
+// before, wherever the reader has got by then.
+func (r *eventReader) look(ctx context.Context) error {
+	s, err := r.bus.events(ctx)
+	if err != nil {
+		return err
+	}
+	if s.incarnation != r.stream {
+		return fmt.Errorf("incarnation %s has become %s: %w", r.stream, s.incarnation, ErrStreamLost)
+	}
+	if s.first > r.looked+1 {
+		return fmt.Errorf("events %d to %d are gone: %w", r.looked+1, s.first-1, ErrEventsTrimmed)
+	}
+	r.looked, r.lookAt = max(r.cursor, r.feed.flow.Reached()), time.Now().Add(eventsLook)
+	return nil
+}
+
+// consume yields what comes for as long as the consumer is sound.
+func (r *eventReader) consume(ctx context.Context, status <-chan nats.Status) error {
+	tick := time.NewTicker(r.bus.cfg.Heartbeat)
+	defer tick.Stop()
+	for {
+		var err error
+		select {
+		case msg := <-r.feed.msgs:
+			err = r.take(msg)
+			for run := 0; err == nil && !r.stopped && run < runLength && len(r.feed.msgs) > 0; run++ {
+				err = r.take(<-r.feed.msgs)
+			}
+		case <-tick.C:
+			err = r.tick(ctx)
+		case <-status:
+			err = errReconnected
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err != nil || r.stopped {
+			return err
+		}
+	}
+}
+
+func (r *eventReader) tick(ctx context.Context) error {
+	if err := r.feed.tick(); err != nil {
+		return err
+	}
+	if time.Now().Before(r.lookAt) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reopenTimeout)
+	defer cancel()
+	return r.look(ctx)
+}
+
+// take yields one event.
+func (r *eventReader) take(msg *nats.Msg) error {
+	sequence, err := r.feed.accept(msg)
+	if err != nil || sequence == 0 || sequence <= r.cursor {
+		return err
+	}
+	e, err := r.bus.ns.DecodeEvent(msg.Subject, msg.Header, msg.Data)
+	if err != nil {
+		return fmt.Errorf("%w: position %d: %w", ErrForeignStream, sequence, err)
+	}
+	e.Position = sequence
+	r.cursor = sequence
+	if r.partitions != nil && !r.partitions[e.Partition] || r.kinds != nil && !r.kinds[e.Source.Kind] {
+		return nil
+	}
+	r.stopped = !r.yield(e, nil)
+	return nil
+}

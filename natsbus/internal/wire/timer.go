@@ -1,0 +1,114 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// The headers of a message that is to become a command at a time.
+const (
+	headerTarget   = "Gn-To"             // the aggregate, as kind/id
+	HeaderOrder    = "Gn-Order"          // of settings of the same timer
+	headerSchedule = "Nats-Schedule"     // when
+	headerDue      = "Nats-Schedule-Target"
+	headerTimeZone = "Nats-Schedule-Time-Zone"
+	headerCron     = "Gn-Cron" // name of the cluster's schedule that the message is of
+)
+
+// DeadlineStream is the name of the stream of messages that are to become commands.
+func (ns Namespace) DeadlineStream() string { return string(ns) + "_DEADLINES" }
+
+// Timers matches all timers.
+func (ns Namespace) Timers() string { return string(ns) + ".timer.>" }
+
+// Due is where a message comes to at its time. It is one subject for all, so that
+// what has been forwarded can be purged without a look at the others.
+func (ns Namespace) Due() string { return string(ns) + ".due" }
+
+// maxTimerToken is the longest name of a timer, encoded, that is part of a subject.
+// Of a longer one it is a hash.
+const maxTimerToken = 192
+
+// Timer is where a timer of an aggregate is kept.
+func (ns Namespace) Timer(of actor.Address, name string) string {
+	token := actor.Address{ID: name}.Token()
+	if len(token) > maxTimerToken {
+		sum := sha256.Sum256([]byte(name))
+		token = "%" + hex.EncodeToString(sum[:]) // no token begins with a lower case escape
+	}
+	return string(ns) + ".timer.at." + string(of.Kind) + "." + of.Token() + "." + token
+}
+
+// Cron is where a schedule of the cluster is kept.
+func (ns Namespace) Cron(name string) string {
+	return string(ns) + ".timer.cron." + actor.Address{ID: name}.Token()
+}
+
+// EncodeTimer writes a command that is to be sent at its time, in the place of an
+// earlier setting of the same timer.
+//
+// The server keeps the time to the nanosecond. nats.go would write whole seconds, and
+// the command would come up to a second early.
+func (ns Namespace) EncodeTimer(m *actor.Message, name string, order int64) *nats.Msg {
+	h := EncodeMessage(m)
+	h[headerTarget] = []string{escape(m.Target.String())}
+	h[HeaderOrder] = []string{strconv.FormatInt(order, 10)}
+	h[headerSchedule] = []string{"@at " + m.Time.UTC().Format(time.RFC3339Nano)}
+	h[headerDue] = []string{ns.Due()}
+	return &nats.Msg{Subject: ns.Timer(m.Target, name), Header: h, Data: m.Data}
+}
+
+// Cron is a command that is sent again and again.
+type Cron struct {
+	Name, Schedule, Zone string
+}
+
+// EncodeCron writes a command that is sent whenever the schedule says so.
+func (ns Namespace) EncodeCron(m *actor.Message, c Cron) *nats.Msg {
+	h := EncodeMessage(m)
+	h[headerTarget] = []string{escape(m.Target.String())}
+	h[headerCron] = []string{escape(c.Name)}
+	h[headerSchedule] = []string{c.Schedule}
+	h[headerDue] = []string{ns.Due()}
+	if c.Zone != "" {
+		h[headerTimeZone] = []string{c.Zone}
+	}
+	return &nats.Msg{Subject: ns.Cron(c.Name), Header: h, Data: m.Data}
+}
+
+// DecodeDue reads a message that has come due, at a sequence and a time of its
+// stream. Errors wrap [ErrWire], [actor.ErrAddress] or [actor.ErrMessage].
+func DecodeDue(h nats.Header, data []byte, sequence uint64, at time.Time) (actor.Message, error) {
+	address, err := unescape(First(h, headerTarget))
+	if err != nil {
+		return actor.Message{}, err
+	}
+	to, err := actor.ParseAddress(address)
+	if err != nil {
+		return actor.Message{}, fmt.Errorf("%s: %w", headerTarget, err)
+	}
+	m, err := DecodeMessage(to, actor.LaneDurable, h, data)
+	if err != nil || First(h, headerCron) == "" {
+		return m, err
+	}
+	name, err := unescape(First(h, headerCron))
+	m.Time = TruncateTime(at)
+	m.ID = actor.DeriveID(m.Time, "cron", name, strconv.FormatUint(sequence, 10), at.UTC().Format(time.RFC3339Nano))
+	return m, err
+}
+
+// Order reads what [Namespace.EncodeTimer] wrote, 0 from other messages.
+func Order(h nats.Header) int64 {
+	order, err := strconv.ParseInt(First(h, HeaderOrder), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return order
+}
