@@ -1,0 +1,99 @@
+package projection
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+// Config adjusts an [Engine]. The zero value is the documented default.
+type Config struct {
+	// Serving returns the partitions that this node owns at this moment. A wrong
+	// answer costs time and never correctness: two engines may run the same
+	// partition. It must not block. nil: all of them.
+	Serving func() []actor.Partition
+	// Client takes the commands of routers. Needed if there is one.
+	Client actor.Client
+	// Parallel is how many transactions may run at once. 0: 8.
+	Parallel int
+	// QueueMax is how many events wait in memory for each partition of a projection;
+	// beyond it, the partition holds the others of its projection up. 0: 1024.
+	QueueMax int
+	// BatchBytes bounds the events, and the documents that they write, of one
+	// transaction, about. 0: 4 MiB.
+	BatchBytes int
+	// BatchTimeout bounds one transaction with its handlers. 0: 30 s.
+	BatchTimeout time.Duration
+	// Attempts is how often a failing event is tried before it waits for somebody to
+	// retry or skip it. An event that cannot be decoded is tried for ever, as a newer
+	// build may know it. 0: 8.
+	Attempts int
+	// Backoff is the pause after the first failure; it doubles up to BackoffMax.
+	// 0: 100 ms, and 30 s.
+	Backoff    time.Duration
+	BackoffMax time.Duration
+	// ParkedMax is how many events of one partition of a projection can wait. Beyond
+	// it the partition stands still for that projection. 0: 10,000.
+	ParkedMax int
+	// SaveEvery is after how many events of other partitions the place of one that
+	// has none itself is saved. 0: 65,536.
+	SaveEvery uint64
+	// Tick is how often the engine looks at what it owns and what operators want;
+	// while there is a rebuild, ten times as often. 0: 500 ms.
+	Tick time.Duration
+	// Keep is how long a view that was replaced is kept for those who are reading it.
+	// 0: 30 s.
+	Keep time.Duration
+	// Logger gets what goes wrong. nil: nothing is logged.
+	Logger *slog.Logger
+	// Listener is told what happens.
+	Listener EventListener
+	// Now tells the time for pauses and ages. nil: time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	for v, to := range map[*int]int{&c.Parallel: 8, &c.QueueMax: 1024, &c.BatchBytes: 4 << 20, &c.Attempts: 8, &c.ParkedMax: 10_000} {
+		if *v == 0 {
+			*v = to
+		}
+	}
+	for v, to := range map[*time.Duration]time.Duration{
+		&c.BatchTimeout: 30 * time.Second, &c.Backoff: 100 * time.Millisecond, &c.BackoffMax: 30 * time.Second,
+		&c.Tick: 500 * time.Millisecond, &c.Keep: 30 * time.Second,
+	} {
+		if *v == 0 {
+			*v = to
+		}
+	}
+	if c.SaveEvery == 0 {
+		c.SaveEvery = 1 << 16
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c *Config) validate() error {
+	var faults []error
+	for name, v := range map[string]int{"Parallel": c.Parallel, "QueueMax": c.QueueMax, "BatchBytes": c.BatchBytes, "Attempts": c.Attempts, "ParkedMax": c.ParkedMax} {
+		if v < 0 {
+			faults = append(faults, fmt.Errorf("%s is %d: %w", name, v, ErrConfig))
+		}
+	}
+	for name, v := range map[string]time.Duration{
+		"BatchTimeout": c.BatchTimeout, "Backoff": c.Backoff, "BackoffMax": c.BackoffMax, "Tick": c.Tick, "Keep": c.Keep,
+	} {
+		if v < 0 {
+			faults = append(faults, fmt.Errorf("%s is %v: %w", name, v, ErrConfig))
+		}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,44 @@
+package projection
+
+import "errors"
+
+// The errors of a [Storage]. Every error of one wraps one of the first four.
+var (
+	// ErrConflict: a document was not at the revision that a write expected.
+	// Nothing was written.
+	ErrConflict = errors.New("document has moved on")
+	// ErrUnknown: the writes may have been made, or may be made yet. They never are
+	// once another write has changed a document whose revision they expect.
+	ErrUnknown = errors.New("outcome of the writes is unknown")
+	// ErrTooLarge: the writes, or one of them, are more than the storage takes.
+	// Nothing was written.
+	ErrTooLarge = errors.New("writes are too large")
+	// ErrUnavailable: the storage did not answer. Nothing was written.
+	ErrUnavailable = errors.New("storage is not available")
+)
+
+// The errors of the package itself.
+var (
+	// ErrConfig reports what is wrong with a [Config] or with how projections are
+	// put together.
+	ErrConfig = errors.New("invalid projection configuration")
+	// ErrNotFound: there is no such projection, document or parked aggregate.
+	ErrNotFound = errors.New("not found")
+	// ErrRebuilding: a rebuild of the projection is under way.
+	ErrRebuilding = errors.New("a rebuild is under way")
+	// ErrNotRebuilding: no rebuild of the projection is under way.
+	ErrNotRebuilding = errors.New("no rebuild is under way")
+	// ErrRouter: what was asked makes no sense for a router, which has no view.
+	ErrRouter = errors.New("a router has no view")
+	// ErrRetired: the generation of the view that is being read has been dropped.
+	// Read again.
+	ErrRetired = errors.New("the view was replaced while it was read")
+	// ErrNotFollowed: the projection does not read events of that kind, so that
+	// waiting for one would never end.
+	ErrNotFollowed = errors.New("the projection does not follow this kind")
+	// ErrParkingFull: no more events can be parked, so the partition of the
+	// projection stands still until some are retried or skipped.
+	ErrParkingFull = errors.New("too many parked events")
+	// ErrName: a collection or key that cannot be stored.
+	ErrName = errors.New("invalid name of a collection or key")
+)

@@ -1,0 +1,221 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// nearEnough is how many events of the stream the new generation may be behind the
+// live one, in every slot, when that is frozen.
+const nearEnough = 4096
+
+// coordinate brings a rebuild forward. The owner of partition 0 does it; several may,
+// as every step is a compare-and-set and can be made again.
+//
+//	building  the new generation follows the live one, never past it, with history's
+//	          rules for handlers. Once it is near everywhere:
+//	freezing  the checkpoint of every slot of the live one is marked, which has its
+//	          runner's next commit refused. Its positions cannot change any more. Once
+//	          the new one has the same positions:
+//	(swap)    one write of the head makes the new one live. It goes on from there with
+//	          the rules for what is new. No event is in both or in none.
+//	thawing   instead, when the rebuild is given up: the marks are taken off.
+//
+// While it is frozen, which takes as long as the rest of nearEnough events, the live
+// view can be read as ever, and gets no newer.
+func (s *supervisor) coordinate(ctx context.Context, h *head) error {
+	if len(h.Retired) > 0 {
+		if err := s.drop(ctx, h); err != nil {
+			return err
+		}
+	}
+	switch h.Phase {
+	case PhaseBuilding:
+		return s.build(ctx, h)
+	case PhaseFreezing:
+		return s.freeze(ctx, h)
+	case PhaseThawing:
+		return s.thaw(ctx, h)
+	case PhaseNone:
+	}
+	return nil
+}
+
+// levels reads how far the live generation and the one that is being built are.
+func (s *supervisor) levels(ctx context.Context, h *head) (live, building map[slotID]checkpoint, err error) {
+	e, name := s.engine, s.projection.name
+	stream, last, err := e.source.EventsHead(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("head of the event stream: %w", err)
+	}
+	if stream != h.Stream { // positions of the two generations cannot be compared
+		return nil, nil, s.change(ctx, h, func(h *head) { h.Phase, h.Again = PhaseThawing, true })
+	}
+	if live, err = readCheckpoints(ctx, e.store, name, h.Live); err != nil {
+		return nil, nil, err
+	}
+	if building, err = readCheckpoints(ctx, e.store, name, h.Building); err != nil {
+		return nil, nil, err
+	}
+	if f := e.cfg.Listener.Rebuilding; f != nil {
+		done := uint64(0)
+		for _, cp := range building {
+			done += cp.Done
+		}
+		f(name, done, last)
+	}
+	return live, building, nil
+}
+
+func (s *supervisor) build(ctx context.Context, h *head) error {
+	live, building, err := s.levels(ctx, h)
+	if err != nil || live == nil {
+		return err
+	}
+	for id, cp := range live {
+		if cp.Position > 0 && cp.Stream != h.Stream || cp.Position > building[id].Position+nearEnough {
+			return nil
+		}
+	}
+	return s.change(ctx, h, func(h *head) { h.Phase = PhaseFreezing })
+}
+
+// freeze marks what is not marked yet, and swaps when the new generation is level.
+func (s *supervisor) freeze(ctx context.Context, h *head) error {
+	live, building, err := s.levels(ctx, h)
+	if err != nil || live == nil {
+		return err
+	}
+	for id := range slotID(h.Slots) {
+		if live[id].Frozen {
+			continue
+		}
+		if err := s.freezeSlot(ctx, h, id); err != nil {
+			return err
+		}
+	}
+	for id, cp := range live {
+		if !cp.Frozen || building[id].Position < cp.Position {
+			return nil // look again
+		}
+	}
+	if len(live) < int(h.Slots) {
+		return nil
+	}
+	if err := s.change(ctx, h, func(h *head) {
+		h.Retired = append(h.Retired, retired{h.Live, s.engine.cfg.Now().UnixMicro()})
+		h.Live, h.Building, h.Phase = h.Building, 0, PhaseNone
+	}); err != nil {
+		return err
+	}
+	s.engine.cfg.Logger.InfoContext(ctx, "projection rebuilt", slog.String("projection", s.projection.name))
+	if f := s.engine.cfg.Listener.Swapped; f != nil {
+		f(s.projection.name)
+	}
+	s.fast = true
+	return nil
+}
+
+// freezeTries bounds how often a checkpoint is marked that its runner moves meanwhile.
+const freezeTries = 5
+
+func (s *supervisor) freezeSlot(ctx context.Context, h *head, id slotID) error {
+	for range freezeTries {
+		cp, err := readCheckpoint(ctx, s.engine.store, s.projection.name, h.Live, id)
+		if err != nil || cp.Frozen {
+			return err
+		}
+		cp.Frozen = true
+		if err := s.mark(ctx, h, id, cp); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return nil // the next look tries again
+}
+
+// mark writes a checkpoint of the live generation. A conflict is its runner's, who was
+// faster.
+func (s *supervisor) mark(ctx context.Context, h *head, id slotID, cp checkpoint) error {
+	data, err := s.engine.store.Marshal(cp)
+	if err != nil {
+		return fmt.Errorf("encode checkpoint: %w", err)
+	}
+	at := Place{s.projection.name, h.Live, checkpointsName}
+	return commitOne(ctx, s.engine.store, Write{Place: at, Key: id.key(), Data: data, Check: true, Expect: cp.revision})
+}
+
+// thaw takes all marks off and ends the rebuild, or begins another one.
+func (s *supervisor) thaw(ctx context.Context, h *head) error {
+	live, err := readCheckpoints(ctx, s.engine.store, s.projection.name, h.Live)
+	if err != nil {
+		return err
+	}
+	frozen := false
+	for id, cp := range live {
+		if cp.Frozen {
+			frozen = true
+			cp.Frozen = false
+			if err := s.mark(ctx, h, id, cp); err != nil && !errors.Is(err, ErrConflict) {
+				return err
+			}
+		}
+	}
+	if frozen {
+		s.fast = true
+		return nil // make sure
+	}
+	stream, _, err := s.engine.source.EventsHead(ctx)
+	if err != nil {
+		return fmt.Errorf("head of the event stream: %w", err)
+	}
+	return s.change(ctx, h, func(h *head) {
+		h.Retired = append(h.Retired, retired{h.Building, 0})
+		h.Building, h.Phase = 0, PhaseNone
+		if h.Again {
+			h.Last++
+			h.Building, h.Phase, h.Stream, h.Again = h.Last, PhaseBuilding, stream, false
+		}
+	})
+}
+
+// drop removes generations that nobody reads any more.
+func (s *supervisor) drop(ctx context.Context, h *head) error {
+	dropped := map[uint64]bool{}
+	for _, r := range h.Retired {
+		if s.engine.cfg.Now().Sub(time.UnixMicro(r.At)) < s.engine.cfg.Keep {
+			continue
+		}
+		if err := s.engine.store.Drop(ctx, s.projection.name, r.Generation); err != nil {
+			return fmt.Errorf("drop generation %d: %w", r.Generation, err)
+		}
+		dropped[r.Generation] = true
+	}
+	if len(dropped) == 0 {
+		return nil
+	}
+	return changeHead(ctx, s.engine.store, s.projection.name, func(h *head) error {
+		var left []retired
+		for _, r := range h.Retired {
+			if !dropped[r.Generation] {
+				left = append(left, r)
+			}
+		}
+		h.Retired = left
+		return nil
+	})
+}
+
+// change changes the head if its rebuild is still as it was looked at.
+func (s *supervisor) change(ctx context.Context, was *head, change func(*head)) error {
+	phase, building := was.Phase, was.Building
+	return changeHead(ctx, s.engine.store, s.projection.name, func(h *head) error {
+		if h.Phase != phase || h.Building != building {
+			return errLeave
+		}
+		change(h)
+		return nil
+	})
+}

@@ -1,0 +1,310 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// slot is one partition of a session, or all of it for a singleton. Its events wait
+// in a queue, and leave it when they are done with, so that whatever becomes of a
+// transaction, the checkpoint alone decides what is next. It has a goroutine only
+// while there is work.
+type slot struct {
+	session *session
+	id      slotID
+	waiting atomic.Int32 // sources that are parked
+
+	mu      sync.Mutex
+	queue   []record
+	working bool
+	halted  bool   // frozen: nothing more is taken
+	review  bool   // parked sources are to be looked at
+	saveTo  uint64 // nothing of the slot is between its position and this; 0: nothing to save
+	bound   uint64 // of a generation that is being built: the position of the live one
+	space   chan struct{}
+	at      checkpoint // copy of cp
+
+	// Of the worker alone.
+	cp       checkpoint
+	parked   map[string]*parked
+	cache    *cache
+	versions map[string]uint64 // of sources, up to which their events are done with
+	failing  map[uint64]error  // events that cannot be applied, by position
+	limit    int               // events in a transaction
+	backoff  time.Duration
+}
+
+// maxVersions bounds the sources whose versions a slot remembers.
+const maxVersions = 8192
+
+func newSlot(s *session, id slotID, cp checkpoint) *slot {
+	sl := &slot{
+		session: s, id: id, space: make(chan struct{}, 1), cp: cp, at: cp, halted: cp.Frozen,
+		parked: map[string]*parked{}, cache: newCache(s.engine.cfg.Now), versions: map[string]uint64{}, failing: map[uint64]error{},
+		limit: s.projection.batchMax,
+	}
+	if !s.building {
+		sl.bound = ^uint64(0)
+	}
+	return sl
+}
+
+func (sl *slot) stopped() bool {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	return sl.halted
+}
+
+// place is the position up to which the slot need not be read.
+func (sl *slot) place() uint64 {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	return max(sl.at.Position, sl.at.Passed)
+}
+
+// push takes the next event, and waits for room.
+func (sl *slot) push(ctx context.Context, r *record) error {
+	for {
+		sl.mu.Lock()
+		if sl.halted || r.Position <= max(sl.at.Position, sl.at.Passed) {
+			sl.mu.Unlock()
+			return nil
+		}
+		if len(sl.queue) < sl.session.engine.cfg.QueueMax {
+			sl.queue = append(sl.queue, *r)
+			sl.startLocked(ctx)
+			sl.mu.Unlock()
+			return nil
+		}
+		sl.mu.Unlock()
+		select {
+		case <-sl.space:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// startLocked sees to it that the slot has a worker if there is something to do.
+func (sl *slot) startLocked(ctx context.Context) {
+	if sl.working || !sl.dueLocked() {
+		return
+	}
+	sl.working = true
+	sl.session.workers.Go(func() { sl.work(ctx) })
+}
+
+func (sl *slot) dueLocked() bool {
+	if sl.halted {
+		return false
+	}
+	return len(sl.queue) > 0 && sl.queue[0].Position <= sl.bound || sl.review || sl.saveTo > 0
+}
+
+// attend has the slot do what is due without an event.
+func (sl *slot) attend(ctx context.Context, reached uint64) {
+	_, far := sl.passing(reached, sl.session.engine.cfg.SaveEvery)
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	if far && len(sl.queue) == 0 && !sl.working {
+		sl.saveTo = reached
+	}
+	sl.review = sl.review || sl.waiting.Load() > 0
+	sl.startLocked(ctx)
+}
+
+// passing returns the checkpoint of a slot that has nothing to do, moved to where the
+// reader is; false when that is not worth so many events. reached must have been read
+// before the call: all events up to there were pushed then, so a queue that is empty
+// now is empty because they are done with.
+func (sl *slot) passing(reached, worth uint64) (checkpoint, bool) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	cp := sl.at
+	if sl.halted || sl.working || len(sl.queue) > 0 || reached < max(cp.Position, cp.Passed)+worth {
+		return cp, false
+	}
+	cp.Passed = reached
+	return cp, true
+}
+
+// raise moves the bound.
+func (sl *slot) raise(ctx context.Context, to uint64) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	sl.bound = max(sl.bound, to)
+	sl.startLocked(ctx)
+}
+
+// waits returns how many events wait, and the position and time of the first.
+func (sl *slot) waits() (n int, first uint64, at time.Time) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	if len(sl.queue) == 0 {
+		return 0, 0, at
+	}
+	return len(sl.queue), sl.queue[0].Position, sl.queue[0].Time
+}
+
+// task is what a worker is to do next.
+type task struct {
+	batch  []record // a copy of the front of the queue
+	review bool
+	saveTo uint64
+}
+
+// next returns the next task, and false when there is none: the worker then ends.
+func (sl *slot) next() (task, bool) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	if !sl.dueLocked() {
+		sl.working = false
+		return task{}, false
+	}
+	t := task{review: sl.review, saveTo: sl.saveTo}
+	sl.review, sl.saveTo = false, 0
+	if t.review {
+		return t, true
+	}
+	bytes := 0
+	for i := range sl.queue {
+		bytes += sl.queue[i].bytes()
+		if i == sl.limit || sl.queue[i].Position > sl.bound || i > 0 && bytes > sl.session.engine.cfg.BatchBytes {
+			break
+		}
+		t.batch = sl.queue[:i+1]
+	}
+	t.batch = append([]record(nil), t.batch...)
+	return t, true
+}
+
+// work does what there is to do, one transaction at a time.
+func (sl *slot) work(ctx context.Context) {
+	places := sl.session.engine.work
+	if sl.session.building {
+		places = sl.session.engine.rebuilds
+	}
+	for {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		t, more := sl.next()
+		var err error
+		switch {
+		case !more:
+		case t.review:
+			err = sl.reviewParked(ctx)
+		case len(t.batch) > 0:
+			err = sl.apply(ctx, t.batch)
+		default:
+			err = sl.savePassed(ctx, t.saveTo)
+		}
+		<-places
+		if !more {
+			return
+		}
+		if err == nil {
+			sl.backoff = 0
+			continue
+		}
+		if ctx.Err() != nil || !sl.recover(ctx, err) {
+			return
+		}
+	}
+}
+
+// errAgain has a batch done again at once.
+var errAgain = errors.New("again")
+
+// conflictPause bounds the pause after a conflict.
+const conflictPause = 5 * time.Millisecond
+
+// recover finds out where the slot is after a failure, and returns false when it
+// cannot go on in this session.
+func (sl *slot) recover(ctx context.Context, err error) bool {
+	if errors.Is(err, errAgain) {
+		return true
+	}
+	sl.session.failed(err)
+	if errors.Is(err, ErrConflict) { // somebody else has got on
+		wait(ctx, rand.N(conflictPause))
+	} else {
+		e := sl.session.engine
+		sl.backoff = min(max(2*sl.backoff, e.cfg.Backoff), e.cfg.BackoffMax)
+		wait(ctx, sl.backoff)
+	}
+	for ctx.Err() == nil {
+		err := sl.reload(ctx)
+		if err == nil {
+			return true
+		}
+		if errors.Is(err, errRewound) || errors.Is(err, errMoved) {
+			sl.session.cancel(err)
+			return false
+		}
+		sl.session.failed(err)
+		sl.backoff = min(max(2*sl.backoff, sl.session.engine.cfg.Backoff), sl.session.engine.cfg.BackoffMax)
+		wait(ctx, sl.backoff)
+	}
+	return false
+}
+
+func (s *session) failed(err error) {
+	if f := s.engine.cfg.Listener.Failed; f != nil {
+		f(s.projection.name, err)
+	}
+}
+
+// reload takes the checkpoint and what is parked from the storage.
+func (sl *slot) reload(ctx context.Context) error {
+	s := sl.session
+	ctx, cancel := context.WithTimeout(ctx, s.engine.cfg.BatchTimeout)
+	defer cancel()
+	found, err := readCheckpoint(ctx, s.engine.store, s.projection.name, s.generation, sl.id)
+	if err != nil {
+		return err
+	}
+	cp := s.adapt(found)
+	if !cp.Frozen && cp.Position < sl.cp.Position {
+		return fmt.Errorf("partition %d from %d to %d: %w", sl.id, sl.cp.Position, cp.Position, errRewound)
+	}
+	if err := sl.reloadParked(ctx); err != nil {
+		return err
+	}
+	sl.cache.clear()
+	clear(sl.versions)
+	sl.moveTo(cp)
+	return nil
+}
+
+// moveTo takes a checkpoint as the slot's, and what it covers out of the queue.
+func (sl *slot) moveTo(cp checkpoint) {
+	sl.cp = cp
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	sl.at = cp
+	n := 0
+	for n < len(sl.queue) && (cp.Frozen || sl.queue[n].Position <= cp.Position) {
+		delete(sl.failing, sl.queue[n].Position)
+		n++
+	}
+	clear(sl.queue[:n])
+	sl.queue = sl.queue[n:]
+	if len(sl.queue) == 0 {
+		sl.queue = nil
+	}
+	sl.halted = cp.Frozen
+	if n > 0 || cp.Frozen {
+		select {
+		case sl.space <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// supervisor runs one projection on this node: it looks at what the node owns and at
+// what the head says, and has the sessions run that follow from both.
+type supervisor struct {
+	engine     *Engine
+	projection *Projection
+	poked      chan struct{} // capacity 1
+
+	live, building *running // of the goroutine of run
+	fast           bool     // look often
+	seen           []slotID // owned at the last look
+
+	mu      sync.Mutex
+	said    string   // the last fault that was logged
+	current *session // of the live generation, for load
+}
+
+// running is a session with its goroutine.
+type running struct {
+	session *session
+	stop    context.CancelFunc
+	done    chan struct{}
+}
+
+func newSupervisor(e *Engine, p *Projection) *supervisor {
+	return &supervisor{engine: e, projection: p, poked: make(chan struct{}, 1)}
+}
+
+func (s *supervisor) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.end(&s.building)
+			s.end(&s.live)
+			return
+		case <-s.poked:
+		case <-timer.C:
+		}
+		s.fast = false
+		if err := s.look(ctx); err != nil && ctx.Err() == nil {
+			s.complain(ctx, err)
+		}
+		pause := s.engine.cfg.Tick
+		if s.fast {
+			pause /= 10
+		}
+		timer.Reset(pause)
+	}
+}
+
+func (s *supervisor) complain(ctx context.Context, err error) {
+	if f := s.engine.cfg.Listener.Failed; f != nil {
+		f(s.projection.name, err)
+	}
+	s.mu.Lock()
+	isNew := s.said != err.Error()
+	s.said = err.Error()
+	s.mu.Unlock()
+	if isNew {
+		s.engine.cfg.Logger.WarnContext(ctx, "projection cannot go on for now", slog.String("projection", s.projection.name), slog.Any("error", err))
+	}
+}
+
+// errShape: a projection that was partitioned has become a singleton or the reverse.
+var errShape = errors.New("the projection was kept for another number of partitions: give it another name")
+
+// look does what is to be done at this moment.
+func (s *supervisor) look(ctx context.Context) error {
+	owned := s.engine.owned(s.projection)
+	if len(owned) == 0 && s.live == nil && s.building == nil {
+		return nil
+	}
+	h, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	if h.Slots != s.engine.slots(s.projection) {
+		s.end(&s.live)
+		return errShape
+	}
+	s.reconcile(ctx, &h, owned)
+	if !slices.Contains(owned, 0) || h.Paused {
+		return nil
+	}
+	return s.coordinate(ctx, &h)
+}
+
+// head returns the projection's head, and makes it if the projection has never run.
+func (s *supervisor) head(ctx context.Context) (head, error) {
+	store, name := s.engine.store, s.projection.name
+	h, _, err := readHead(ctx, store, name)
+	if !errors.Is(err, ErrNotFound) {
+		return h, err
+	}
+	stream, last, err := s.engine.source.EventsHead(ctx)
+	if err != nil {
+		return head{}, fmt.Errorf("head of the event stream: %w", err)
+	}
+	h = head{
+		Live: 1, Last: 1, Slots: s.engine.slots(s.projection), Created: s.engine.cfg.Now().UnixMicro(),
+		Origin: origin{Stream: stream, Position: last, Skip: s.projection.start == FromNow},
+	}
+	if err := writeHead(ctx, store, name, &h, ""); err != nil && !errors.Is(err, ErrConflict) {
+		return head{}, err
+	}
+	h, _, err = readHead(ctx, store, name) // another node's, if that was faster
+	return h, err
+}
+
+// reconcile ends and begins sessions. When what the node owns changes, it waits until
+// it has been the same for two looks, as partitions come and go several at a time.
+func (s *supervisor) reconcile(ctx context.Context, h *head, owned []slotID) {
+	steady := slices.Equal(owned, s.seen)
+	s.seen = owned
+	live, building := h.Live, h.Building
+	if h.Paused || len(owned) == 0 {
+		live, building = 0, 0
+	}
+	if h.Phase == PhaseThawing {
+		building = 0
+	}
+	s.fast = building != 0
+	s.match(ctx, &s.building, h, building, owned, true, steady)
+	s.match(ctx, &s.live, h, live, owned, false, steady)
+	s.mu.Lock()
+	s.current = nil
+	if s.live != nil {
+		s.current = s.live.session
+	}
+	s.mu.Unlock()
+}
+
+func (s *supervisor) match(ctx context.Context, at **running, h *head, generation uint64, owned []slotID, building, steady bool) {
+	if r := *at; r != nil {
+		thawed := !building && h.Phase != PhaseFreezing && r.session.frozen.Load()
+		if r.session.generation == generation && !thawed && (slices.Equal(r.session.owned, owned) || !steady) {
+			return
+		}
+		s.end(at)
+	}
+	if generation == 0 {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &running{session: newSession(s, h, generation, owned, building), stop: cancel, done: make(chan struct{})}
+	*at = r
+	go func() {
+		defer close(r.done)
+		r.session.run(ctx)
+	}()
+}
+
+func (s *supervisor) end(at **running) {
+	if r := *at; r != nil {
+		r.stop()
+		<-r.done
+		*at = nil
+	}
+}
+
+func (s *supervisor) load() Load {
+	s.mu.Lock()
+	current := s.current
+	s.mu.Unlock()
+	if current == nil {
+		return Load{}
+	}
+	return current.load()
+}
