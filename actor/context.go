@@ -53,6 +53,10 @@ func (c *Context) NewID() string {
 	return string(DeriveID(c.message.Time, c.instance.address.String(), string(c.message.ID), strconv.Itoa(c.ids)))
 }
 
+// Timer returns the name of the timer that has sent the command to its own aggregate;
+// empty: it comes from elsewhere.
+func (c *Context) Timer() string { return c.message.Timer }
+
 // Metadata returns what travels with the command.
 func (c *Context) Metadata() Metadata { return c.message.Metadata }
 

@@ -76,6 +76,21 @@ func outgoingOf(of store.Aggregate, s *store.Outgoing) (actor.Outgoing, error) {
 	return o, nil
 }
 
+// Outgoing returns what a commit sends, in order, and what it does to the timers of its
+// aggregate: for whoever sends it. The error wraps [store.ErrCorrupt]. Commands travel
+// as [actor.Outgoing.Message] of the commit's time.
+func Outgoing(c *store.Commit) ([]actor.Outgoing, error) {
+	all := make([]actor.Outgoing, 0, len(c.Out))
+	for i := range c.Out {
+		o, err := outgoingOf(c.Aggregate, &c.Out[i])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
 func outgoingBytes(o *actor.Outgoing) int {
 	n := 128 + len(o.To.ID) + len(o.Name) + len(o.Data)
 	if o.OnRefusal != nil {

@@ -86,6 +86,8 @@ type trial struct {
 	s     *setup // the nodes are started through it, each with its own way to the store
 	nodes []*trialNode
 
+	keepStream bool // commands are never lost with their stream
+
 	clocks map[string]*haltingClock // by name of the node; nil: clocks are right, and answers by lease
 
 	order atomic.Int64 // real-time order of calls and returns
@@ -200,7 +202,9 @@ func (tr *trial) sabotage(rnd *rand.Rand, n *trialNode, end time.Time) {
 			pause(lease)
 			tr.relaunch(n)
 		case 7:
-			tr.s.bus.loseStream(fmt.Sprint("stream-", rnd.Uint64()))
+			if !tr.keepStream {
+				tr.s.bus.loseStream(fmt.Sprint("stream-", rnd.Uint64()))
+			}
 		default:
 			ctx, cancel := context.WithTimeout(tr.t.Context(), time.Second)
 			_ = n.node.Shutdown(ctx) // may fail: the store does

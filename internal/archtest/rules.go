@@ -16,6 +16,8 @@ func Rules() []Rule {
 		{Packages: "actor", Tests: []string{"actor/actortest", "internal/testenv"}},
 		{Packages: "actor/actortest", Ours: []string{"actor"}, Libraries: []string{"github.com/google/go-cmp/..."}},
 
+		{Packages: "actor/reservation", Ours: []string{"actor"}, Tests: []string{"actor/actortest"}},
+
 		{Packages: "store", Tests: []string{"store/memory", "store/storetest"}},
 		{Packages: "store/storetest", Ours: []string{"store"}, Libraries: []string{"github.com/google/go-cmp/..."}, Tests: []string{"store/memory"}},
 		{Packages: "store/memory", Ours: []string{"store"}, Libraries: []string{"github.com/tidwall/btree"}, Tests: storeTests()},
@@ -46,5 +48,5 @@ func natsClient() []string {
 
 // production is what a composition root wires.
 func production() []string {
-	return []string{"actor", "store", "store/memory", "store/mongo", "store/jetstream", "runtime", "natsbus", "gateway", "node"}
+	return []string{"actor", "actor/reservation", "store", "store/memory", "store/mongo", "store/jetstream", "runtime", "natsbus", "gateway", "node"}
 }
