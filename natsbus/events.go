@@ -61,6 +61,33 @@ func (b *Bus) Events(ctx context.Context, filter actor.EventFilter, after uint64
 	}
 }
 
+// EventNames yields the events of an incarnation of the stream from the first one that
+// it still has up to a position, in order, without their data, and then ends. Errors
+// are those of [Bus.Events].
+func (b *Bus) EventNames(ctx context.Context, stream string, upTo uint64) iter.Seq2[actor.EventRecord, error] {
+	return func(yield func(actor.EventRecord, error) bool) {
+		s, err := b.events(ctx)
+		if err == nil && s.incarnation != stream {
+			err = fmt.Errorf("incarnation %s has become %s: %w", stream, s.incarnation, ErrStreamLost)
+		}
+		if err != nil {
+			yield(actor.EventRecord{}, fmt.Errorf("read events: %w", eventsLost(err)))
+			return
+		}
+		upTo = min(upTo, s.last)
+		if s.first > upTo {
+			return
+		}
+		r := &eventReader{bus: b, bare: true, stream: stream, cursor: s.first - 1}
+		r.yield = func(e actor.EventRecord, err error) bool {
+			return yield(e, err) && e.Position < upTo
+		}
+		if err := r.run(ctx); err != nil && ctx.Err() == nil && !r.stopped {
+			yield(actor.EventRecord{}, fmt.Errorf("read events: %w", err))
+		}
+	}
+}
+
 func eventsLost(err error) error {
 	if errors.Is(err, ErrNotProvisioned) || errors.Is(err, ErrStreamLost) {
 		return fmt.Errorf("%w: %w", ErrEventsLost, err)

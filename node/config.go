@@ -57,7 +57,7 @@ type Config struct {
 	LogFormat string `name:"log-format" help:"text or json." default:"text" env:"GANGLION_LOG_FORMAT"`
 
 	// Limits tunes the runtime, for programs that open a node themselves. Name,
-	// Address, Build, Lease, Answers, Logger and Listener in it are of no effect: they come
+	// Address, Build, Lease, Answers, Outbox, Logger and Listener in it are of no effect: they come
 	// from the fields above.
 	Limits runtime.Config `kong:"-"`
 

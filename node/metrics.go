@@ -16,22 +16,26 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	decided    *prometheus.CounterVec
-	latency    *prometheus.HistogramVec
-	flushes    prometheus.Histogram
-	flushSize  prometheus.Histogram
-	failed     prometheus.Counter
-	loads      *prometheus.HistogramVec
-	replayed   *prometheus.CounterVec
-	discarded  *prometheus.CounterVec
-	passivated *prometheus.CounterVec
-	overloaded *prometheus.CounterVec
-	parked     *prometheus.CounterVec
-	snapshots  *prometheus.CounterVec
-	renewals   *prometheus.CounterVec
-	confirms   *prometheus.HistogramVec
-	requests   *prometheus.HistogramVec
-	streams    prometheus.Gauge
+	decided     *prometheus.CounterVec
+	latency     *prometheus.HistogramVec
+	flushes     prometheus.Histogram
+	flushSize   prometheus.Histogram
+	failed      prometheus.Counter
+	loads       *prometheus.HistogramVec
+	replayed    *prometheus.CounterVec
+	discarded   *prometheus.CounterVec
+	passivated  *prometheus.CounterVec
+	overloaded  *prometheus.CounterVec
+	parked      *prometheus.CounterVec
+	snapshots   *prometheus.CounterVec
+	renewals    *prometheus.CounterVec
+	relayed     prometheus.Counter
+	relayLag    prometheus.Histogram
+	relays      prometheus.Histogram
+	relayFaults prometheus.Counter
+	confirms    *prometheus.HistogramVec
+	requests    *prometheus.HistogramVec
+	streams     prometheus.Gauge
 }
 
 // latencyBuckets are from 0.25 ms to 32 s.
@@ -45,27 +49,31 @@ func newMetrics() *metrics {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "ganglion", Name: name, Help: help, Buckets: buckets}, labels)
 	}
 	m := &metrics{
-		registry:   prometheus.NewRegistry(),
-		decided:    counter("outcomes_total", "Messages that got their outcome.", "kind", "code"),
-		latency:    histogram("outcome_seconds", "From a message's arrival at its owner to the release of the answer.", latencyBuckets(), "kind"),
-		flushes:    prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "flush_seconds", Help: "Duration of appends to the store.", Buckets: latencyBuckets()}),
-		flushSize:  prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "flush_commits", Help: "Commits in one append.", Buckets: prometheus.ExponentialBuckets(1, 2, 11)}),
-		failed:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ganglion", Name: "commits_failed_total", Help: "Commits that did not succeed at once."}),
-		loads:      histogram("load_seconds", "Duration of bringing an aggregate into memory.", latencyBuckets(), "kind"),
-		replayed:   counter("replayed_events_total", "Events replayed to bring aggregates into memory.", "kind"),
-		discarded:  counter("discarded_total", "States that were thrown away and loaded again.", "kind", "reason"),
-		passivated: counter("passivated_total", "Activations that were given up.", "kind", "reason"),
-		overloaded: counter("overloaded_total", "Messages refused because of a limit.", "kind", "limit"),
-		parked:     counter("parked_total", "Commands that were parked.", "kind"),
-		snapshots:  counter("snapshots_total", "Snapshots written, or not.", "kind", "result"),
-		renewals:   counter("renewals_total", "Renewals of the session.", "result"),
-		confirms:   histogram("confirm_seconds", "Duration of questions to the store whether the session lives; only with verified answers.", latencyBuckets(), "result"),
-		requests:   histogram("http_request_seconds", "Duration of HTTP requests.", latencyBuckets(), "method", "route", "status"),
-		streams:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ganglion", Name: "http_event_streams", Help: "Open event streams."}),
+		registry:    prometheus.NewRegistry(),
+		decided:     counter("outcomes_total", "Messages that got their outcome.", "kind", "code"),
+		latency:     histogram("outcome_seconds", "From a message's arrival at its owner to the release of the answer.", latencyBuckets(), "kind"),
+		flushes:     prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "flush_seconds", Help: "Duration of appends to the store.", Buckets: latencyBuckets()}),
+		flushSize:   prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "flush_commits", Help: "Commits in one append.", Buckets: prometheus.ExponentialBuckets(1, 2, 11)}),
+		failed:      prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ganglion", Name: "commits_failed_total", Help: "Commits that did not succeed at once."}),
+		loads:       histogram("load_seconds", "Duration of bringing an aggregate into memory.", latencyBuckets(), "kind"),
+		replayed:    counter("replayed_events_total", "Events replayed to bring aggregates into memory.", "kind"),
+		discarded:   counter("discarded_total", "States that were thrown away and loaded again.", "kind", "reason"),
+		passivated:  counter("passivated_total", "Activations that were given up.", "kind", "reason"),
+		overloaded:  counter("overloaded_total", "Messages refused because of a limit.", "kind", "limit"),
+		parked:      counter("parked_total", "Commands that were parked.", "kind"),
+		snapshots:   counter("snapshots_total", "Snapshots written, or not.", "kind", "result"),
+		relayed:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ganglion", Name: "relayed_events_total", Help: "Events that this node has appended to the event stream."}),
+		relayLag:    prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "relay_lag_seconds", Help: "Time from a commit to its events in the event stream, of the newest commit of each append.", Buckets: latencyBuckets()}),
+		relays:      prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "relay_append_seconds", Help: "Duration of appends to the event stream, with what is sent before.", Buckets: latencyBuckets()}),
+		relayFaults: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ganglion", Name: "relay_interruptions_total", Help: "How often the relay began anew at the end of the event stream."}),
+		renewals:    counter("renewals_total", "Renewals of the session.", "result"),
+		confirms:    histogram("confirm_seconds", "Duration of questions to the store whether the session lives; only with verified answers.", latencyBuckets(), "result"),
+		requests:    histogram("http_request_seconds", "Duration of HTTP requests.", latencyBuckets(), "method", "route", "status"),
+		streams:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ganglion", Name: "http_event_streams", Help: "Open event streams."}),
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.decided, m.latency, m.flushes, m.flushSize, m.failed, m.loads, m.replayed, m.discarded, m.passivated,
-		m.overloaded, m.parked, m.snapshots, m.renewals, m.confirms, m.requests, m.streams)
+		m.overloaded, m.parked, m.snapshots, m.relayed, m.relayLag, m.relays, m.relayFaults, m.renewals, m.confirms, m.requests, m.streams)
 	return m
 }
 
@@ -85,6 +93,13 @@ func (m *metrics) observe(n *runtime.Node) {
 		}
 		return 0
 	})
+	gauge("relaying", "1 while this node brings events and outgoing commands out of the store.", func(s runtime.Status) float64 {
+		if s.Relaying {
+			return 1
+		}
+		return 0
+	})
+	gauge("relay_behind_seconds", "Age of the oldest commit that this node has yet to bring out.", func(s runtime.Status) float64 { return s.RelayBehind.Seconds() })
 	gauge("unfinished", "Messages in the node without an answer.", func(s runtime.Status) float64 {
 		n := 0
 		for _, p := range s.Partitions {
@@ -127,7 +142,13 @@ func (m *metrics) runtimeListener() runtime.EventListener {
 		Confirmed: func(_ int, took time.Duration, err error) {
 			m.confirms.WithLabelValues(result(err)).Observe(took.Seconds())
 		},
-		Renewed: func(_ time.Duration, err error) { m.renewals.WithLabelValues(result(err)).Inc() },
+		Relayed: func(events int, lag, took time.Duration) {
+			m.relayed.Add(float64(events))
+			m.relayLag.Observe(lag.Seconds())
+			m.relays.Observe(took.Seconds())
+		},
+		RelayInterrupted: func(error) { m.relayFaults.Inc() },
+		Renewed:          func(_ time.Duration, err error) { m.renewals.WithLabelValues(result(err)).Inc() },
 	}
 }
 

@@ -53,6 +53,10 @@ type Config struct {
 	TrimAhead      int           // finished commands that may wait for another partition's to be trimmed: 131,072
 	DrainTimeout   time.Duration // bound of a partition's drain: 10 s
 
+	// Outbox is where events and outgoing commands are brought while the node serves
+	// partition 0. nil: nowhere.
+	Outbox Outbox
+
 	Clock    Clock        // the system's
 	Logger   *slog.Logger // discards
 	Listener EventListener

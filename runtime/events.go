@@ -37,6 +37,11 @@ type EventListener struct {
 	// Confirmed: the store was asked whether the session lives, for so many answers;
 	// with an error, it did not say so. Only with AnswersVerified.
 	Confirmed func(answers int, took time.Duration, err error)
+	// Relayed: so many events were appended to the event stream; lag is the age of the
+	// newest of them.
+	Relayed func(events int, lag, took time.Duration)
+	// RelayInterrupted: the relay begins anew at the end of the event stream.
+	RelayInterrupted func(cause error)
 	// Renewed: a renewal of the session ended.
 	Renewed func(took time.Duration, err error)
 }

@@ -181,6 +181,9 @@ type Status struct {
 	Partitions  []PartitionStatus
 	Activations int64
 	MemoryBytes int64 // estimate
+
+	Relaying    bool          // this node brings out what is committed
+	RelayBehind time.Duration // age of the oldest commit that it knows of and has not brought out
 }
 
 // PartitionStatus is one partition that the node serves.
@@ -206,6 +209,9 @@ func (n *Node) Status() Status {
 		s.Partitions = append(s.Partitions, PartitionStatus{
 			Partition: p.id, Epoch: p.claim.Epoch, Watermark: p.tracker.watermark, Unfinished: p.unfinished, Durable: p.tracker.open(),
 		})
+		if p.relayed != nil {
+			s.Relaying, s.RelayBehind = true, p.relayed.Behind()
+		}
 		p.mu.Unlock()
 	}
 	return s

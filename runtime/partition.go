@@ -41,6 +41,7 @@ type partition struct {
 	whenSaved   []answer      // durable ones, told once the watermark is saved above them
 	changed     chan struct{} // capacity 1: unfinished went down
 	sub         actor.Subscription
+	relayed     *Relay // nil: not here
 }
 
 func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo uint64) *partition {
@@ -76,6 +77,21 @@ func (p *partition) serve(ctx context.Context) error {
 		f(p.id)
 	}
 	return nil
+}
+
+// relay brings out what all nodes commit, for as long as partition 0 is served here.
+// Nothing about partition 0 matters but that it has one owner most of the time.
+func (p *partition) relay() {
+	if p.id != 0 || p.cfg.Outbox == nil {
+		return
+	}
+	r := NewRelay(RelayConfig{Logger: p.cfg.Logger, Listener: p.cfg.Listener}, p.store, p.cfg.Outbox)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.stopped {
+		p.relayed = r
+		p.running.Go(func() { r.Run(p.ctx) })
+	}
 }
 
 // position returns the place of a durable command.

@@ -245,5 +245,6 @@ func (in *incarnation) start(ctx context.Context, p *partition) {
 		p.stop(context.Cause(in.ctx))
 		return
 	}
+	p.relay()
 	in.placer.took(store.Partition(p.id))
 }

@@ -1,0 +1,606 @@
+package testharness_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/testenv"
+	"github.com/ganglion-go/ganglion/natsbus"
+	"github.com/ganglion-go/ganglion/runtime"
+	"github.com/ganglion-go/ganglion/store"
+	jetstreamstore "github.com/ganglion-go/ganglion/store/jetstream"
+	"github.com/ganglion-go/ganglion/store/memory"
+	mongostore "github.com/ganglion-go/ganglion/store/mongo"
+	"github.com/ganglion-go/ganglion/testharness"
+)
+
+const relayPatience = 60 * time.Second
+
+// relayed is a store and the event stream that relays fill from it.
+type relayed struct {
+	t      *testing.T
+	store  store.Store
+	server *testharness.NATSServer
+	bus    *natsbus.Bus
+	random *rand.Rand
+
+	mu       sync.Mutex
+	versions map[store.Aggregate]store.Version
+	times    map[store.Aggregate]int64
+	commands int
+}
+
+func newRelayed(t *testing.T, s store.Store) *relayed {
+	t.Helper()
+	server := testharness.NATS(t)
+	bus, err := natsbus.Open(t.Context(), server.Connect(t), natsbus.Config{Partitions: 8, Heartbeat: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &relayed{
+		t: t, store: s, server: server, bus: bus, random: testenv.Rand(t),
+		versions: map[store.Aggregate]store.Version{}, times: map[store.Aggregate]int64{},
+	}
+}
+
+// stores are all of them.
+func stores(t *testing.T) map[string]func(t *testing.T) store.Store {
+	t.Helper()
+	return map[string]func(t *testing.T) store.Store{
+		"memory": func(*testing.T) store.Store { return memory.New() },
+		"jetstream": func(t *testing.T) store.Store {
+			t.Helper()
+			s, err := jetstreamstore.Open(t.Context(), testharness.NATS(t).Connect(t), jetstreamstore.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		"mongo": func(t *testing.T) store.Store {
+			t.Helper()
+			uri := testharness.SharedMongo(t, 1).URI()
+			s, err := mongostore.Open(t.Context(), uri, mongostore.Config{Database: testharness.DatabaseName(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close(context.WithoutCancel(t.Context())) })
+			return s
+		},
+	}
+}
+
+// next makes the next commit of an aggregate, of so many events, each with a command.
+func (r *relayed) next(a store.Aggregate, events int, out ...store.Outgoing) store.Commit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	to, err := actor.ParseAddress(string(a))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.times[a] = max(r.times[a]+1, time.Now().UnixMicro())
+	c := store.Commit{
+		Aggregate: a, First: r.versions[a] + 1, Partition: store.Partition(actor.Partitions(8).Of(to)), Time: r.times[a], Out: out,
+	}
+	for range events {
+		r.commands++
+		c.Events = append(c.Events, store.Event{Name: "deposited.v1", Data: fmt.Appendf(nil, `{"n":%d}`, r.commands)})
+		c.Outcomes = append(c.Outcomes,
+			store.Outcome{CommandID: fmt.Sprintf("refused %d", r.commands), Rejection: []byte(`{"code":"no"}`)},
+			store.Outcome{CommandID: fmt.Sprintf("c %d", r.commands), Events: 1, Reply: []byte("1"), Metadata: store.Metadata{User: "ü", Trace: "00-ab"}})
+	}
+	r.versions[a] = c.Last()
+	return c
+}
+
+func (r *relayed) append(commits ...store.Commit) {
+	r.t.Helper()
+	for _, err := range r.store.Append(r.t.Context(), commits) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// write appends n commits of a few aggregates.
+func (r *relayed) write(n int) {
+	r.t.Helper()
+	for range n {
+		r.append(r.next(store.Aggregate(fmt.Sprintf("account/ä %d", r.random.IntN(10))), 1+r.random.IntN(4)))
+	}
+}
+
+// start runs a relay until stop is called or the test ends.
+func (r *relayed) start(outbox runtime.Outbox, cfg runtime.RelayConfig) (stop func()) {
+	if outbox == nil {
+		outbox = r.bus
+	}
+	if cfg.LookEvery == 0 {
+		cfg.LookEvery = 200 * time.Millisecond
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
+	done := make(chan struct{})
+	go func() {
+		runtime.NewRelay(cfg, r.store, outbox).Run(ctx)
+		close(done)
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+	r.t.Cleanup(stop)
+	return stop
+}
+
+// settle waits until the event stream has as many events as were written.
+func (r *relayed) settle() {
+	r.t.Helper()
+	r.mu.Lock()
+	want := uint64(r.commands) //nolint:gosec // not negative
+	r.mu.Unlock()
+	var last uint64
+	var err error
+	for deadline := time.Now().Add(relayPatience); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
+		if _, last, err = r.bus.EventsHead(r.t.Context()); err == nil && last >= want {
+			return
+		}
+	}
+	r.t.Fatalf("%d events of %d in the stream, %v", last, want, err)
+}
+
+func (r *relayed) check() {
+	r.t.Helper()
+	r.settle()
+	ctx, cancel := context.WithTimeout(r.t.Context(), relayPatience)
+	defer cancel()
+	n, err := testharness.CheckEvents(ctx, r.store, r.bus)
+	if err != nil || n == 0 {
+		r.t.Errorf("%d events: %v", n, err)
+	}
+}
+
+// TestRelay_Relays: what was committed before the relay and after, also in commits of
+// more events than go into one batch.
+func TestRelay_Relays(t *testing.T) {
+	t.Parallel()
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRelayed(t, open(t))
+			r.write(20)
+			stop := r.start(nil, runtime.RelayConfig{})
+			r.append(r.next("account/big", 1300))
+			r.write(20)
+			r.settle()
+			stop()
+			r.write(20)
+			r.start(nil, runtime.RelayConfig{})
+			r.write(20)
+			r.check()
+		})
+	}
+}
+
+// fickle is an outbox some of whose calls fail, before or after they took effect, or
+// take effect in part or late: what a relay that dies, is paused, or is cut off leaves.
+type fickle struct {
+	runtime.Outbox
+	random *rand.Rand
+	mu     sync.Mutex
+	share  float64
+	late   sync.WaitGroup
+	sent   atomic.Int64
+}
+
+var errFickle = errors.New("injected fault")
+
+func (f *fickle) draw() (fault int, part float64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.random.Float64() >= f.share {
+		return 0, 0
+	}
+	return 1 + f.random.IntN(4), f.random.Float64()
+}
+
+func (f *fickle) AppendEvents(ctx context.Context, stream string, after uint64, events []actor.EventRecord, marks []string) error {
+	fault, part := f.draw()
+	n := int(part * float64(len(events)))
+	switch fault {
+	case 1:
+		return errFickle
+	case 2:
+		return errors.Join(f.Outbox.AppendEvents(ctx, stream, after, events, marks), errFickle)
+	case 3: // dies in the middle, also of a commit
+		return errors.Join(f.Outbox.AppendEvents(ctx, stream, after, events[:n], marks[:n]), errFickle)
+	case 4: // is paused, while the next one goes on
+		f.late.Go(func() {
+			<-time.After(time.Duration(part * float64(300*time.Millisecond)))
+			_ = f.Outbox.AppendEvents(context.WithoutCancel(ctx), stream, after, events, marks)
+		})
+		return errFickle
+	}
+	return f.Outbox.AppendEvents(ctx, stream, after, events, marks)
+}
+
+func (f *fickle) Send(ctx context.Context, m actor.Message) error {
+	switch fault, _ := f.draw(); fault {
+	case 1, 4:
+		return errFickle
+	case 2, 3:
+		return errors.Join(f.Outbox.Send(ctx, m), errFickle)
+	}
+	f.sent.Add(1)
+	return f.Outbox.Send(ctx, m)
+}
+
+// TestRelay_Faults has three relays at once, which die in the middle of commits and
+// are paused, while commits come in and the server is restarted. GANGLION_SEED
+// repeats a run.
+func TestRelay_Faults(t *testing.T) {
+	t.Parallel()
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRelayed(t, open(t))
+			got := &collector{}
+			got.serveAll(t, r.bus)
+			var faulty []*fickle
+			for i := range 3 {
+				f := &fickle{Outbox: r.bus, random: rand.New(rand.NewPCG(r.random.Uint64(), uint64(i))), share: 0.3} //nolint:gosec // not negative
+				faulty = append(faulty, f)
+				r.start(f, runtime.RelayConfig{})
+			}
+			want := map[actor.CommandID]bool{}
+			for i := range 150 {
+				id := fmt.Sprintf("out %d", i)
+				want[actor.CommandID(id)] = true
+				a := store.Aggregate(fmt.Sprintf("account/%d", r.random.IntN(5)))
+				r.append(r.next(a, 1+r.random.IntN(30), store.Outgoing{ID: id, To: "account/target", Name: "Note", Data: []byte("{}")}))
+				if i == 75 {
+					r.server.Restart(t)
+				}
+				<-time.After(time.Duration(r.random.IntN(10)) * time.Millisecond)
+			}
+			for _, f := range faulty {
+				f.mu.Lock()
+				f.share = 0
+				f.mu.Unlock()
+				f.late.Wait()
+			}
+			r.check()
+			testharness.Eventually(t, relayPatience, func() bool { return len(got.firsts()) >= len(want) })
+			for _, id := range got.firsts() {
+				if !want[id] {
+					t.Errorf("%s was sent by nobody", id)
+				}
+			}
+		})
+	}
+}
+
+// collector owns all partitions and keeps what comes on the durable lane.
+type collector struct {
+	mu  sync.Mutex
+	all []actor.Delivery
+	at  []time.Time
+}
+
+func (c *collector) Durable(_ context.Context, d actor.Delivery) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all, c.at = append(c.all, d), append(c.at, time.Now())
+}
+
+func (c *collector) Direct(actor.Delivery) {}
+
+// firsts are the ids in the order in which they came first.
+func (c *collector) firsts() (ids []actor.CommandID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := map[actor.CommandID]bool{}
+	for _, d := range c.all {
+		if !seen[d.Message.ID] {
+			seen[d.Message.ID] = true
+			ids = append(ids, d.Message.ID)
+		}
+	}
+	return ids
+}
+
+func (c *collector) serveAll(t *testing.T, bus *natsbus.Bus) {
+	t.Helper()
+	for p := range actor.Partition(bus.Partitions()) {
+		sub, err := bus.Serve(t.Context(), p, bus.Stream(), 0, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = sub.Stop(context.WithoutCancel(t.Context())) })
+	}
+}
+
+// TestRelay_StreamLost: the event stream is deleted, and emptied, under the relay and
+// between two: it is filled anew from the store.
+func TestRelay_StreamLost(t *testing.T) {
+	t.Parallel()
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRelayed(t, open(t))
+			js, err := jetstream.New(r.server.Connect(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := r.start(nil, runtime.RelayConfig{})
+			r.write(30)
+			r.settle()
+			was, _, err := r.bus.EventsHead(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := js.DeleteStream(t.Context(), "ganglion_EVENTS"); err != nil {
+				t.Fatal(err)
+			}
+			r.another(was)
+			r.write(10)
+			r.check()
+			stop()
+			found, err := js.Stream(t.Context(), "ganglion_EVENTS")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := found.Purge(t.Context(), jetstream.WithPurgeKeep(1)); err != nil {
+				t.Fatal(err)
+			}
+			was, _, err = r.bus.EventsHead(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.start(nil, runtime.RelayConfig{})
+			r.another(was)
+			r.check()
+		})
+	}
+}
+
+// another waits until there is another event stream.
+func (r *relayed) another(was string) {
+	r.t.Helper()
+	testharness.Eventually(r.t, relayPatience, func() bool {
+		is, _, err := r.bus.EventsHead(r.t.Context())
+		return err == nil && is != was
+	})
+}
+
+// forgetful is a store whose feed does not know any place but the beginning.
+type forgetful struct{ store.Store }
+
+func (f forgetful) Follow(ctx context.Context, after store.Token) iter.Seq2[store.FeedItem, error] {
+	if after == "" {
+		return f.Store.Follow(ctx, after)
+	}
+	return func(yield func(store.FeedItem, error) bool) {
+		yield(store.FeedItem{}, fmt.Errorf("follow: %w", store.ErrTokenExpired))
+	}
+}
+
+// TestRelay_TokenExpired: the feed has moved on beyond the newest event. What the
+// stream has is passed over, what it lacks comes, in parts also, and the rescan may
+// itself be interrupted.
+func TestRelay_TokenExpired(t *testing.T) {
+	t.Parallel()
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRelayed(t, open(t))
+			stop := r.start(nil, runtime.RelayConfig{})
+			r.write(50)
+			r.settle()
+			stop()
+			r.write(10)
+			r.append(r.next("account/new", 40))
+			inner := r.store
+			r.store = forgetful{inner}
+			was, _, err := r.bus.EventsHead(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := &fickle{Outbox: r.bus, random: rand.New(rand.NewPCG(r.random.Uint64(), 1)), share: 0.6}
+			stop = r.start(f, runtime.RelayConfig{})
+			r.write(50)
+			r.settle()
+			stop()
+			f.late.Wait()
+			r.store = inner
+			r.start(nil, runtime.RelayConfig{}) // as after any other
+			r.write(10)
+			r.check()
+			if is, _, err := r.bus.EventsHead(t.Context()); err != nil || is != was {
+				t.Errorf("the stream was made anew: %v", err)
+			}
+		})
+	}
+}
+
+// TestRelay_TooManyToRemember: a rescan beyond its limit fills the stream anew.
+func TestRelay_TooManyToRemember(t *testing.T) {
+	t.Parallel()
+	r := newRelayed(t, memory.New())
+	stop := r.start(nil, runtime.RelayConfig{})
+	r.write(50)
+	r.settle()
+	stop()
+	was, _, err := r.bus.EventsHead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := r.store
+	r.store = &once{forgetful: forgetful{inner}, inner: inner}
+	r.start(nil, runtime.RelayConfig{RescanMax: 3})
+	r.another(was)
+	r.write(10)
+	r.store = inner
+	r.check()
+}
+
+// once forgets its places until it was followed from the beginning.
+type once struct {
+	forgetful
+	inner store.Store
+	begun atomic.Bool
+}
+
+func (o *once) Follow(ctx context.Context, after store.Token) iter.Seq2[store.FeedItem, error] {
+	if after == "" {
+		o.begun.Store(true)
+	}
+	if o.begun.Load() {
+		return o.inner.Follow(ctx, after)
+	}
+	return o.forgetful.Follow(ctx, after)
+}
+
+// TestRelay_StorePutBack: the store was put back to an earlier state and has gone on in
+// another way. The stream is filled anew, nothing of the other way stays.
+func TestRelay_StorePutBack(t *testing.T) {
+	t.Parallel()
+	first := memory.New()
+	r := newRelayed(t, first)
+	stop := r.start(nil, runtime.RelayConfig{})
+	r.append(r.next("account/a", 5), r.next("account/b", 5))
+	r.settle()
+	stop()
+	was, _, err := r.bus.EventsHead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.store, r.versions, r.commands = memory.New(), map[store.Aggregate]store.Version{}, 0
+	for range 9 {
+		r.append(r.next("account/b", 1))
+	}
+	inner := r.store
+	r.store = &once{forgetful: forgetful{inner}, inner: inner}
+	r.start(nil, runtime.RelayConfig{})
+	r.another(was)
+	r.store = inner
+	r.append(r.next("account/a", 3))
+	r.check()
+}
+
+// TestRelay_OutgoingLost: the streams of commands and of timers are lost, with what
+// was in them: it is sent again.
+func TestRelay_OutgoingLost(t *testing.T) {
+	t.Parallel()
+	r := newRelayed(t, memory.New())
+	js, err := jetstream.New(r.server.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.start(nil, runtime.RelayConfig{})
+	at := time.Now().Add(4 * time.Second)
+	r.append(
+		r.next("account/a", 1, store.Outgoing{ID: "timer", To: "account/a", Name: "Ring", Timer: "t", At: at.UnixMicro(), Data: []byte("{}")}),
+		r.next("account/b", 1, store.Outgoing{ID: "sent", To: "account/c", Name: "Note", Data: []byte("{}")}))
+	r.settle()
+	for _, name := range []string{"ganglion_COMMANDS", "ganglion_DEADLINES"} {
+		if err := js.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testharness.Eventually(t, relayPatience, func() bool {
+		_, last, err := r.bus.Head(t.Context())
+		return err == nil && last > 0
+	})
+	got := &collector{}
+	got.serveAll(t, r.bus)
+	testharness.Eventually(t, relayPatience, func() bool { return len(got.firsts()) == 2 })
+	r.write(3)
+	r.check()
+}
+
+// TestRelay_Timers: 10,000 timers (1,000 in short runs) fire once each, not before
+// their time and within a second; those that were set anew or cancelled do not. Two
+// relays are at it, and the server is restarted meanwhile.
+func TestRelay_Timers(t *testing.T) {
+	t.Parallel()
+	n := testenv.Times(t, "GANGLION_TIMERS", 1000)
+	r := newRelayed(t, memory.New())
+	got := &collector{}
+	got.serveAll(t, r.bus)
+	r.start(nil, runtime.RelayConfig{})
+	r.start(nil, runtime.RelayConfig{})
+	want := map[actor.CommandID]time.Time{}
+	start := time.Now()
+	spread := 3*time.Second + time.Duration(n)*time.Millisecond
+	for i := range n {
+		a := store.Aggregate(fmt.Sprintf("account/%d", i))
+		set := func(id string) store.Outgoing {
+			at := start.Add(2*time.Second + time.Duration(r.random.Int64N(int64(spread))))
+			return store.Outgoing{ID: id, To: a, Name: "Ring", Timer: "t", At: at.UnixMicro(), Data: []byte("{}")}
+		}
+		first, second := set(fmt.Sprintf("%d-1", i)), set(fmt.Sprintf("%d-2", i))
+		first.At += time.Minute.Microseconds() // until it is replaced or cancelled
+		switch i % 3 {
+		case 0:
+			r.append(r.next(a, 1, second))
+		case 1:
+			r.append(r.next(a, 1, first))
+			r.append(r.next(a, 1, second))
+		case 2:
+			r.append(r.next(a, 1, first))
+			r.append(r.next(a, 1, store.Outgoing{To: a, Timer: "t"}))
+			continue
+		}
+		want[actor.CommandID(second.ID)] = time.UnixMicro(second.At)
+	}
+	t.Logf("%d timers set in %v", n, time.Since(start))
+	r.settle()
+	testharness.Eventually(t, relayPatience+spread, func() bool { return len(got.firsts()) >= len(want) })
+	latest := time.Duration(0)
+	for i, d := range got.all {
+		due, ok := want[d.Message.ID]
+		if !ok || got.at[i].Before(due) || d.Message.Timer != "t" || !d.Message.Time.Equal(due) {
+			t.Errorf("%s fired at %v, due at %v: %+v", d.Message.ID, got.at[i], due, d.Message)
+		}
+		latest = max(latest, got.at[i].Sub(due))
+	}
+	t.Logf("%d fired, the latest after %v", len(got.all), latest)
+	if latest > time.Second && time.Since(start) < spread {
+		t.Errorf("the latest fired after %v", latest)
+	}
+}
+
+// TestRelay_CannotBeSent: what no stream takes is parked, and holds nothing up.
+func TestRelay_CannotBeSent(t *testing.T) {
+	t.Parallel()
+	r := newRelayed(t, memory.New())
+	got := &collector{}
+	got.serveAll(t, r.bus)
+	r.start(nil, runtime.RelayConfig{})
+	huge := fmt.Appendf(nil, `{"fill":"%02000000d"}`, 1)
+	r.append(r.next("account/a", 1,
+		store.Outgoing{ID: "huge", To: "account/b", Name: "Note", Data: huge},
+		store.Outgoing{ID: "malformed", To: "Account/b", Name: "Note"},
+		store.Outgoing{ID: "fine", To: "account/b", Name: "Note", Data: []byte("{}")}))
+	r.check()
+	testharness.Eventually(t, relayPatience, func() bool { return len(got.firsts()) == 1 })
+	var parked []string
+	for p, err := range r.store.ListParked(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		parked = append(parked, p.CommandID)
+	}
+	if fmt.Sprint(parked) != "[huge]" || got.firsts()[0] != "fine" {
+		t.Errorf("parked %v, sent %v", parked, got.firsts())
+	}
+}
