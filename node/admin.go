@@ -21,6 +21,7 @@ func (n *Node) adminHandler() http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", n.serveReady)
 	mux.HandleFunc("GET /parked", n.serveParked)
+	n.projections.register(mux)
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, _ *http.Request) {
 		n.askDrain()
 		answerJSON(w, http.StatusAccepted, map[string]any{"status": "draining"})

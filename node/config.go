@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/projection"
 	"github.com/ganglion-go/ganglion/runtime"
 )
 
@@ -69,6 +70,14 @@ type Config struct {
 	// waits at its start for a majority of the servers, for programs that open a node
 	// themselves. Default: 2 minutes.
 	ClusterTimeout time.Duration `kong:"-"`
+
+	// Projections are the read models that the node runs beside its definitions. The
+	// sagas and policies among the definitions need no mention.
+	Projections []*projection.Projection `kong:"-"`
+
+	// FromNow names the kinds of sagas and policies that, when they run for the first
+	// time, begin with what happens from then on. The others take in all of history.
+	FromNow []actor.Kind `kong:"-"`
 
 	Logger *slog.Logger `kong:"-"` // default: to standard error, by LogLevel and LogFormat
 }

@@ -34,17 +34,23 @@ type commandLine struct {
 	Events     eventsCommand     `cmd:"" help:"Show the events of an aggregate, as lines of JSON."`
 	Inspect    inspectCommand    `cmd:"" help:"Show the state of an aggregate."`
 	Parked     parkedCommand     `cmd:"" help:"Show commands that were parked because their handler panicked."`
+
+	Projections projectionsCommand `cmd:"" help:"Show and operate projections, sagas' and policies' routers included."`
 }
 
 // Main is the whole main function of a node that serves the given definitions.
 // It reads flags and GANGLION_ environment variables, and exits the process: 0
 // after an orderly end, 1 after a failure, 2 when the configuration is wrong.
-func Main(definitions ...actor.Registrable) {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, definitions))
+func Main(definitions ...actor.Registrable) { MainWith(Config{}, definitions...) }
+
+// MainWith is [Main] with what flags do not tell: the fields of cfg that have none,
+// such as its Projections. The others are set by flags and environment.
+func MainWith(cfg Config, definitions ...actor.Registrable) {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, cfg, definitions))
 }
 
-func run(args []string, stdout, stderr io.Writer, definitions []actor.Registrable) int {
-	var line commandLine
+func run(args []string, stdout, stderr io.Writer, cfg Config, definitions []actor.Registrable) int {
+	line := commandLine{Serve: serveCommand{Config: cfg}}
 	exited := -1
 	parser, err := kong.New(&line,
 		kong.Description("A node of a Ganglion cluster."),

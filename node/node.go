@@ -37,6 +37,9 @@ type Node struct {
 	runtime *runtime.Node
 	peers   *peers
 	gateway *gateway.Gateway
+
+	projections *projections // nil: the node has none
+
 	metrics *metrics
 	watch   *watch
 
@@ -62,7 +65,7 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 	n := &Node{cfg: s, named: s.Name != "", metrics: newMetrics(), drained: make(chan struct{})}
 	n.askDrain = sync.OnceFunc(func() { close(n.drained) })
 	for _, open := range []func(context.Context, []actor.Registrable) error{
-		n.openData, n.listen, n.openNATS, n.openStore, n.openRuntime, n.openGateway, n.openServers,
+		n.openData, n.listen, n.openNATS, n.openStore, n.openRuntime, n.openProjections, n.openGateway, n.openServers,
 	} {
 		if err := open(ctx, definitions); err != nil {
 			n.release()
@@ -181,6 +184,8 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	limits.SoleHolderOfName = n.soleHolder()
 	limits.Alone = n.cfg.embeddedNATS() && !n.cfg.clustered() // no other node reaches its server
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
+	limits.Listener.PartitionServed = func(actor.Partition) { n.pokeProjections() }
+	limits.Listener.PartitionLeft = func(actor.Partition, error) { n.pokeProjections() }
 	n.runtime, err = runtime.New(limits, n.store, n.bus, definitions...)
 	if err != nil {
 		return errors.Join(err, ErrConfig)
@@ -314,6 +319,9 @@ func (n *Node) Run(ctx context.Context) error {
 	part(func() error { return n.admin.Serve(n.admListen) })
 	parts.Go(func() { n.watch.run(ctx) })
 	parts.Go(func() { n.announce(ctx) })
+	if n.projections != nil {
+		parts.Go(func() { n.projections.run(ctx) })
+	}
 	err := n.runtime.Run(ctx)
 	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause

@@ -46,7 +46,9 @@ type balance struct {
 }
 
 // hook lets a test make handlers fail.
-type hook struct{ fail atomic.Pointer[func(projection.Event[deposited]) error] }
+type hook struct {
+	fail atomic.Pointer[func(projection.Event[deposited]) error]
+}
 
 func (h *hook) set(f func(projection.Event[deposited]) error) { h.fail.Store(&f) }
 
@@ -109,7 +111,6 @@ const partitions = 4
 type fixture struct {
 	stream  *projectiontest.Stream
 	storage projection.Storage
-	failed  atomic.Int64
 }
 
 func setup(t *testing.T) *fixture {

@@ -188,17 +188,17 @@ const (
 
 // Parked is an aggregate whose events wait for one projection, since one failed.
 type Parked struct {
-	Source   actor.Address `json:"source"`
-	State    ParkedState   `json:"state"`
-	Event    string        `json:"event"`    // the name of the event that failed
-	Version  actor.Version `json:"version"`  // its version
-	Position uint64        `json:"position"` // and its position
-	Count    int           `json:"count"`    // events that wait, that one included
-	Attempts int           `json:"attempts"`
-	Reason   string        `json:"reason"`
-	Stack    string        `json:"stack,omitempty"` // of a panic
-	Since    time.Time     `json:"since"`
-	Next     time.Time     `json:"next"` // when it is tried again, in ParkedRetrying
+	Source   actor.Address
+	State    ParkedState
+	Event    string        // the name of the event that failed
+	Version  actor.Version // its version
+	Position uint64        // and its position
+	Count    int           // events that wait, that one included
+	Attempts int
+	Reason   string
+	Stack    string // of a panic
+	Since    time.Time
+	Next     time.Time // when it is tried again, in ParkedRetrying
 }
 
 // ParkedList returns at most limit parked aggregates of the live view.

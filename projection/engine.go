@@ -57,9 +57,9 @@ func New(cfg Config, s Storage, source Source, partitions actor.Partitions, proj
 
 // Load is what an engine knows of a projection that it runs.
 type Load struct {
-	Partitions int    // that it runs here
-	Lag        uint64 // events of the stream behind the oldest that is not applied
-	Waiting    int    // events read and not applied
+	Partitions int    `json:"partitions"` // that it runs here
+	Lag        uint64 `json:"lag"`        // events of the stream behind the oldest that is not applied
+	Waiting    int    `json:"waiting"`    // events read and not applied
 }
 
 // Load returns how the projections do that run on this node, by name.

@@ -29,15 +29,14 @@ type session struct {
 	created    int64
 	frozen     atomic.Bool // a slot was found frozen
 
-	stream   string
-	slots    map[slotID]*slot
-	cancel   context.CancelCauseFunc // of the run under way
-	workers  sync.WaitGroup
-	reached  atomic.Uint64 // every event up to here was handed to its slot
-	asking   atomic.Int64  // since when the reader waits for an event, microseconds; 0: it has one
-	mu       sync.Mutex
-	lag      Load
-	progress uint64 // last position when the lag was measured
+	stream  string
+	slots   map[slotID]*slot
+	cancel  context.CancelCauseFunc // of the run under way
+	workers sync.WaitGroup
+	reached atomic.Uint64 // every event up to here was handed to its slot
+	asking  atomic.Int64  // since when the reader waits for an event, microseconds; 0: it has one
+	mu      sync.Mutex
+	lag     Load
 }
 
 func newSession(s *supervisor, h *head, generation uint64, owned []slotID, building bool) *session {

@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -214,8 +215,7 @@ func (tx *Tx) save() (outgoing int) {
 
 // rollback takes back what the event at work has written.
 func (tx *Tx) rollback(outgoing int) {
-	for i := len(tx.undo) - 1; i >= 0; i-- {
-		u := tx.undo[i]
+	for _, u := range slices.Backward(tx.undo) {
 		tx.bytes -= len(tx.writes[u.document].data)
 		if u.was == nil {
 			delete(tx.writes, u.document)

@@ -7,6 +7,8 @@ package archtest
 //	gateway    natsbus    runtime      store/memory  store/mongo  store/jetstream
 //	   |          |        |    \            |            |             |
 //	   +-> actor <+--------+     +---------> store <------+-------------+
+//	         ^
+//	     projection <-- projection/memory, projection/mongo, projection/jetstream
 //
 // actor and store are vocabularies of the standard library alone. Adapters
 // never import each other, and the runtime sees no driver. An embedded NATS
@@ -26,6 +28,12 @@ func Rules() []Rule {
 
 		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "store/storetest", "testharness/...", "internal/testenv"}},
 		{Packages: "natsbus/...", Ours: []string{"actor", "natsbus/..."}, Libraries: natsClient(), Tests: []string{"testharness/...", "internal/testenv"}},
+		{Packages: "projection", Ours: []string{"actor"}, Tests: []string{"projection/...", "testharness/...", "internal/testenv"}},
+		{Packages: "projection/projectiontest", Ours: []string{"actor", "projection"}, Libraries: []string{"github.com/google/go-cmp/..."}},
+		{Packages: "projection/memory", Ours: []string{"projection"}, Tests: projectionTests()},
+		{Packages: "projection/mongo", Ours: []string{"projection"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: projectionTests()},
+		{Packages: "projection/jetstream", Ours: []string{"projection"}, Libraries: natsClient(), Tests: projectionTests()},
+
 		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl"}, Tests: []string{"testharness/..."}},
 
 		{Packages: "node/...", Ours: production(), Libraries: []string{"..."}, Tests: []string{"..."}},
@@ -40,6 +48,10 @@ func Rules() []Rule {
 	}
 }
 
+func projectionTests() []string {
+	return []string{"actor", "projection/projectiontest", "testharness/..."}
+}
+
 func storeTests() []string { return []string{"store/storetest", "testharness/..."} }
 
 func natsClient() []string {
@@ -48,5 +60,5 @@ func natsClient() []string {
 
 // production is what a composition root wires.
 func production() []string {
-	return []string{"actor", "actor/reservation", "store", "store/memory", "store/mongo", "store/jetstream", "runtime", "natsbus", "gateway", "node"}
+	return []string{"actor", "actor/reservation", "store", "store/memory", "store/mongo", "store/jetstream", "projection", "projection/memory", "projection/mongo", "projection/jetstream", "runtime", "natsbus", "gateway", "node"}
 }

@@ -1,0 +1,141 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/projection"
+	projectionjetstream "github.com/ganglion-go/ganglion/projection/jetstream"
+	projectionmongo "github.com/ganglion-go/ganglion/projection/mongo"
+)
+
+// projections runs the node's read models, and the routers of its sagas and policies.
+// They are kept where the commits are.
+type projections struct {
+	storage projection.Storage
+	engine  *projection.Engine
+	control *projection.Control
+	hubs    map[*projection.Projection]*projection.Hub
+}
+
+// openProjections does nothing for a node that has none.
+func (n *Node) openProjections(ctx context.Context, definitions []actor.Registrable) error {
+	all := slices.Clone(n.cfg.Projections)
+	for _, d := range definitions {
+		start := projection.FromBeginning
+		if slices.Contains(n.cfg.FromNow, d.Behavior().Kind()) {
+			start = projection.FromNow
+		}
+		if reactor, ok := projection.NewReactor(d, start); ok {
+			all = append(all, reactor)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	storage, err := n.projectionStorage(ctx)
+	if err != nil {
+		return err
+	}
+	engine, err := projection.New(projection.Config{
+		Serving: n.serving, Client: n.client, Logger: n.cfg.Logger, Listener: n.metrics.projectionListener(),
+	}, storage, n.bus, n.bus.Partitions(), all...)
+	if err != nil {
+		return errors.Join(err, ErrConfig)
+	}
+	p := &projections{
+		storage: storage, engine: engine, control: projection.NewControl(storage, n.bus, all...),
+		hubs: map[*projection.Projection]*projection.Hub{},
+	}
+	for _, each := range n.cfg.Projections {
+		p.hubs[each] = projection.NewHub(projection.NewView(storage, each))
+	}
+	n.projections = p
+	return nil
+}
+
+func (n *Node) projectionStorage(ctx context.Context) (projection.Storage, error) {
+	if n.cfg.embeddedStore() {
+		cfg := projectionjetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas}
+		if n.cfg.replicas > 1 {
+			cfg.Timeout = replicatedTimeout
+		}
+		s, err := projectionjetstream.Open(ctx, n.conn, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("open JetStream storage of projections: %w", err)
+		}
+		return s, nil
+	}
+	s, err := projectionmongo.Open(n.cfg.MongoURI, projectionmongo.Config{Database: n.cfg.MongoDatabase, Dial: n.cfg.Dial})
+	if err != nil {
+		return nil, fmt.Errorf("open MongoDB storage of projections: %w", err)
+	}
+	n.onClose(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = s.Close(ctx)
+	})
+	return s, nil
+}
+
+// serving returns the partitions that the node owns at this moment.
+func (n *Node) serving() []actor.Partition {
+	status := n.runtime.Status()
+	if !status.LeaseValid {
+		return nil
+	}
+	owned := make([]actor.Partition, len(status.Partitions))
+	for i := range status.Partitions {
+		owned[i] = status.Partitions[i].Partition
+	}
+	return owned
+}
+
+// pokeProjections has the engine look at what the node owns now.
+func (n *Node) pokeProjections() {
+	if n.projections != nil {
+		n.projections.engine.Poke()
+	}
+}
+
+func (p *projections) run(ctx context.Context) {
+	var parts sync.WaitGroup
+	parts.Go(func() { _ = p.engine.Run(ctx) })
+	for _, hub := range p.hubs {
+		parts.Go(func() { _ = hub.Run(ctx) })
+	}
+	parts.Wait()
+}
+
+// View returns the view of one of the node's projections, which reads what any node
+// of the cluster has applied. It panics for another one.
+func (n *Node) View(p *projection.Projection) *projection.View {
+	n.mustRun(p)
+	return projection.NewView(n.projections.storage, p)
+}
+
+// Subscribe tells of changes of the view of one of the node's projections while the
+// node runs, see [projection.Hub.Subscribe]. It panics for another one.
+func (n *Node) Subscribe(p *projection.Projection, i projection.Interest) (notices <-chan projection.Notice, stop func()) {
+	n.mustRun(p)
+	return n.projections.hubs[p].Subscribe(i)
+}
+
+// Projections returns the control of the node's projections; nil: it has none.
+func (n *Node) Projections() *projection.Control {
+	if n.projections == nil {
+		return nil
+	}
+	return n.projections.control
+}
+
+func (n *Node) mustRun(p *projection.Projection) {
+	if n.projections == nil || n.projections.hubs[p] == nil {
+		panic(fmt.Sprintf("node: projection %s is not among Config.Projections", p.Name()))
+	}
+}

@@ -1,0 +1,29 @@
+// Package mongo keeps views and checkpoints of projections on a MongoDB replica set.
+// A batch of events changes documents and checkpoint in one transaction, with
+// majority write concern and journal.
+//
+// Each collection of a generation of a view is a collection of the database, whose
+// name tells both: "view.balances.3.accounts". A document is
+//
+//	{ _id: "p-7", r: ObjectId(...), d: { total: 41 } }
+//
+// r is its revision, d what the handler has put, as BSON under the names of the json
+// tags, so that it can be queried and indexed ([Config.Prepare]); times keep
+// milliseconds, and integers beyond int64 are refused. [Collection] is the collection
+// of the generation that is read. The heads of all projections are in "view._heads".
+//
+// A handler that needs more than documents by key writes whatever it wants in the
+// same transaction: see [Session].
+//
+// # Concurrency
+//
+// All methods are safe for concurrent use by many processes on the same database. No
+// goroutine is started. The client belongs to the caller unless [Open] made it.
+//
+// # Failures
+//
+// Errors wrap those of package projection, and the driver's. Two transactions that
+// meet at a document are a conflict for one of them. A commit that gets no answer is
+// tried again, which the server allows, until its context ends; only then is its
+// outcome unknown.
+package mongo

@@ -1,0 +1,341 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"github.com/ganglion-go/ganglion/projection"
+)
+
+// DefaultDatabase is the database that a zero [Config] names.
+const DefaultDatabase = "ganglion"
+
+const (
+	defaultTimeout   = 10 * time.Second
+	selectionTimeout = 5 * time.Second
+	closeTimeout     = time.Second // for a cursor that is not read to its end
+)
+
+// Config adjusts a [Storage]. The zero value is the documented default.
+type Config struct {
+	// Database holds all collections. Empty: "ganglion".
+	Database string
+	// Timeout bounds every read, and every write outside the transaction of a batch,
+	// besides its context. 0: 10 s.
+	Timeout time.Duration
+	// Prepare is called, by every process, when it first uses a collection of a
+	// generation, to make its indexes. It must be idempotent. nil: nothing is done.
+	Prepare func(ctx context.Context, at projection.Place, c *driver.Collection) error
+	// Dial opens every connection of [Open]. nil: a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Storage is a [projection.Storage] on a replica set. Make it with [Open] or [New].
+type Storage struct {
+	cfg    Config
+	client *driver.Client
+	owned  bool
+	db     *driver.Database
+	seen   clock
+
+	mu    sync.Mutex
+	known map[projection.Place]bool // collections that exist
+}
+
+var _ projection.Storage = (*Storage)(nil)
+
+// Open connects to a replica set. Close the storage to disconnect. It does not wait
+// for the server. The error is what is wrong with uri.
+func Open(uri string, cfg Config) (*Storage, error) {
+	opts := options.Client().SetServerSelectionTimeout(selectionTimeout).SetAppName("ganglion-projections").ApplyURI(uri)
+	if cfg.Dial != nil {
+		opts.SetDialer(dialFunc(cfg.Dial))
+	}
+	if err := opts.Validate(); err != nil {
+		return nil, fmt.Errorf("mongo: connection string: %w", err)
+	}
+	client, err := driver.Connect(opts)
+	if err != nil {
+		return nil, fmt.Errorf("mongo: connect: %w", err)
+	}
+	s := New(client, cfg)
+	s.owned = true
+	return s, nil
+}
+
+// New is [Open] with a client that the caller made and disconnects. It does no I/O.
+// The client's read preference and its read and write concerns do not matter.
+func New(client *driver.Client, cfg Config) *Storage {
+	if cfg.Database == "" {
+		cfg.Database = DefaultDatabase
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	return &Storage{cfg: cfg, client: client, known: map[projection.Place]bool{}, db: client.Database(cfg.Database, options.Database().
+		SetReadPreference(readpref.Primary()).
+		SetReadConcern(readconcern.Majority()).
+		SetWriteConcern(durable()))}
+}
+
+func durable() *writeconcern.WriteConcern {
+	journal := true
+	return &writeconcern.WriteConcern{W: "majority", Journal: &journal}
+}
+
+// Close disconnects the client if [Open] made it.
+func (s *Storage) Close(ctx context.Context) error {
+	if !s.owned {
+		return nil
+	}
+	if err := s.client.Disconnect(ctx); err != nil {
+		return fmt.Errorf("mongo: disconnect: %w", err)
+	}
+	return nil
+}
+
+// Database returns the database, with majority reads and writes.
+func (s *Storage) Database() *driver.Database { return s.db }
+
+// Collection returns the collection of a view's live generation, for reading: with
+// queries, aggregations, change streams. A rebuild replaces it, so ask for it anew
+// each time; what was live is kept for half a minute. It panics if the view is not
+// on this package's storage.
+func Collection(ctx context.Context, v *projection.View, collection string) (*driver.Collection, error) {
+	s, ok := v.Storage().(*Storage)
+	if !ok {
+		panic(fmt.Sprintf("projection/mongo: view %s is kept by %T", v.Projection().Name(), v.Storage()))
+	}
+	at, err := v.Place(ctx, collection)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names what failed
+	}
+	return s.collection(at), nil
+}
+
+const (
+	prefix    = "view."
+	headsName = prefix + "_heads"
+)
+
+func collectionName(at projection.Place) string {
+	if at.Projection == "" {
+		return prefix + at.Collection
+	}
+	return fmt.Sprintf("%s%s.%d.%s", prefix, at.Projection, at.Generation, at.Collection)
+}
+
+// placeOf is the inverse of collectionName.
+func placeOf(name string) (at projection.Place, ok bool) {
+	rest, ok := strings.CutPrefix(name, prefix)
+	if !ok {
+		return at, false
+	}
+	if !strings.Contains(rest, ".") {
+		return projection.Place{Collection: rest}, true
+	}
+	parts := strings.SplitN(rest, ".", 3)
+	if len(parts) != 3 {
+		return at, false
+	}
+	at.Projection, at.Collection = parts[0], parts[2]
+	_, err := fmt.Sscanf(parts[1], "%d", &at.Generation)
+	return at, err == nil
+}
+
+func (s *Storage) collection(at projection.Place) *driver.Collection {
+	return s.db.Collection(collectionName(at))
+}
+
+const codeNamespaceExists = 48
+
+// ensure makes a collection that does not exist, since two transactions that both
+// make it would be a conflict.
+func (s *Storage) ensure(ctx context.Context, at projection.Place) error {
+	s.mu.Lock()
+	known := s.known[at]
+	s.mu.Unlock()
+	if known {
+		return nil
+	}
+	byKey := options.CreateCollection().SetClusteredIndex(bson.D{{Key: "key", Value: bson.D{{Key: "_id", Value: 1}}}, {Key: "unique", Value: true}})
+	if err := s.db.CreateCollection(ctx, collectionName(at), byKey); err != nil && !hasCode(err, codeNamespaceExists) {
+		return fmt.Errorf("create %s: %w: %w", collectionName(at), projection.ErrUnavailable, err)
+	}
+	if s.cfg.Prepare != nil && at.Projection != "" && !strings.HasPrefix(at.Collection, "_") {
+		if err := s.cfg.Prepare(ctx, at, s.collection(at)); err != nil {
+			return fmt.Errorf("prepare %s: %w: %w", collectionName(at), projection.ErrUnavailable, err)
+		}
+	}
+	s.mu.Lock()
+	s.known[at] = true
+	s.mu.Unlock()
+	return nil
+}
+
+// Drop implements [projection.Storage].
+func (s *Storage) Drop(ctx context.Context, name string, generation uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	start := regexp.QuoteMeta(collectionName(projection.Place{Projection: name, Generation: generation}))
+	names, err := s.db.ListCollectionNames(ctx, bson.D{{Key: "name", Value: bson.Regex{Pattern: "^" + start}}})
+	for _, n := range names {
+		if err == nil {
+			err = s.db.Collection(n).Drop(ctx)
+		}
+	}
+	s.mu.Lock()
+	for at := range s.known {
+		if at.Projection == name && at.Generation == generation {
+			delete(s.known, at)
+		}
+	}
+	s.mu.Unlock()
+	return unavailable("drop generation", err)
+}
+
+// stored is a document as the database has it.
+type stored struct {
+	Key      string        `bson:"_id"`
+	Revision bson.ObjectID `bson:"r"`
+	Data     bson.RawValue `bson:"d"`
+}
+
+func (d *stored) document() (projection.Document, error) {
+	data, err := bson.Marshal(bson.D{{Key: "d", Value: d.Data}})
+	if err != nil {
+		return projection.Document{}, fmt.Errorf("document %q: %w", d.Key, err)
+	}
+	return projection.Document{Key: d.Key, Revision: projection.Revision(d.Revision.Hex()), Data: data}, nil
+}
+
+// reading starts a session whose reads see what this storage has seen.
+func (s *Storage) reading(ctx context.Context) (context.Context, func(), error) {
+	session, err := s.client.StartSession(options.Session().SetCausalConsistency(true))
+	if err != nil {
+		return nil, nil, err
+	}
+	if t, ok := s.seen.now(); ok {
+		if err := session.AdvanceOperationTime(&t); err != nil {
+			return nil, nil, err
+		}
+	}
+	return driver.NewSessionContext(ctx, session), func() {
+		s.seen.advance(session.OperationTime())
+		session.EndSession(ctx)
+	}, nil
+}
+
+// Read implements [projection.Storage].
+func (s *Storage) Read(ctx context.Context, at projection.Place, keys ...string) ([]projection.Document, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	docs := make([]projection.Document, len(keys))
+	places := make(map[string][]int, len(keys))
+	for i, key := range keys {
+		docs[i].Key = key
+		places[key] = append(places[key], i)
+	}
+	for doc, err := range s.find(ctx, at, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: keys}}}}, options.Find()) {
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range places[doc.Key] {
+			docs[i] = doc
+		}
+	}
+	return docs, nil
+}
+
+// List implements [projection.Storage].
+func (s *Storage) List(ctx context.Context, at projection.Place, r projection.Range) iter.Seq2[projection.Document, error] {
+	from := bson.D{{Key: "$gte", Value: r.Prefix}}
+	if r.After != "" {
+		from = append(from, bson.E{Key: "$gt", Value: r.After})
+	}
+	opts := options.Find().SetSort(bson.D{{Key: "_id", Value: 1}})
+	if r.Limit > 0 {
+		opts.SetLimit(int64(r.Limit))
+	}
+	return func(yield func(projection.Document, error) bool) {
+		for doc, err := range s.find(ctx, at, bson.D{{Key: "_id", Value: from}}, opts) {
+			if err == nil && !strings.HasPrefix(doc.Key, r.Prefix) {
+				return
+			}
+			if !yield(doc, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *Storage) find(ctx context.Context, at projection.Place, filter bson.D, opts *options.FindOptionsBuilder) iter.Seq2[projection.Document, error] {
+	return func(yield func(projection.Document, error) bool) {
+		what := "read " + collectionName(at)
+		ctx, end, err := s.reading(ctx)
+		if err != nil {
+			yield(projection.Document{}, unavailable(what, err))
+			return
+		}
+		defer end()
+		cursor, err := s.collection(at).Find(ctx, filter, opts)
+		if err != nil {
+			yield(projection.Document{}, unavailable(what, err))
+			return
+		}
+		defer closeCursor(ctx, cursor)
+		for cursor.Next(ctx) {
+			var d stored
+			err := cursor.Decode(&d)
+			var doc projection.Document
+			if err == nil {
+				doc, err = d.document()
+			}
+			if err != nil {
+				yield(doc, unavailable(what, err))
+				return
+			}
+			if !yield(doc, nil) {
+				return
+			}
+		}
+		if err := cursor.Err(); err != nil {
+			yield(projection.Document{}, unavailable(what, err))
+		}
+	}
+}
+
+func closeCursor(ctx context.Context, c interface{ Close(context.Context) error }) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	_ = c.Close(ctx) // the server ends it by itself
+}
+
+func unavailable(what string, err error) error {
+	if err == nil || errors.Is(err, projection.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%s: %w: %w", what, projection.ErrUnavailable, err)
+}
+
+// dialFunc is a function as the driver's dialer.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// DialContext calls the function.
+func (f dialFunc) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return f(ctx, network, address)
+}
