@@ -1,6 +1,9 @@
 package domain
 
-import "github.com/ganglion-go/ganglion/actor"
+import (
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/actor/reservation"
+)
 
 // Registration is the state of the saga that registers a user, under the user's id:
 // it claims the name, confirms the claim, and only then completes the registration.
@@ -33,8 +36,8 @@ const reasonInvalidUsername = "invalid_username"
 // Registrations defines the saga of registrations.
 var Registrations = actor.DefineSaga("registration", func(d *actor.SagaDefinition[Registration]) {
 	actor.StartsOn(d, Users, (*Registration).started, func(_ UserRegistrationRequested, r actor.EventRecord) string { return r.Source.ID })
-	actor.Reacts(d, Usernames, (*Registration).claimed, func(e UsernameClaimed, _ actor.EventRecord) string { return sagaID(e.UserID) })
-	actor.Reacts(d, Usernames, (*Registration).confirmed, func(e UsernameConfirmed, _ actor.EventRecord) string { return sagaID(e.UserID) })
+	actor.Reacts(d, Usernames, (*Registration).claimed, func(e reservation.Claimed, _ actor.EventRecord) string { return sagaID(e.Owner) })
+	actor.Reacts(d, Usernames, (*Registration).confirmed, func(e reservation.Confirmed, _ actor.EventRecord) string { return sagaID(e.Owner) })
 	actor.Reacts(d, Users, func(_ *Registration, ctx *actor.Context, _ UserRegistered) { ctx.End() },
 		func(_ UserRegistered, r actor.EventRecord) string { return r.Source.ID })
 	actor.Reacts(d, Users, func(s *Registration, ctx *actor.Context, _ UserRegistrationRejected) { s.giveUp(ctx) },
@@ -58,13 +61,13 @@ func (s *Registration) started(ctx *actor.Context, e UserRegistrationRequested) 
 
 func (s *Registration) name() actor.Address { return Usernames.ID(s.Username) }
 
-func (s *Registration) claimed(ctx *actor.Context, _ UsernameClaimed) {
+func (s *Registration) claimed(ctx *actor.Context, _ reservation.Claimed) {
 	if comesFrom(ctx, s.name()) {
 		ctx.Send(s.name(), ConfirmUsername{UserID: ctx.Address().ID}, actor.OnRefusal(ClaimRefused{}))
 	}
 }
 
-func (s *Registration) confirmed(ctx *actor.Context, _ UsernameConfirmed) {
+func (s *Registration) confirmed(ctx *actor.Context, _ reservation.Confirmed) {
 	if comesFrom(ctx, s.name()) {
 		ctx.Send(Users.ID(ctx.Address().ID), CompleteRegistration{}, actor.OnRefusal(CompletionRefused{}))
 	}

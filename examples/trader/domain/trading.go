@@ -21,7 +21,7 @@ const (
 	PhaseLive       Phase = "live"       // for the market
 	PhaseCancelling Phase = "cancelling" // for the book to give the order back
 	PhaseSettling   Phase = "settling"   // for trades to reach the portfolio
-	PhaseRefused    Phase = "refused"    // for people: a step was refused that cannot be
+	PhaseStuck      Phase = "stuck"      // for people: a trade could not be settled
 	PhaseClosed     Phase = "closed"     // for nothing
 )
 
@@ -44,6 +44,7 @@ type Trading struct {
 	Executed  int64            `json:"executed"`  // traded, as the book says
 	Unsettled map[string]int64 `json:"unsettled"` // trades that have not reached the portfolio, by id
 	Refusal   string           `json:"refusal,omitempty"`
+	Stuck     bool             `json:"stuck,omitempty"` // a trade could not be settled
 }
 
 // The events of a trading.
@@ -77,11 +78,12 @@ type (
 	TradingClosed struct {
 		Remaining int64 `json:"remaining"`
 	}
-	// TradingRefused: a step was refused.
+	// TradingRefused: a step was refused; Stuck: one that settles a trade.
 	TradingRefused struct {
 		Target  string `json:"target"`
 		Command string `json:"command"`
 		Reason  string `json:"reason"`
+		Stuck   bool   `json:"stuck,omitempty"`
 	}
 )
 
@@ -144,7 +146,7 @@ func defineTrading(d *actor.SagaDefinition[Trading], side string) {
 	actor.Apply(d, func(t *Trading, e TradeTaken) { t.Executed, t.Unsettled = t.Executed+e.Count, plus(t.Unsettled, e.TradeID, e.Count) })
 	actor.Apply(d, func(t *Trading, e TradeSettled) { delete(t.Unsettled, e.TradeID) })
 	actor.Apply(d, func(t *Trading, _ TradingClosed) { t.Closed = true })
-	actor.Apply(d, func(t *Trading, e TradingRefused) { t.Refusal = e.Command + ": " + e.Reason })
+	actor.Apply(d, func(t *Trading, e TradingRefused) { t.Refusal, t.Stuck = e.Command+": "+e.Reason, e.Stuck })
 	actor.View(d, (*Trading).view)
 	actor.SagaDeadline(d, StepWithin)
 }
@@ -176,8 +178,8 @@ func (t *Trading) view() TradingView {
 
 func (t *Trading) phase() Phase {
 	switch {
-	case t.Closed && t.Refusal != "" && t.Reserved && t.Executed > 0:
-		return PhaseRefused
+	case t.Stuck:
+		return PhaseStuck
 	case t.Closed && len(t.Unsettled) > 0:
 		return PhaseSettling
 	case t.Closed:

@@ -109,14 +109,14 @@ func (t *Trading) orderRefused(ctx *actor.Context, m OrderRefused) (actor.None, 
 	if !t.Ordered || t.Live || t.Closed {
 		return actor.None{}, nil
 	}
-	ctx.Send(t.portfolio(), t.release(ctx.Address().ID, t.Count), actor.OnRefusal(StepRefused{}))
+	ctx.Send(t.portfolio(), t.release(ctx.Address().ID, t.Count))
 	t.fail(ctx, refusedStep(m.Refusal))
 	return actor.None{}, nil
 }
 
 // placed begins the wait for the market, which has no deadline.
 func (t *Trading) placed(ctx *actor.Context, orderID string) {
-	if t.Live || orderID != ctx.Address().ID || !comesFrom(ctx, t.book()) {
+	if t.Live || !t.Ordered || orderID != ctx.Address().ID || !comesFrom(ctx, t.book()) {
 		return
 	}
 	ctx.Raise(TradingLive{})
@@ -144,7 +144,7 @@ func (t *Trading) stopped(ctx *actor.Context) {
 
 // orderCancelled: the order is out of the book, whoever wanted that.
 func (t *Trading) orderCancelled(ctx *actor.Context, e OrderCancelled) {
-	if t.Closed || e.OrderID != ctx.Address().ID || !comesFrom(ctx, t.book()) {
+	if t.Closed || !t.Ordered || e.OrderID != ctx.Address().ID || !comesFrom(ctx, t.book()) {
 		return
 	}
 	if !t.Stopped {
@@ -163,7 +163,7 @@ func (t *Trading) giveBack(ctx *actor.Context, remaining int64) {
 // traded settles what the book has decided.
 func (t *Trading) traded(ctx *actor.Context, orderID string, e TradeExecuted) {
 	id := ctx.Address().ID
-	if t.Closed || orderID != id || !comesFrom(ctx, t.book()) {
+	if t.Closed || !t.Ordered || orderID != id || !comesFrom(ctx, t.book()) {
 		return
 	}
 	event, _ := ctx.Event()
@@ -194,7 +194,9 @@ func (t *Trading) settled(ctx *actor.Context, s Settlement) {
 }
 
 func (t *Trading) stepRefused(ctx *actor.Context, m StepRefused) (actor.None, error) {
-	ctx.Raise(refusedStep(m.Refusal))
+	why := refusedStep(m.Refusal)
+	why.Stuck = true
+	ctx.Raise(why)
 	ctx.Deadline(StepWithin)
 	return actor.None{}, nil
 }
@@ -203,7 +205,7 @@ func (t *Trading) stepRefused(ctx *actor.Context, m StepRefused) (actor.None, er
 func (t *Trading) finish(ctx *actor.Context) {
 	switch {
 	case !t.Closed:
-	case len(t.Unsettled) == 0 && t.Refusal == "":
+	case len(t.Unsettled) == 0 && !t.Stuck:
 		ctx.End()
 	default:
 		ctx.Deadline(StepWithin)
