@@ -32,7 +32,8 @@ type Behavior struct {
 	snapshotEvery  int
 	schema         string
 	passivateAfter time.Duration
-	saga           *saga      // nil: it is none
+	saga           *saga // nil: it is none
+	policy         bool
 	reactions      []Reaction // of a saga or policy
 }
 

@@ -34,6 +34,35 @@
 // Registration is a value that is passed to a node. Nothing is global, nothing
 // is generated.
 //
+// # What goes out
+//
+// A handler may send commands ([Context.Send]) and set timers for its own aggregate
+// ([Context.After], [Context.At], [Context.Cancel]). That becomes part of the decision,
+// is stored with its events, and happens once they are durable: exactly once, or not at
+// all. A sender hears that a command was refused if it says so ([OnRefusal]).
+//
+// A saga ([DefineSaga]) is an aggregate whose input is the events of others: it
+// coordinates them by commands, waits, and ends. A policy ([DefinePolicy]) does so
+// without any memory.
+//
+//	var Payments = actor.DefineSaga("payment", func(d *actor.SagaDefinition[Payment]) {
+//		actor.StartsOn(d, Orders, (*Payment).placed, func(_ Placed, r actor.EventRecord) string { return r.Source.ID })
+//		actor.Reacts(d, Wallets, (*Payment).paid, func(e Paid, _ actor.EventRecord) string { return e.Order })
+//		actor.On(d, (*Payment).unpaid) // by OnRefusal
+//		actor.SagaDeadline(d, time.Hour)
+//	})
+//
+//	func (p *Payment) placed(ctx *actor.Context, e Placed) {
+//		ctx.Send(Wallets.ID(e.Wallet), Pay{Order: ctx.Address().ID, Cents: e.Cents}, actor.OnRefusal(Unpaid{}))
+//	}
+//	func (p *Payment) paid(ctx *actor.Context, e Paid) {
+//		ctx.Send(Orders.ID(e.Order), Accept{})
+//		ctx.End()
+//	}
+//
+// A saga's handlers name the definitions of what they send to, never their own, which
+// is not initialized before them: that is [Context.Address].
+//
 // The second half of the package, [Behavior] and [Instance], is the erased form
 // of a definition. A runtime and the fixtures in actortest drive aggregates
 // through it; authors of aggregates need not know it.
@@ -47,6 +76,11 @@
 // locks. Handlers must not block, do I/O or keep the Context.
 //
 // # Failures
+//
+// What a handler sends beyond [MaxOutgoing] and its like has the command refused with
+// [ErrTooLarge]. Sending to an impossible address, or a timer for a command that the
+// aggregate does not declare, is a mistake of the program: it panics, and the command is
+// parked.
 //
 // A mistake in a definition (two handlers for one command, an event without an
 // apply method) panics in [Define]. A [*Rejection] is an aggregate's own "no":

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -164,9 +165,9 @@ func (c *Context) Cancel(name string) {
 
 // hasTimer reports whether the timer is set, with what the handler has done so far.
 func (c *Context) hasTimer(name string) bool {
-	for i := len(c.out) - 1; i >= 0; i-- {
-		if c.out[i].Timer == name {
-			return c.out[i].Name != ""
+	for _, o := range slices.Backward(c.out) {
+		if o.Timer == name {
+			return o.Name != ""
 		}
 	}
 	_, ok := c.instance.timers[name]

@@ -15,6 +15,12 @@ type Policy struct{ behavior *Behavior }
 // Behavior returns the erased definition: no commands, only [Behavior.Reactions].
 func (p *Policy) Behavior() *Behavior { return p.behavior }
 
+// IsPolicy reports whether b is a policy's: it has reactions, and no aggregates.
+func (b *Behavior) IsPolicy() bool { return b.policy }
+
+// IsSaga reports whether b is a saga's.
+func (b *Behavior) IsSaga() bool { return b.saga != nil }
+
 // PolicyDefinition collects the parts of a policy while [DefinePolicy] runs.
 type PolicyDefinition struct{ behavior *Behavior }
 
@@ -23,6 +29,7 @@ type PolicyDefinition struct{ behavior *Behavior }
 // it would send anew.
 func DefinePolicy(name Kind, build func(*PolicyDefinition)) *Policy {
 	defined := Define(name, func(*Definition[struct{}]) {})
+	defined.behavior.policy = true
 	build(&PolicyDefinition{behavior: defined.behavior})
 	return &Policy{behavior: defined.behavior}
 }

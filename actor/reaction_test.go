@@ -102,6 +102,13 @@ func TestReactions_Declared(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	for b, want := range map[*actor.Behavior][2]bool{
+		accounts.Behavior(): {false, false}, followers.Behavior(): {true, false}, greet.Behavior(): {false, true},
+	} {
+		if b.IsSaga() != want[0] || b.IsPolicy() != want[1] {
+			t.Errorf("%s: saga %v, policy %v", b.Kind(), b.IsSaga(), b.IsPolicy())
+		}
+	}
 	if n := len(accounts.Behavior().Reactions()); n != 0 {
 		t.Errorf("%d reactions of an aggregate", n)
 	}

@@ -37,8 +37,10 @@ func (Refused) isRefusal() {}
 // RefusalCommand is satisfied by every command that embeds [Refused].
 type RefusalCommand interface {
 	Command
-	isRefusal()
+	refusing
 }
+
+type refusing interface{ isRefusal() }
 
 // maxRefusalBytes bounds what a refusal carries of a rejection.
 const maxRefusalBytes = 8 << 10

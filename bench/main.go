@@ -12,22 +12,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/alecthomas/kong"
 )
 
 type flags struct {
-	Duration time.Duration `help:"Length of one round of one scenario." default:"4s"`
-	Warmup   time.Duration `help:"Unmeasured start of each round." default:"1s"`
-	Rounds   int           `help:"Rounds of each scenario." default:"3"`
-	Members  int           `help:"Members of the replica set: 1 or 3." default:"3"`
-	CacheMB  int           `name:"cache-mb" help:"WiredTiger's cache of each member in MiB. Too small a one makes both sides measure eviction." default:"1024"`
-	MongoURI string        `name:"mongo-uri" help:"A replica set that runs already; its databases ganglion_bench* are dropped."`
-	Only     string        `help:"Run only scenarios whose name contains this. Ratios that lack a side are left out."`
-	Answers  string        `help:"What lets our node answer: lease or verified." default:"lease"`
-	JSON     string        `name:"json" help:"Also write the report as JSON to this file." placeholder:"FILE"`
-	Profile  string        `help:"Write a CPU profile of our scenarios to this file." placeholder:"FILE"`
+	Duration time.Duration  `help:"Length of one round of one scenario." default:"4s"`
+	Warmup   time.Duration  `help:"Unmeasured start of each round." default:"1s"`
+	Rounds   int            `help:"Rounds of each scenario." default:"3"`
+	Members  int            `help:"Members of the replica set: 1 or 3." default:"3"`
+	CacheMB  int            `name:"cache-mb" help:"WiredTiger's cache of each member in MiB. Too small a one makes both sides measure eviction." default:"1024"`
+	MongoURI string         `name:"mongo-uri" help:"A replica set that runs already; its databases ganglion_bench* are dropped."`
+	Only     *regexp.Regexp `help:"Run only scenarios whose name this regular expression matches. Ratios that lack a side are left out."`
+	Answers  string         `help:"What lets our node answer: lease or verified." default:"lease"`
+	JSON     string         `name:"json" help:"Also write the report as JSON to this file." placeholder:"FILE"`
+	Profile  string         `help:"Write a CPU profile of our scenarios to this file." placeholder:"FILE"`
 }
 
 func main() {

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/ganglion-go/ganglion/testharness/mongod"
 )
 
 // round is one measurement of one scenario.
@@ -18,6 +17,7 @@ type round struct {
 	perSecond     float64
 	p50, p99, max time.Duration
 	failed        int64
+	cost          processor // of one operation
 }
 
 // measure runs all scenarios in turns and returns the medians.
@@ -37,7 +37,7 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 	var ran []scenario
 	for n := range f.Rounds {
 		for _, s := range all {
-			if !strings.Contains(s.name, f.Only) {
+			if f.Only != nil && !f.Only.MatchString(s.name) {
 				continue
 			}
 			if n == 0 {
@@ -47,7 +47,7 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 			if err := e.settle(ctx, s.ours); err != nil {
 				return nil, err
 			}
-			r, err := s.run(ctx, f)
+			r, err := s.run(ctx, f, e.replicaSet)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -59,7 +59,7 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 
 // run keeps the scenario's operations in flight for warm-up and duration, and
 // measures those that ended within the duration.
-func (s *scenario) run(ctx context.Context, f flags) (round, error) {
+func (s *scenario) run(ctx context.Context, f flags, rs *mongod.ReplicaSet) (round, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.Warmup+f.Duration+time.Minute)
 	defer cancel()
 	start := time.Now().Add(f.Warmup)
@@ -67,11 +67,9 @@ func (s *scenario) run(ctx context.Context, f flags) (round, error) {
 	var done, failed atomic.Int64
 	var firstErr error
 	var once sync.Once
-	histograms := make([]*hdrhistogram.Histogram, s.inFlight)
+	latencies := newLatencies()
 	var workers sync.WaitGroup
 	for w := range s.inFlight {
-		h := hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
-		histograms[w] = h
 		workers.Go(func() {
 			for {
 				began := time.Now()
@@ -89,20 +87,21 @@ func (s *scenario) run(ctx context.Context, f flags) (round, error) {
 					continue
 				}
 				done.Add(int64(n))
-				_ = h.RecordValue(ended.Sub(began).Microseconds()) // above a minute: the context ends first
+				latencies.record(w, ended.Sub(began))
 			}
 		})
 	}
+	time.Sleep(time.Until(start))
+	before, counted := processorTime(rs), done.Load()
+	time.Sleep(time.Until(end))
+	cost := processorTime(rs).per(done.Load()-counted, before)
 	workers.Wait()
-	total := hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
-	for _, h := range histograms {
-		total.Merge(h)
-	}
+	total := latencies.total()
 	at := func(q float64) time.Duration { return time.Duration(total.ValueAtQuantile(q)) * time.Microsecond }
 	r := round{
 		perSecond: float64(done.Load()) / f.Duration.Seconds(),
 		p50:       at(50), p99: at(99), max: time.Duration(total.Max()) * time.Microsecond,
-		failed: failed.Load(),
+		failed: failed.Load(), cost: cost,
 	}
 	if done.Load() == 0 {
 		return r, fmt.Errorf("nothing succeeded: %w", firstErr)

@@ -37,6 +37,8 @@ type result struct {
 	P50       float64   `json:"p50Millis"`
 	P99       float64   `json:"p99Millis"`
 	Failed    int64     `json:"failed"`
+	Bench     float64   `json:"benchMicrosPerOperation"`   // processor time of this process, with our node in it
+	Servers   float64   `json:"serversMicrosPerOperation"` // of all members of the replica set
 }
 
 // ratio compares one of ours with a raw peer of the same run.
@@ -71,6 +73,7 @@ func median(s scenario, rounds []round) result {
 	slices.SortFunc(rounds, func(a, b round) int { return int(a.perSecond - b.perSecond) })
 	m := rounds[len(rounds)/2]
 	out.PerSecond, out.P50, out.P99 = m.perSecond, millis(m.p50), millis(m.p99)
+	out.Bench, out.Servers = 1000*millis(m.cost.bench), 1000*millis(m.cost.servers)
 	return out
 }
 
@@ -128,9 +131,9 @@ func (r *report) print(out io.Writer) {
 	}
 	_, _ = fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "per second\tp50 ms\tp99 ms\tfailed\t scenario")
+	_, _ = fmt.Fprintln(w, "per second\tp50 ms\tp99 ms\tfailed\tus here\tus mongod\t scenario")
 	for _, res := range r.Results {
-		_, _ = fmt.Fprintf(w, "%.0f\t%.2f\t%.2f\t%d\t %s\n", res.PerSecond, res.P50, res.P99, res.Failed, res.Name)
+		_, _ = fmt.Fprintf(w, "%.0f\t%.2f\t%.2f\t%d\t%.0f\t%.0f\t %s\n", res.PerSecond, res.P50, res.P99, res.Failed, res.Bench, res.Servers, res.Name)
 	}
 	_ = w.Flush()
 	_, _ = fmt.Fprintln(out)

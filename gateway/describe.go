@@ -37,6 +37,9 @@ func describe(behaviors map[actor.Kind]*actor.Behavior, cfg Config) ([]byte, err
 	tags := []object{}
 	d.describeOwn(newSchemas(components, ""))
 	for _, kind := range slices.Sorted(maps.Keys(behaviors)) {
+		if behaviors[kind].IsPolicy() {
+			continue // it has no aggregates
+		}
 		tags = append(tags, object{"name": string(kind), "description": fmt.Sprintf("Aggregates of kind %s.", kind)})
 		d.describeKind(behaviors[kind], newSchemas(components, kind))
 	}

@@ -39,6 +39,7 @@ func TestForeignKind_IsPassedOn(t *testing.T) {
 		{"POST", "/v1/ledger/l/Enter", `null`, 400, ""},
 		{"POST", "/v1/ledger/l/Enter", `{`, 400, ""},
 		{"POST", "/v1/ledger/l/En%20ter", `{}`, 404, ""},
+		{"POST", "/v1/ledger/l/ganglion.on.account.opened.v1", `{}`, 404, ""}, // the runtime's own
 		{"PUT", "/v1/ledger/l/Enter", `{}`, 405, ""},
 		{"POST", "/v1/leger/l/Enter", `{}`, 404, ""},
 		{"GET", "/v1/leger/l", ``, 404, ""},

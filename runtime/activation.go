@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"errors"
-	"maps"
 	goruntime "runtime"
 	"sync"
 
@@ -173,7 +172,7 @@ func (a *activation) submit() {
 	a.time = a.partition.hybrid.after(a.time)
 	b.commit.Position, b.commit.Time = a.position, a.time
 	b.bytes = b.commit.Size()
-	if every := a.behavior.SnapshotEvery(); every > 0 && a.instance != nil && a.instance.Version()-a.snapshotAt >= actor.Version(every) {
+	if every := a.behavior.SnapshotEvery(); every > 0 && a.instance != nil && a.instance.Version()-a.snapshotAt >= actor.Version(every) && len(a.unrecorded) == 0 {
 		b.snapshot = a.takeSnapshot()
 	}
 	a.partition.running.Add(1)
@@ -201,19 +200,8 @@ func (a *activation) settle(s *settlement) {
 }
 
 func (a *activation) succeeded(b *batch) {
-	if b.carried > 0 {
-		a.partition.dropCarried(func(yield func(string) bool) {
-			for i := range b.carried {
-				if !yield(b.commit.Outcomes[i].CommandID) {
-					return
-				}
-			}
-		})
-	}
+	a.partition.recorded(a.address, b.commit.Outcomes[:b.carried])
 	for _, ans := range b.answers {
-		if ans.carry {
-			a.partition.carryOver(a.address, storedOutcome(&ans.delivery.Message, ans.outcome, 0))
-		}
 		a.partition.conclude(ans)
 	}
 	if b.snapshot != nil {
@@ -265,7 +253,6 @@ func (a *activation) rewind(b *batch, reason DiscardReason) {
 			ids[string(ans.delivery.Message.ID)] = true
 		}
 	}
-	a.partition.dropCarried(maps.Keys(ids))
 	a.keepUnrecorded(outcomesWithout(append(carried[:len(carried):len(carried)], a.unrecorded...), ids))
 	a.mu.Lock()
 	a.mailbox.pushFront(undecided)
@@ -278,19 +265,24 @@ func (a *activation) rewind(b *batch, reason DiscardReason) {
 func (a *activation) tooLarge(b *batch) {
 	own := b.commit.Outcomes[b.carried:]
 	if b.carried > 0 && len(own) == 1 {
-		b.carried = 0
+		for _, ans := range b.answers {
+			if string(ans.delivery.Message.ID) == own[0].CommandID {
+				ans.delivery.alone, ans.delivery.bare = true, true
+			}
+		}
 		a.rewind(b, DiscardTooLarge)
 		return
 	}
 	var refused *delivery
 	for i, ans := range b.answers {
-		if len(own) == 1 && string(ans.delivery.Message.ID) == own[0].CommandID && !awaitsRefusal(&ans.delivery.Message) {
+		is := len(own) == 1 && string(ans.delivery.Message.ID) == own[0].CommandID
+		if is && !awaitsRefusal(&ans.delivery.Message) {
 			refused = ans.delivery
 			b.answers = append(b.answers[:i:i], b.answers[i+1:]...)
 			break
 		}
-		if len(own) == 1 && string(ans.delivery.Message.ID) == own[0].CommandID && !ans.recalled {
-			ans.delivery.refuse = new(tooLargeForStore())
+		if is {
+			ans.delivery.refuse = new(tooLargeForStore()) // and told by a commit of its own
 		}
 		ans.delivery.alone = true
 	}

@@ -12,6 +12,7 @@ type delivery struct {
 	panics   int   // of its handler
 	replayed bool  // was in the stream before the node took the partition
 	alone    bool  // goes into a commit of its own: one with others was too large
+	bare     bool  // goes without older outcomes, too
 
 	// attempted: it was in a commit whose outcome was not success. That commit
 	// may yet become durable, so it can no longer be told that it was not executed.

@@ -26,7 +26,8 @@ type logBus struct {
 	refuse  error                      // of Serve
 	changed map[int]func()
 	joined  int
-	mute    bool // announcements are lost
+	mute    bool          // announcements are lost
+	slow    chan struct{} // nil, or: the stream is not read before it is closed
 }
 
 type entry struct {
@@ -190,9 +191,16 @@ func (f *flow) run(p actor.Partition) {
 			f.bus.mu.Unlock()
 			return
 		}
-		e := f.bus.log[next]
+		e, slow := f.bus.log[next], f.bus.slow
 		next++
 		f.bus.mu.Unlock()
+		if slow != nil {
+			select {
+			case <-slow:
+			case <-f.ctx.Done():
+				continue
+			}
+		}
 		if e.partition == p {
 			f.handler.Durable(f.ctx, e.delivery)
 		}

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -24,33 +23,15 @@ func (in *incarnation) saveWatermarks(ctx context.Context) {
 	}
 }
 
+// saveOnce saves whatever has changed.
 func (in *incarnation) saveOnce(ctx context.Context) {
-	var moved []*partition
-	var claims []store.Claim
-	for _, p := range in.served() {
-		if saved, current := p.progress(); current.Watermark != saved.Watermark || current.Carry != saved.Carry {
-			moved, claims = append(moved, p), append(claims, current)
-		}
-	}
-	if len(claims) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
-	defer cancel()
-	err := in.store.SaveWatermarks(ctx, claims)
-	switch {
-	case err == nil:
-		for i, p := range moved {
-			p.saved(claims[i])
-		}
-	case errors.Is(err, store.ErrLost):
-		in.dropLost(ctx)
-	default:
+	if err := in.save(ctx, in.served()); err != nil && ctx.Err() == nil {
 		in.cfg.Logger.WarnContext(ctx, "watermarks not saved", "error", err)
 	}
 }
 
-// dropLost stops partitions whose claim is no longer this session's.
+// dropLost stops partitions whose claim is no longer this session's. It does not wait
+// for their handlers: outcomes of others wait for the next saving.
 func (in *incarnation) dropLost(ctx context.Context) {
 	claims, err := in.store.Claims(ctx)
 	if err != nil {
@@ -61,9 +42,11 @@ func (in *incarnation) dropLost(ctx context.Context) {
 		epochs[c.Partition] = c
 	}
 	for _, p := range in.served() {
-		held, _ := p.progress()
-		if c := epochs[held.Partition]; c.Session != held.Session || c.Epoch != held.Epoch {
-			in.drop(p, store.ErrLost)
+		if p.ctx.Err() != nil {
+			continue
+		}
+		if c := epochs[store.Partition(p.id)]; c.Session != p.claim.Session || c.Epoch != p.claim.Epoch {
+			in.placer.leaving.Go(func() { in.drop(p, store.ErrLost) })
 		}
 	}
 }

@@ -124,6 +124,11 @@ func (a *activation) undurable(id string) (store.Recorded, bool) {
 			return store.Recorded{Outcome: a.unrecorded[i], Version: store.Version(a.instance.Version())}, true
 		}
 	}
+	for _, o := range a.partition.carriedFor(a.address) { // more than are kept here may wait to be told
+		if o.CommandID == id {
+			return store.Recorded{Outcome: o, Version: store.Version(a.instance.Version())}, true
+		}
+	}
 	return store.Recorded{}, false
 }
 
@@ -147,6 +152,13 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 	case len(dec.Events) > 0:
 		a.gather(ans, &dec)
 		a.ring.add(d.Message.ID, dec.Outcome, a.partition.cfg.RingMax)
+	case dec.Outcome.Code.Recorded() && !dec.Moot && a.gathering == nil && a.partition.tooManyUnsaved(d):
+		if f := a.partition.cfg.Listener.Overloaded; f != nil {
+			f(a.behavior.Kind(), "outcomes to be saved")
+		}
+		// As if it had not been decided: nobody knows of it.
+		ans.outcome = a.unlessAttempted(d, actor.Failure(actor.CodeOverloaded, "too many outcomes wait to be saved"))
+		a.stand(ans)
 	case dec.Outcome.Code.Recorded() && !dec.Moot:
 		ans.carry = a.record(ans)
 		a.stand(ans)
@@ -199,14 +211,16 @@ func (a *activation) gather(ans answer, dec *actor.Decision) {
 	b := a.gathering
 	if b == nil {
 		first := a.instance.Version() - actor.Version(len(events)) + 1
-		b = &batch{owner: a, carried: len(a.unrecorded), commit: store.Commit{
+		b = &batch{owner: a, commit: store.Commit{
 			Aggregate: store.Aggregate(a.address.String()),
 			First:     store.Version(first),
 			Partition: store.Partition(a.partition.id),
-			Outcomes:  a.unrecorded,
 		}}
-		b.bytes = a.unrecBytes
-		a.gathering, a.unrecorded, a.unrecBytes = b, nil, 0
+		if !ans.delivery.bare {
+			b.carried, b.commit.Outcomes, b.bytes = len(a.unrecorded), a.unrecorded, a.unrecBytes
+			a.unrecorded, a.unrecBytes = nil, 0
+		}
+		a.gathering = b
 	}
 	b.add(ans, dec)
 	a.grown += eventBytes(events)
@@ -222,12 +236,11 @@ func eventBytes(events []actor.Event) int {
 }
 
 // record keeps the outcome of a command that raised nothing, so that it goes
-// with the next commit. Until then it belongs into the carry, from the moment at
-// which what it stands on is durable: at once, or, if record reports so, when the
-// batch in flight is. Were it there before, it could be saved, the write fail, and
-// the node die: the next owner would tell what was decided on a state that never
-// was.
-func (a *activation) record(ans answer) (carryLater bool) {
+// with the next commit. Unless one is being gathered, it belongs into the carry until
+// then, and record reports so; but not before what it stands on is durable. Were it
+// there before, it could be saved, the write fail, and the node die: the next owner
+// would tell what was decided on a state that never was.
+func (a *activation) record(ans answer) (carry bool) {
 	m := &ans.delivery.Message
 	a.ring.add(m.ID, ans.outcome, a.partition.cfg.RingMax)
 	o := storedOutcome(m, ans.outcome, 0)
@@ -235,13 +248,10 @@ func (a *activation) record(ans answer) (carryLater bool) {
 		a.gathering.record(o)
 		return false
 	}
-	if a.inFlight == nil {
-		a.partition.carryOver(a.address, o)
-	}
 	a.unrecorded = append(a.unrecorded, o)
 	a.unrecBytes += outcomeBytes(&o)
 	a.boundUnrecorded()
-	return a.inFlight != nil
+	return true
 }
 
 // stand is the output gate: the answer waits for the newest batch that its

@@ -287,9 +287,6 @@ func TestNode_Refusal_OutlivesItsOwner(t *testing.T) {
 		},
 	} {
 		for _, lane := range []actor.Lane{actor.LaneDurable, actor.LaneDirect} {
-			if lane == actor.LaneDirect && name == "close before the watermark is saved" {
-				continue // that one is lost, as the documentation of carry says
-			}
 			t.Run(fmt.Sprint(name, " lane ", lane), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					s := newSetup(t, nil, nil)

@@ -70,7 +70,7 @@ func clockworks(snapshotEvery int, early func(by time.Duration)) *actor.Aggregat
 			return actor.None{}, nil
 		})
 		actor.On(d, func(_ *clockwork, ctx *actor.Context, c strike) (actor.None, error) {
-			if by := ctx.Now().Sub(time.Now()); by > 0 && early != nil {
+			if by := time.Until(ctx.Now()); by > 0 && early != nil {
 				early(by)
 			}
 			switch c.Say {

@@ -92,9 +92,11 @@ func (in *incarnation) release(ctx context.Context) {
 func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 	defer cancel()
+	savings := make([]saving, len(ready))
 	claims := make([]store.Claim, len(ready))
 	for i, p := range ready {
-		_, claims[i] = p.progress()
+		savings[i], _ = p.saving()
+		claims[i] = savings[i].claim
 	}
 	err := in.store.ReleaseClaims(ctx, claims)
 	if err != nil {
@@ -108,7 +110,7 @@ func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 	}
 	for i, p := range ready {
 		if err == nil {
-			p.saved(claims[i])
+			p.saved(savings[i])
 		}
 		in.remove(p)
 	}

@@ -20,6 +20,7 @@ type hooked struct {
 	renew        func(ctx context.Context, s store.Session) error
 	load         func(ctx context.Context, a store.Aggregate, after store.Version) iter.Seq2[store.Commit, error]
 	watermarks   func(ctx context.Context, held []store.Claim) error
+	release      func(ctx context.Context, held []store.Claim) error
 	findOutcomes int // calls
 }
 
@@ -70,6 +71,16 @@ func (h *hooked) SaveWatermarks(ctx context.Context, held []store.Claim) error {
 		return hook(ctx, held)
 	}
 	return h.Store.SaveWatermarks(ctx, held)
+}
+
+func (h *hooked) ReleaseClaims(ctx context.Context, held []store.Claim) error {
+	h.mu.Lock()
+	hook := h.release
+	h.mu.Unlock()
+	if hook != nil {
+		return hook(ctx, held)
+	}
+	return h.Store.ReleaseClaims(ctx, held)
 }
 
 func (h *hooked) FindOutcome(ctx context.Context, a store.Aggregate, id string, keyed bool) (store.Recorded, bool, error) {

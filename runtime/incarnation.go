@@ -38,6 +38,7 @@ type incarnation struct {
 
 	placer    *placer
 	releaser  *releaser
+	saver     *saver
 	renewSoon chan struct{} // capacity 1: renew before it is time to
 }
 
@@ -72,6 +73,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 		in.gate.verifier, in.committer.verifier = v, v
 	}
 	in.releaser = &releaser{wake: make(chan struct{}, 1)}
+	in.saver = newSaver()
 	return in
 }
 
@@ -85,7 +87,7 @@ func (in *incarnation) live() error {
 	in.cfg.Logger.Info("session opened", "node", in.cfg.Name, "incarnation", in.session.Incarnation)
 	var parts sync.WaitGroup
 	running := []func(context.Context){
-		in.renew, in.place, in.release, in.saveWatermarks, in.passivate, in.committer.run, in.snapshots.run,
+		in.renew, in.place, in.release, in.saveWatermarks, in.saveOutcomes, in.passivate, in.committer.run, in.snapshots.run,
 	}
 	if in.gate.verifier != nil {
 		running = append(running, in.gate.verifier.run)

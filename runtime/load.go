@@ -36,14 +36,14 @@ func (a *activation) load() error {
 	}
 	a.instance, a.ring, a.position, a.time = l.instance, l.ring, l.position, l.time
 	a.snapshotAt, a.stateBytes, a.grown = l.snapshotAt, footprint(l.instance.State()), 0
-	a.restoreUnrecorded()
-	a.reweigh()
 	if every := a.behavior.SnapshotEvery(); every > 0 && l.replayed >= every {
 		if s := a.takeSnapshot(); s != nil {
 			a.snapshotAt = a.instance.Version()
 			a.partition.snapshots.offer(a.behavior.Kind(), *s)
 		}
 	}
+	a.restoreUnrecorded() // not into the snapshot: they may not be durable
+	a.reweigh()
 	if f := a.partition.cfg.Listener.Loaded; f != nil {
 		f(a.behavior.Kind(), l.replayed, clock.Elapsed()-start)
 	}
@@ -167,6 +167,12 @@ func (a *activation) findOutcome(id string, keyed bool) (rec store.Recorded, fou
 	return rec, found, err
 }
 
+// backOff is the time between two attempts: growing, with jitter, at most a second.
+func backOff(failures int) time.Duration {
+	pause := min(time.Second, 10*time.Millisecond<<min(failures, 7))
+	return pause/2 + rand.N(pause/2)
+}
+
 // retryBounded is retry with a bound on each attempt.
 func (p *partition) retryBounded(f func(context.Context) error) error {
 	return p.retry(0, func(ctx context.Context) error {
@@ -182,11 +188,10 @@ func (p *partition) retryBounded(f func(context.Context) error) error {
 func (p *partition) retry(failures int, f func(context.Context) error) error {
 	for {
 		if failures > 0 {
-			pause := min(time.Second, 10*time.Millisecond<<min(failures, 7))
 			select {
 			case <-p.ctx.Done():
 				return context.Cause(p.ctx)
-			case <-time.After(pause/2 + rand.N(pause/2)):
+			case <-time.After(backOff(failures)):
 			}
 		}
 		err := f(p.ctx)

@@ -33,6 +33,7 @@ type partition struct {
 	recency     recency
 	waiting     waitingOutcomes
 	carry       carry
+	revision    uint64 // of the last saving that was begun
 	tracker     *tracker
 	unfinished  int           // messages of both lanes
 	aside       []aside       // neither answered nor unfinished
@@ -224,6 +225,9 @@ func (p *partition) conclude(ans answer) {
 	if p.ctx.Err() != nil {
 		return
 	}
+	if p.untold(ans) {
+		return
+	}
 	p.gate.release(ans)
 	p.finish(ans.delivery)
 }
@@ -279,20 +283,30 @@ func (p *partition) advance() {
 	}
 }
 
-// progress returns the claim as it was saved last, and as it is now.
-func (p *partition) progress() (saved, current store.Claim) {
+// saving is a partition's part of one write.
+type saving struct {
+	claim    store.Claim
+	outcomes []*carried // in it, and not saved before
+}
+
+// saving returns what is to be saved, and whether it differs from what was saved last.
+func (p *partition) saving() (s saving, changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	current = p.claim
-	current.Watermark, current.Carry = p.position(p.tracker.watermark), p.carry.encode()
-	return p.claim, current
+	p.revision++
+	s.claim = p.claim
+	s.claim.Watermark, s.claim.Revision = p.position(p.tracker.watermark), p.revision
+	s.claim.Carry, s.outcomes = p.carry.encode()
+	return s, len(s.outcomes) > 0 || s.claim.Watermark != p.claim.Watermark || s.claim.Carry != p.claim.Carry
 }
 
 // saved is called when watermark and carry were saved.
-func (p *partition) saved(c store.Claim) {
+func (p *partition) saved(s saving) {
 	p.mu.Lock()
-	w := c.Watermark
-	p.claim.Watermark, p.claim.Carry = w, c.Carry
+	w := s.claim.Watermark
+	p.claim.Watermark, p.claim.Carry = w, s.claim.Carry
+	heard := p.carry.saved(s.outcomes)
+	more := p.carry.due()
 	var due, later []answer
 	for _, ans := range p.whenSaved {
 		if ans.delivery.Sequence <= w.Sequence {
@@ -305,6 +319,13 @@ func (p *partition) saved(c store.Claim) {
 	p.mu.Unlock()
 	for _, ans := range due {
 		p.gate.release(ans)
+	}
+	for _, ans := range heard {
+		p.gate.send(ans)
+		p.finish(ans.delivery)
+	}
+	if more {
+		p.saver.want(p)
 	}
 }
 

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -104,7 +105,8 @@ func (in *incarnation) announce(ctx context.Context) {
 }
 
 // giveUp releases claims that the node holds and does not serve: their taking
-// was found out too late, or their release failed.
+// was found out too late, or their release failed. It takes them anew first, to learn
+// what they carry: a release writes that, and would write nothing.
 func (in *incarnation) giveUp(ctx context.Context, claims []store.Claim) {
 	var unserved []store.Claim
 	for _, c := range claims {
@@ -117,7 +119,11 @@ func (in *incarnation) giveUp(ctx context.Context, claims []store.Claim) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 	defer cancel()
-	if err := in.store.ReleaseClaims(ctx, unserved); err != nil {
+	held, err := in.store.TakeClaims(ctx, in.session, unserved)
+	if len(held) > 0 {
+		err = errors.Join(err, in.store.ReleaseClaims(ctx, held))
+	}
+	if err != nil {
 		in.cfg.Logger.WarnContext(ctx, "claims not released", "error", err)
 		return
 	}

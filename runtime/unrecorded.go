@@ -5,14 +5,12 @@ import (
 	"github.com/ganglion-go/ganglion/store"
 )
 
-// An outcome without events, such as a rejection, is told as soon as what it
-// stands on is durable, and recorded with the aggregate's next commit: until
-// then, a repetition is decided again on the same state, with the same result.
-// This file is about the time between: the outcomes must come into that commit,
-// also when the state is thrown away or passivated meanwhile.
+// An outcome without events, such as a rejection, is recorded with the aggregate's
+// next commit. This file is about the time until then: the outcomes must come into
+// that commit, also when the state is thrown away or passivated meanwhile.
 //
-// When the node dies first, or leaves the partition, the next owner has them from
-// the claim, see carry.
+// They are not told before they are saved, so that the next owner has them if the
+// node dies first, or leaves the partition: see carry.
 
 // Bounds of one activation's outcomes that wait for its next commit. The oldest
 // are given up first: a repetition of such a command is decided anew.
@@ -54,12 +52,17 @@ func outcomesWithout(outcomes []store.Outcome, ids map[string]bool) []store.Outc
 	return kept
 }
 
-// restoreUnrecorded remembers outcomes again that were told and that no commit
-// holds yet.
+// restoreUnrecorded remembers outcomes again that no commit holds yet.
 func (a *activation) restoreUnrecorded() {
+	known := make(map[string]bool, len(a.unrecorded))
+	for i := range a.unrecorded {
+		known[a.unrecorded[i].CommandID] = true
+	}
+	all := append(outcomesWithout(a.partition.carriedFor(a.address), known), a.unrecorded...)
 	var kept []store.Outcome
-	for _, o := range a.unrecorded {
-		if _, ok := a.ring.find(actor.CommandID(o.CommandID)); ok {
+	for _, o := range all {
+		if out, ok := a.ring.find(actor.CommandID(o.CommandID)); ok {
+			a.tellAsRecorded(o.CommandID, out)
 			continue
 		}
 		if out, err := decodeOutcome(o.Reply, o.Rejection, a.instance.Version()); err == nil {
@@ -68,6 +71,16 @@ func (a *activation) restoreUnrecorded() {
 		}
 	}
 	a.keepUnrecorded(kept)
+}
+
+// tellAsRecorded forgets an outcome that a commit turns out to hold: one whose writer
+// was not told any more that it is durable. What the commit says is what is told.
+func (a *activation) tellAsRecorded(id string, o actor.Outcome) {
+	for _, ans := range a.partition.forgetCarried(a.address, id) {
+		ans.outcome = o
+		a.partition.gate.release(ans)
+		a.partition.finish(ans.delivery)
+	}
 }
 
 // Bounds of what a partition keeps for aggregates that are not in memory.

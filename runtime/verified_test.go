@@ -140,8 +140,8 @@ func TestNode_ClockStandsStill(t *testing.T) {
 		silent  bool       // by its lease, too: it would have to ask the store first
 	}{
 		"a read":                       {func(s *setup) actor.Message { return s.query("a") }, actor.CodeOK, true, false},
-		"a refusal":                    {func(s *setup) actor.Message { return direct(s.message("a", "add", add{N: -6})) }, actor.CodeRejected, true, false},
-		"a success without an event":   {func(s *setup) actor.Message { return direct(s.message("a", "add", add{})) }, actor.CodeOK, true, false},
+		"a refusal":                    {func(s *setup) actor.Message { return direct(s.message("a", "add", add{N: -6})) }, "", false, true},
+		"a success without an event":   {func(s *setup) actor.Message { return direct(s.message("a", "add", add{})) }, "", false, true},
 		"a repetition":                 {func(s *setup) actor.Message { m := direct(s.message("a", "add", add{N: 9})); m.ID = "first"; return m }, actor.CodeOK, false, false},
 		"a write of another aggregate": {func(s *setup) actor.Message { return direct(s.message("b", "add", add{N: 1})) }, actor.CodeOK, false, false},
 		"a kind that it has not":       {func(s *setup) actor.Message { m := s.query("a"); m.Target.Kind = "nobody"; return m }, "", false, true},
@@ -333,7 +333,9 @@ func TestNode_Verified_StoreAway(t *testing.T) {
 				y := s.send(s.message("a", "add", add{N: 1}))
 				s.unanswered(read, 30*lease)
 				for _, r := range []reply{no, x, y} {
-					s.unanswered(r, 0)
+					if r != no || faults.Reads == 0 { // a saving is the store's word, too
+						s.unanswered(r, 0)
+					}
 				}
 				f.Heal()
 				for r, code := range map[*reply]actor.Code{&read: actor.CodeOK, &no: actor.CodeRejected, &x: actor.CodeOK, &y: actor.CodeOK} {

@@ -11,15 +11,23 @@
 // The fixture drives [actor.Instance], the same code that a node drives. A
 // [Scenario] may hold aggregates of several kinds; each keeps its history over
 // the scenario's steps. Time stands still unless [Scenario.At] or
-// [Scenario.Advance] moves it.
+// [Scenario.Advance] moves it, and timers with it.
+//
+// # Sagas, timers and what is sent
+//
+// ThenSent and its like look at what a decision sends. Nothing of it arrives by itself:
+// [Scenario.Deliver] brings it to the aggregates of the scenario, with all events to its
+// sagas and policies, and what follows from that. [Scenario.WhenEvent] brings a single
+// event to them: events in, commands out. Moving the time on fires the timers that are
+// due, each at its time.
 //
 // # What every When checks
 //
 // Beside what the test itself asserts, every step fails the test when
 //
 //   - deciding the same command on an instance rebuilt from the same history,
-//     or restored from a snapshot, gives another reply, other events or another
-//     state: the handler depends on a clock, on chance, on the order of a map,
+//     or restored from a snapshot, gives another reply, other events, sends something
+//     else, sets other timers or gives another state: the handler depends on a clock, on chance, on the order of a map,
 //     or on something that the snapshot does not hold;
 //   - replaying the events into a fresh instance gives another state than the
 //     live one has: state was changed outside the apply methods, or an event

@@ -63,20 +63,22 @@ type Holding struct {
 	Until     time.Time `json:"until,omitzero"` // when an unconfirmed claim expires
 }
 
-// Claimed, Confirmed and Released are the events.
-type (
-	Claimed struct {
-		Owner string    `json:"owner"`
-		Until time.Time `json:"until"`
-	}
-	Confirmed struct {
-		Owner string `json:"owner"`
-	}
-	Released struct {
-		Owner   string `json:"owner"`
-		Expired bool   `json:"expired,omitempty"` // not confirmed in time
-	}
-)
+// Claimed is raised when an owner holds the value for a while.
+type Claimed struct {
+	Owner string    `json:"owner"`
+	Until time.Time `json:"until"`
+}
+
+// Confirmed is raised when the owner has it for good.
+type Confirmed struct {
+	Owner string `json:"owner"`
+}
+
+// Released is raised when it is free again.
+type Released struct {
+	Owner   string `json:"owner"`
+	Expired bool   `json:"expired,omitempty"` // not confirmed in time
+}
 
 // WireName implements [actor.Named].
 func (Claimed) WireName() string { return "reservationClaimed.v1" }

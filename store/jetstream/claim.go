@@ -26,12 +26,13 @@ type claimRecord struct {
 	Epoch     uint64          `json:"epoch"`
 	Watermark positionRecord  `json:"watermark,omitzero"`
 	Carry     string          `json:"carry,omitempty"`
+	Revision  uint64          `json:"revision,omitempty"`
 }
 
 func newClaimRecord(c *store.Claim) *claimRecord {
 	return &claimRecord{
 		Format: recordFormat, Partition: c.Partition, Owner: c.Owner, Session: c.Session, Epoch: c.Epoch,
-		Watermark: positionRecord(c.Watermark), Carry: c.Carry,
+		Watermark: positionRecord(c.Watermark), Carry: c.Carry, Revision: c.Revision,
 	}
 }
 
@@ -45,7 +46,7 @@ func decodeClaim(m *stored) (store.Claim, error) {
 	}
 	return store.Claim{
 		Partition: r.Partition, Owner: r.Owner, Session: r.Session, Epoch: r.Epoch, Watermark: store.Position(r.Watermark),
-		Carry: r.Carry,
+		Carry: r.Carry, Revision: r.Revision,
 	}, nil
 }
 
@@ -159,6 +160,7 @@ func (s *Store) takeClaims(ctx context.Context, by store.Session, want []store.C
 	taken, errs := s.changeClaims(ctx, want, func(kept keptClaim, _ *store.Claim) (store.Claim, bool) {
 		kept.claim.Owner, kept.claim.Session = by.Name, by.Incarnation
 		kept.claim.Epoch++
+		kept.claim.Revision = 0
 		return kept.claim, true
 	})
 	if len(taken) > 0 {
@@ -249,18 +251,25 @@ func (s *Store) lastClaims(ctx context.Context, of []*conditional) (map[string]k
 // SaveWatermarks implements [store.Leases].
 func (s *Store) SaveWatermarks(ctx context.Context, held []store.Claim) error {
 	return s.changeHeld(ctx, "save watermarks", held, func(kept keptClaim, held *store.Claim) (store.Claim, bool) {
-		kept.claim.Watermark, kept.claim.Carry = held.Watermark, held.Carry
-		return kept.claim, kept.seq > 0
+		return kept.saved(held)
 	})
 }
 
 // ReleaseClaims implements [store.Leases].
 func (s *Store) ReleaseClaims(ctx context.Context, held []store.Claim) error {
 	return s.changeHeld(ctx, "release claims", held, func(kept keptClaim, held *store.Claim) (store.Claim, bool) {
-		kept.claim.Watermark, kept.claim.Carry = held.Watermark, held.Carry
-		kept.claim.Owner, kept.claim.Session = "", ""
-		return kept.claim, kept.seq > 0
+		released, ok := kept.saved(held)
+		released.Owner, released.Session = "", ""
+		return released, ok
 	})
+}
+
+// saved is the claim with what its holder saves. false: it has a later saving, or
+// was never taken.
+func (k keptClaim) saved(held *store.Claim) (store.Claim, bool) {
+	ok := k.seq > 0 && k.claim.Revision <= held.Revision
+	k.claim.Watermark, k.claim.Carry, k.claim.Revision = held.Watermark, held.Carry, held.Revision
+	return k.claim, ok
 }
 
 func (s *Store) changeHeld(ctx context.Context, what string, held []store.Claim, change claimChange) error {

@@ -40,6 +40,7 @@ func (s *Store) TakeClaims(ctx context.Context, by store.Session, want []store.C
 		kept.Partition = want[i].Partition
 		kept.Owner, kept.Session = by.Name, by.Incarnation
 		kept.Epoch++
+		kept.Revision = 0
 		s.claims[kept.Partition] = kept
 		held = append(held, kept)
 	}
@@ -67,11 +68,11 @@ func (s *Store) changeHeld(ctx context.Context, held []store.Claim, what string,
 	lost := 0
 	for i := range held {
 		kept, ok := s.claims[held[i].Partition]
-		if !ok || !sameHold(&kept, &held[i]) {
+		if !ok || !sameHold(&kept, &held[i]) || kept.Revision > held[i].Revision {
 			lost++
 			continue
 		}
-		kept.Watermark, kept.Carry = held[i].Watermark, held[i].Carry
+		kept.Watermark, kept.Carry, kept.Revision = held[i].Watermark, held[i].Carry, held[i].Revision
 		change(&kept)
 		s.claims[kept.Partition] = kept
 	}

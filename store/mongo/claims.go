@@ -21,6 +21,7 @@ type claim struct {
 	Epoch     int64    `bson:"epoch"`
 	Watermark position `bson:"mark"`
 	Carry     string   `bson:"carry,omitempty"`
+	Revision  int64    `bson:"rev,omitempty"`
 
 	// Take is unique to the call of TakeClaims that took it last.
 	Take bson.ObjectID `bson:"take"`
@@ -45,7 +46,7 @@ func (c *claim) decode() (store.Claim, error) {
 	}
 	return store.Claim{
 		Partition: store.Partition(c.Partition), Owner: c.Owner, Session: c.Session,
-		Epoch: uint64(c.Epoch), Watermark: c.Watermark.decode(), Carry: c.Carry,
+		Epoch: uint64(c.Epoch), Watermark: c.Watermark.decode(), Carry: c.Carry, Revision: uint64(max(c.Revision, 0)),
 	}, nil
 }
 
@@ -72,6 +73,12 @@ func held(c store.Claim) bson.D {
 		{Key: "session", Value: c.Session},
 		{Key: "epoch", Value: toInt64(c.Epoch)},
 	}
+}
+
+// unsurpassed selects it unless it has a later saving. A claim of an older build has
+// no revision.
+func unsurpassed(c store.Claim) bson.D {
+	return append(held(c), bson.E{Key: "rev", Value: bson.D{{Key: "$not", Value: bson.D{{Key: "$gt", Value: toInt64(c.Revision)}}}}})
 }
 
 // TakeClaims implements [store.Leases]. All claims are tried in one unordered
@@ -116,7 +123,7 @@ func take(by store.Session, c store.Claim, id bson.ObjectID) driver.WriteModel {
 		})
 	}
 	return driver.NewUpdateOneModel().SetFilter(held(c)).SetUpdate(bson.D{
-		{Key: "$set", Value: bson.D{{Key: "owner", Value: by.Name}, {Key: "session", Value: by.Incarnation}, {Key: "take", Value: id}}},
+		{Key: "$set", Value: bson.D{{Key: "owner", Value: by.Name}, {Key: "session", Value: by.Incarnation}, {Key: "take", Value: id}, {Key: "rev", Value: int64(0)}}},
 		{Key: "$inc", Value: bson.D{{Key: "epoch", Value: int64(1)}}},
 	})
 }
@@ -146,25 +153,31 @@ func (s *Store) takenAs(ctx context.Context, id bson.ObjectID) (map[store.Partit
 // SaveWatermarks implements [store.Leases], in one unordered bulk write.
 func (s *Store) SaveWatermarks(ctx context.Context, claims []store.Claim) error {
 	return s.updateHeld(ctx, "save watermarks", claims, func(c store.Claim) bson.D {
-		return bson.D{{Key: "mark", Value: markOf(c.Watermark)}, {Key: "carry", Value: c.Carry}}
+		return saved(c)
 	})
 }
 
 // ReleaseClaims implements [store.Leases], in one unordered bulk write.
 func (s *Store) ReleaseClaims(ctx context.Context, claims []store.Claim) error {
 	return s.updateHeld(ctx, "release claims", claims, func(c store.Claim) bson.D {
-		return bson.D{{Key: "owner", Value: ""}, {Key: "session", Value: ""}, {Key: "mark", Value: markOf(c.Watermark)}, {Key: "carry", Value: c.Carry}}
+		return append(saved(c), bson.E{Key: "owner", Value: ""}, bson.E{Key: "session", Value: ""})
 	})
 }
 
-// updateHeld sets fields of those claims that are still held as given.
+func saved(c store.Claim) bson.D {
+	return bson.D{{Key: "mark", Value: markOf(c.Watermark)}, {Key: "carry", Value: c.Carry}, {Key: "rev", Value: toInt64(c.Revision)}}
+}
+
+// updateHeld sets fields of those claims that are still held as given, and that no
+// later saving has reached. A write whose sender has given up waiting, and closed its
+// connection, may still lie in the buffer of a server that was paused.
 func (s *Store) updateHeld(ctx context.Context, what string, claims []store.Claim, fields func(store.Claim) bson.D) error {
 	if len(claims) == 0 {
 		return nil
 	}
 	models := make([]driver.WriteModel, len(claims))
 	for i, c := range claims {
-		models[i] = driver.NewUpdateOneModel().SetFilter(held(c)).SetUpdate(bson.D{{Key: "$set", Value: fields(c)}})
+		models[i] = driver.NewUpdateOneModel().SetFilter(unsurpassed(c)).SetUpdate(bson.D{{Key: "$set", Value: fields(c)}})
 	}
 	var result *driver.BulkWriteResult
 	err := s.write(ctx, func(ctx context.Context) (err error) {

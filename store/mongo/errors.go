@@ -61,7 +61,7 @@ func appendErrors(err error, set func(i int, err error), n int) {
 	if err == nil {
 		return
 	}
-	carriedOut, ok := errors.AsType[driver.BulkWriteException](err)
+	carriedOut, ok := errors.AsType[driver.WriteException](err)
 	if !ok || carriedOut.WriteConcernError != nil {
 		// Also those that are said to be duplicates: what they collided with need
 		// not last.
@@ -72,7 +72,7 @@ func appendErrors(err error, set func(i int, err error), n int) {
 		return
 	}
 	for i := range carriedOut.WriteErrors {
-		failed := carriedOut.WriteErrors[i].WriteError
+		failed := carriedOut.WriteErrors[i]
 		kind := store.ErrUnknown
 		switch failed.Code {
 		case codeDuplicateKey:

@@ -12,10 +12,10 @@ import (
 	mongostore "github.com/ganglion-go/ganglion/store/mongo"
 )
 
-func bulkError(concern *driver.WriteConcernError, codes map[int]int) error {
-	e := driver.BulkWriteException{WriteConcernError: concern}
+func insertError(concern *driver.WriteConcernError, codes map[int]int) error {
+	e := driver.WriteException{WriteConcernError: concern}
 	for i, code := range codes {
-		e.WriteErrors = append(e.WriteErrors, driver.BulkWriteError{WriteError: driver.WriteError{Index: i, Code: code}})
+		e.WriteErrors = append(e.WriteErrors, driver.WriteError{Index: i, Code: code})
 	}
 	return e
 }
@@ -29,11 +29,11 @@ func TestAppendErrors_Translation(t *testing.T) {
 		want []error
 	}{
 		"success":                        {nil, []error{nil, nil, nil}},
-		"duplicates":                     {bulkError(nil, map[int]int{0: 11000, 2: 11000}), []error{store.ErrConflict, nil, store.ErrConflict}},
-		"too large":                      {bulkError(nil, map[int]int{1: 10334}), []error{nil, store.ErrTooLarge, nil}},
-		"other error of a document":      {bulkError(nil, map[int]int{1: 11602}), []error{nil, store.ErrUnknown, nil}},
-		"write concern":                  {bulkError(concern, nil), unknown},
-		"write concern and duplicate":    {bulkError(concern, map[int]int{1: 11000}), unknown},
+		"duplicates":                     {insertError(nil, map[int]int{0: 11000, 2: 11000}), []error{store.ErrConflict, nil, store.ErrConflict}},
+		"too large":                      {insertError(nil, map[int]int{1: 10334}), []error{nil, store.ErrTooLarge, nil}},
+		"other error of a document":      {insertError(nil, map[int]int{1: 11602}), []error{nil, store.ErrUnknown, nil}},
+		"write concern":                  {insertError(concern, nil), unknown},
+		"write concern and duplicate":    {insertError(concern, map[int]int{1: 11000}), unknown},
 		"not primary":                    {driver.CommandError{Code: 10107, Labels: []string{"RetryableWriteError"}}, unknown},
 		"interrupted by a step-down":     {driver.CommandError{Code: 11602}, unknown},
 		"time limit of the server":       {driver.CommandError{Code: 50}, unknown},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +47,8 @@ type growing struct {
 	s       *mongostore.Store
 	from, n int
 	version store.Version
+
+	doubtful []store.Aggregate // the outcome of an append was unknown at least once
 }
 
 func (g *growing) grow(ctx context.Context) {
@@ -57,11 +60,27 @@ func (g *growing) grow(ctx context.Context) {
 		commits[i].Aggregate = store.Aggregate(fmt.Sprintf("account/%05d", g.from+i))
 		commits[i].First = g.version
 	}
-	for _, err := range g.s.Append(ctx, commits) {
-		if err != nil {
-			g.t.Fatalf("append: %v", err)
+	for len(commits) > 0 {
+		commits = g.append(ctx, commits)
+	}
+}
+
+// append returns the commits whose outcome is unknown. One that was unknown is written
+// if the next try finds it in conflict with itself.
+func (g *growing) append(ctx context.Context, commits []store.Commit) (unknown []store.Commit) {
+	g.t.Helper()
+	for i, err := range g.s.Append(ctx, commits) {
+		switch c := commits[i]; {
+		case err == nil:
+		case errors.Is(err, store.ErrUnknown) && ctx.Err() == nil:
+			g.doubtful = append(g.doubtful, c.Aggregate)
+			unknown = append(unknown, c)
+		case errors.Is(err, store.ErrConflict) && slices.Contains(g.doubtful, c.Aggregate):
+		default:
+			g.t.Errorf("append: %v", err)
 		}
 	}
+	return unknown
 }
 
 // TestFollow_ScanInParts: while a scan goes on, its moment leaves the history
@@ -155,7 +174,7 @@ func TestFollow_Faults(t *testing.T) {
 func TestFollow_GivesUp(t *testing.T) {
 	t.Parallel()
 	rs := testharness.Mongo(t, 1)
-	uri := rs.URI() + "&serverSelectionTimeoutMS=300"
+	uri := rs.URI() + "&serverSelectionTimeoutMS=1000"
 	s := open(t, uri, mongostore.Config{FollowTimeout: time.Second})
 	must(t, "append", s.Append(t.Context(), []store.Commit{typicalCommit(1)})[0])
 	for item, err := range s.Follow(t.Context(), "") {

@@ -82,8 +82,8 @@ func Open(ctx context.Context, uri string, cfg Config) (*Store, error) {
 
 // New is [Open] with a client that the caller made and disconnects. Its read
 // preference and its read and write concerns do not matter. Monitoring, pool and
-// retries are as the client has them: without retryable writes, a fail-over makes
-// the outcome of every write in progress unknown.
+// retries are as the client has them. Appends are never retried here: a fail-over makes
+// the outcome of every one in progress unknown.
 func New(ctx context.Context, client *driver.Client, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

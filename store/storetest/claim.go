@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ func claimCases() []testCase {
 	return []testCase{
 		{"Claim/take", testClaimTake},
 		{"Claim/save watermarks", testClaimSave},
+		{"Claim/late save", testClaimRevision},
 		{"Claim/release", testClaimRelease},
 		{"Claim/sessions race", testClaimRace},
 		{"Claim/saves race with a take-over", testClaimSaveRace},
@@ -121,6 +123,35 @@ func testClaimSave(t *testing.T, s *setup) {
 	oldEpoch.Watermark = place(999)
 	wantError(t, "save with an old epoch of one's own", s.SaveWatermarks(s.ctx, []store.Claim{oldEpoch}), store.ErrLost)
 	s.checkClaims(t, retaken, over, held[2])
+}
+
+// testClaimRevision: a write that was given up arrives after a later one.
+func testClaimRevision(t *testing.T, s *setup) {
+	one, two := s.open(t, "node-1", "one"), s.open(t, "node-2", "two")
+	held := s.takeAll(t, one, store.Claim{Partition: 1}, store.Claim{Partition: 2})
+	saved := func(c store.Claim, revision uint64) store.Claim {
+		c.Revision, c.Watermark, c.Carry = revision, place(revision), fmt.Sprint("carry ", revision)
+		return c
+	}
+	second := saved(held[0], 2)
+	must(t, "save", s.SaveWatermarks(s.ctx, []store.Claim{second}))
+	other := saved(held[1], 1)
+	wantError(t, "save an older revision", s.SaveWatermarks(s.ctx, []store.Claim{saved(held[0], 1), other}), store.ErrLost)
+	wantError(t, "release with an older revision", s.ReleaseClaims(s.ctx, []store.Claim{saved(held[0], 1)}), store.ErrLost)
+	s.checkClaims(t, second, other)
+	must(t, "save the same revision again", s.SaveWatermarks(s.ctx, []store.Claim{second}))
+
+	taken := s.takeAll(t, two, held[0])[0]
+	if taken.Carry != second.Carry || taken.Watermark != second.Watermark || taken.Revision != 0 {
+		t.Errorf("taken over: %+v, want carry and watermark of %+v, and revision 0", taken, second)
+	}
+	first := saved(taken, 1) // whoever takes the claim counts anew
+	must(t, "save", s.SaveWatermarks(s.ctx, []store.Claim{first}))
+	must(t, "release", s.ReleaseClaims(s.ctx, []store.Claim{saved(taken, 2)}))
+	again := s.takeAll(t, one, store.Claim{Partition: 1, Epoch: taken.Epoch})[0]
+	if again.Carry != "carry 2" || again.Revision != 0 {
+		t.Errorf("taken after the release: %+v", again)
+	}
 }
 
 func testClaimRelease(t *testing.T, s *setup) {

@@ -279,7 +279,7 @@ func (m *leaseModel) take(t *testing.T, by store.Session) {
 	var expected []store.Claim
 	for _, w := range want {
 		if kept, ok := m.current(w); ok {
-			kept.Owner, kept.Session, kept.Epoch = by.Name, by.Incarnation, kept.Epoch+1
+			kept.Owner, kept.Session, kept.Epoch, kept.Revision = by.Name, by.Incarnation, kept.Epoch+1, 0
 			expected = append(expected, kept)
 			m.claims[kept.Partition] = kept
 		}
@@ -298,12 +298,13 @@ func (m *leaseModel) write(t *testing.T, what string, write func(ctx context.Con
 		m.next++
 		held[i].Watermark = place(uint64(m.next)) //nolint:gosec // small
 		held[i].Carry = strings.Repeat("carried ", m.next%3) + `"é\u0000`
+		held[i].Revision = uint64(max(0, m.next-m.rng.IntN(20))) //nolint:gosec // small
 		kept, ok := m.current(held[i])
-		if _, taken := m.claims[kept.Partition]; !ok || !taken {
+		if _, taken := m.claims[kept.Partition]; !ok || !taken || kept.Revision > held[i].Revision {
 			lost++
 			continue
 		}
-		kept.Watermark, kept.Carry = held[i].Watermark, held[i].Carry
+		kept.Watermark, kept.Carry, kept.Revision = held[i].Watermark, held[i].Carry, held[i].Revision
 		change(&kept)
 		m.claims[kept.Partition] = kept
 		m.held = append(m.held, kept)

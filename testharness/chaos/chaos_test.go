@@ -71,9 +71,6 @@ func breakRandomly[S comparable](t *testing.T, seed uint64, m chaos.Model[S], se
 	if err := report.Err(); err != nil {
 		t.Error(err)
 	}
-	for _, r := range report.Redecided {
-		t.Log("without effect, sent again, and decided otherwise: ", r)
-	}
 }
 
 // TestRun_BrokenPromise_IsKept runs an application that does not do what its model

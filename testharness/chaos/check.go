@@ -24,14 +24,6 @@ type Findings struct {
 	// Violations are broken promises. There must be none.
 	Violations []string
 
-	// Redecided are commands that raised no event, as those that are refused, and of
-	// which another copy was decided otherwise: the owner that knew was gone, and its
-	// successor decided on a later state. It is a limit that package runtime documents
-	// (an outcome without events is recorded with the aggregate's next commit), so it
-	// is told apart from what must never be: another answer for a command with
-	// events; an effect of a refused command that its caller sent only once.
-	Redecided []string
-
 	// Settled counts calls of unknown outcome that the store has, Lost those that
 	// it does not have.
 	Settled, Lost int
@@ -112,7 +104,7 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 		f.violated("took effect at versions %v: %s", versions, op)
 	}
 	stored := len(versions) > 0
-	f.compare(op, stored)
+	f.compare(op)
 	switch op.Fate {
 	case FateDone:
 		if stored && versions[0] != op.Version {
@@ -121,12 +113,7 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 		return []porcupine.Operation{observed(op)}
 	case FateRefused:
 		if stored {
-			text := fmt.Sprintf("was refused, and is in the store at version %d: %s", versions[0], op)
-			if op.sentAgain() {
-				f.Redecided = append(f.Redecided, text)
-			} else {
-				f.violated("%s", text)
-			}
+			f.violated("was refused, and is in the store at version %d: %s", versions[0], op)
 			return []porcupine.Operation{observed(op), effect(op, versions[0])}
 		}
 		return []porcupine.Operation{observed(op)}
@@ -155,8 +142,9 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 	}
 }
 
-// compare wants one answer for all attempts.
-func (f *Findings) compare(op *Operation, stored bool) {
+// compare wants one answer for all attempts: whatever a caller was told, done or
+// refused, is what everybody is told who sends the command again.
+func (f *Findings) compare(op *Operation) {
 	first := op.definite()
 	if first == nil || op.IsRead() {
 		return
@@ -166,12 +154,7 @@ func (f *Findings) compare(op *Operation, stored bool) {
 		if next.Fate != FateDone && next.Fate != FateRefused || first.same(next) {
 			continue
 		}
-		text := fmt.Sprintf("a second answer, %s %d %s %s, after: %s", next.Fate, next.Version, next.Code, next.Answer, op)
-		if next.End > first.End && (first.Fate == FateRefused || !stored) {
-			f.Redecided = append(f.Redecided, text)
-		} else {
-			f.violated("%s", text)
-		}
+		f.violated("a second answer, %s %d %s %s, after: %s", next.Fate, next.Version, next.Code, next.Answer, op)
 	}
 }
 

@@ -121,26 +121,50 @@ func again(r *record, index int, version actor.Version) {
 	op.Attempts = []chaos.Attempt{first, second}
 }
 
-// TestCheck_RefusalForgotten_IsToldApart: a refused command that was sent again took
-// effect then. Without the second attempt it is a broken promise.
-func TestCheck_RefusalForgotten_IsToldApart(t *testing.T) {
+// TestCheck_RefusalForgotten: a refused command that was sent again took effect then,
+// or came to another refusal, or was refused although an earlier copy of it, of which
+// nobody knew, took effect.
+func TestCheck_RefusalForgotten(t *testing.T) {
 	t.Parallel()
-	for _, resent := range []bool{true, false} {
-		r, m := sound(), portfolios()
-		refused := r.Operations[2]
-		first := chaos.Attempt{Start: refused.Start, End: refused.End, Version: 2, Code: "insufficient_cash", Fate: chaos.FateRefused}
-		refused.Attempts = []chaos.Attempt{first}
-		if resent {
-			refused.Attempts = append(refused.Attempts, chaos.Attempt{Start: time.Second, End: 2 * time.Second, Version: 5, Fate: chaos.FateDone})
-		}
-		shift(r, 4, 1)
-		r.Operations[4].End = time.Minute
-		r.add("more", "DepositCash", `{"amount":10}`, chaos.FateDone, 4, "")
-		r.store("more", "much")
-		found := chaos.Check(&m, &r.History)
-		if resent && (len(found.Violations) > 0 || len(found.Redecided) != 2) || !resent && len(found.Violations) == 0 {
-			t.Errorf("sent again %v: violations %q, redecided %q", resent, found.Violations, found.Redecided)
-		}
+	no := chaos.Attempt{Start: 2 * time.Millisecond, End: 2*time.Millisecond + 1, Version: 2, Code: "insufficient_cash", Fate: chaos.FateRefused}
+	later := chaos.Attempt{Start: time.Second, End: 2 * time.Second, Version: 5, Fate: chaos.FateDone}
+	other, lost, same := no, no, no
+	other.Code = "portfolio_closed"
+	lost.Fate, lost.Start = chaos.FateUnknown, time.Millisecond
+	same.Version = 3
+	for name, tt := range map[string]struct {
+		attempts []chaos.Attempt
+		effect   bool
+		want     []string // one in each violation
+	}{
+		"the same":                  {[]chaos.Attempt{no, no}, false, nil},
+		"the same, later":           {[]chaos.Attempt{no, same}, false, nil},
+		"done":                      {[]chaos.Attempt{no, later}, true, []string{"a second answer", "was refused, and is in the store"}},
+		"done, and nobody was told": {[]chaos.Attempt{no}, true, []string{"was refused, and is in the store"}},
+		"done by an earlier copy":   {[]chaos.Attempt{lost, no}, true, []string{"was refused, and is in the store"}},
+		"another refusal":           {[]chaos.Attempt{no, other}, false, []string{"a second answer"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, m := sound(), portfolios()
+			r.Operations[2].Attempts = tt.attempts
+			shift(r, 4, 1)
+			r.Operations[4].End = time.Minute
+			r.add("more", "DepositCash", `{"amount":10}`, chaos.FateDone, 4, "")
+			r.store("more")
+			if tt.effect {
+				r.store("much")
+			}
+			found := chaos.Check(&m, &r.History).Violations
+			if len(found) != len(tt.want) {
+				t.Fatalf("violations %q, want %q", found, tt.want)
+			}
+			for i, want := range tt.want {
+				if !strings.Contains(found[i], want) {
+					t.Errorf("violation %q, want %q", found[i], want)
+				}
+			}
+		})
 	}
 }
 

@@ -31,7 +31,8 @@
 // was told; nothing of a command that was refused or "not executed"; and every
 // other command at most once. One that was accepted (202) must have been executed,
 // or refused in a state that there was. A command that is asked again under its id must get
-// the first outcome. [Trial.Settled] adds what holds over all aggregates.
+// the first outcome that anybody was told, done or refused; only what nobody was told,
+// or was told as "not executed", may be decided later. [Trial.Settled] adds what holds over all aggregates.
 //
 // # What can be broken
 //

@@ -38,9 +38,6 @@ func run(t *testing.T, trial chaos.Trial[portfolio]) *chaos.Report {
 	if err := report.Err(); err != nil {
 		t.Error(err)
 	}
-	for _, r := range report.Redecided {
-		t.Log("without effect, sent again, and decided otherwise: ", r)
-	}
 	return report
 }
 

@@ -64,23 +64,6 @@ func (o *Operation) String() string {
 		o.Target, what, o.ID, o.Client, o.Start.Round(time.Millisecond), o.End.Round(time.Millisecond), len(o.Attempts), told)
 }
 
-// sentAgain reports whether another copy of the command may have been under way
-// after its first definite answer: an attempt that ended later, or one of which
-// nobody knows what became of it. (A gateway that was paused reads a request when it
-// goes on, long after its client has given up and asked another one.)
-func (o *Operation) sentAgain() bool {
-	first := o.definite()
-	if first == nil {
-		return false
-	}
-	for i := range o.Attempts {
-		if a := &o.Attempts[i]; a != first && (a.Fate == FateUnknown || a.End > first.End) {
-			return true
-		}
-	}
-	return false
-}
-
 // Attempt is one request, and its answer if there was one.
 type Attempt struct {
 	Node    int             `json:"node"`
@@ -96,7 +79,10 @@ type Attempt struct {
 	Fate    Fate            `json:"fate"` // as far as this attempt tells
 }
 
-// same reports whether two definite answers to one command are the same.
+// same reports whether two definite answers to one command are the same. The version
+// that a refusal names is not compared: the store keeps none, and a write of a former
+// owner can come between a refusal and the commit that records it.
 func (a *Attempt) same(b *Attempt) bool {
-	return a.Fate == b.Fate && a.Version == b.Version && a.Code == b.Code && string(a.Answer) == string(b.Answer)
+	return a.Fate == b.Fate && a.Code == b.Code && string(a.Answer) == string(b.Answer) &&
+		(a.Version == b.Version || a.Fate == FateRefused)
 }

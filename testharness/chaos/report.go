@@ -26,7 +26,6 @@ type Report struct {
 	Longest                                       time.Duration // without a command that was told done
 
 	Violations []string // broken promises
-	Redecided  []string // commands without effect that, sent again, got another answer: see [Findings]
 	Kept       string   // folder with the evidence, where there are violations
 
 	findings *Findings
@@ -37,7 +36,6 @@ type Report struct {
 func (r *Report) take(h *History, rec *Recorder, f *Findings) {
 	r.history, r.findings = h, f
 	r.Settled, r.Lost, r.Longest = f.Settled, f.Lost, rec.LongestGap()
-	r.Redecided = f.Redecided
 	r.Violations = append(rec.Complaints(), f.Violations...)
 	for _, op := range h.Operations {
 		r.Attempts += len(op.Attempts)
@@ -74,9 +72,9 @@ func (r *Report) Err() error {
 // String tells the figures.
 func (r *Report) String() string {
 	return fmt.Sprintf("seed %d: %d faults in %v, all served again after %v; commands: %d done, %d refused, %d accepted, %d not executed, %d unknown (%d in the store, %d not); "+
-		"%d reads; %d attempts; longest pause %v; %d broken promises, %d commands without effect, sent again, decided otherwise",
+		"%d reads; %d attempts; longest pause %v; %d broken promises",
 		r.Seed, r.Faults, r.Duration, r.Recovery.Round(time.Millisecond), r.Done, r.Refused, r.Accepted, r.NotExecuted, r.Unknown, r.Settled, r.Lost,
-		r.Reads, r.Attempts, r.Longest.Round(time.Millisecond), len(r.Violations), len(r.Redecided))
+		r.Reads, r.Attempts, r.Longest.Round(time.Millisecond), len(r.Violations))
 }
 
 // keep leaves the evidence in a new folder: what is wrong, what was broken when,
@@ -87,7 +85,7 @@ func (r *Report) keep(parent, log string, c *Cluster) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := strings.Join(r.Violations, "\n") + "\n\nsent again and decided otherwise:\n" + strings.Join(r.Redecided, "\n") + "\n"
+	text := strings.Join(r.Violations, "\n") + "\n"
 	errs := []error{
 		os.WriteFile(filepath.Join(dir, "violations.txt"), []byte(text), 0o600),
 		os.WriteFile(filepath.Join(dir, "schedule.txt"), []byte(log), 0o600),
