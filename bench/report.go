@@ -106,6 +106,12 @@ func (r *report) ratios() []ratio {
 	throughput(oursName(1, 1024, "direct"), 10)
 	throughput(oursName(1, 256, "durable"), 0)
 	throughput(oursName(1, 256, "direct"), 0)
+	relay, ok1 := r.find(ourRelay)
+	changes, ok2 := r.find(rawChanges)
+	if ok1 && ok2 {
+		v := relay.PerSecond / changes.PerSecond
+		out = append(out, ratio{Name: relay.Name + " / " + changes.Name, Value: v, Floor: 0.5, Holds: v >= 0.5})
+	}
 	for _, lane := range []string{"durable", "direct"} {
 		ours, ok1 := r.find(oursName(manyCount, 1, lane))
 		raw, ok2 := r.find(rawOne)

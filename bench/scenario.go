@@ -18,6 +18,7 @@ type scenario struct {
 	inFlight int
 	ours     bool
 	do       func(ctx context.Context, worker int) (int, error)
+	measure  func(ctx context.Context, f flags) (round, error) // in the place of do: it measures by itself
 }
 
 const (
@@ -52,7 +53,7 @@ func scenarios(e *environment) []scenario {
 			name: fmt.Sprintf("ours, reads of %d aggregates, %d in flight", manyCount, n), inFlight: n, ours: true, do: e.read(manyCount),
 		})
 	}
-	return all
+	return append(all, feedScenarios(e)...)
 }
 
 func oursName(aggregates, inFlight int, lane string) string {

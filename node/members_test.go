@@ -17,22 +17,25 @@ import (
 	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/internal/placement"
 	"github.com/ganglion-go/ganglion/internal/testenv"
+	"github.com/ganglion-go/ganglion/natsbus"
 	"github.com/ganglion-go/ganglion/store"
+	"github.com/ganglion-go/ganglion/store/jetstream"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
 
 // members are node processes on one NATS server, by name.
 type members struct {
-	t     *testing.T
-	nodes map[string]*nodes.Process
+	t      *testing.T
+	server *testharness.NATSServer
+	nodes  map[string]*nodes.Process
 }
 
 // spawnMembers starts processes and waits until each has its share.
 func spawnMembers(t *testing.T, binary string, names []string, flags ...string) *members {
 	t.Helper()
 	server := testharness.NATS(t, testharness.WithListener())
-	m := &members{t: t, nodes: map[string]*nodes.Process{}}
+	m := &members{t: t, server: server, nodes: map[string]*nodes.Process{}}
 	for _, name := range names {
 		m.nodes[name] = nodes.Spawn(t, binary, nil, append([]string{"--nats-url", server.URL(), "--name", name}, flags...)...)
 	}
@@ -220,8 +223,9 @@ func (c caller) readAll(ids map[actor.Partition]string) {
 
 // TestNode_Members_LoseNothing ends, kills and pauses two nodes in turns, under
 // load through both: every acknowledged command is in the history exactly once,
-// at the version that was told; every other one at most once. GANGLION_FAULTS
-// sets how often.
+// at the version that was told; every other one at most once. The event stream has
+// all of the history, too, each event once, whichever node relayed it.
+// GANGLION_FAULTS sets how often.
 func TestNode_Members_LoseNothing(t *testing.T) {
 	t.Parallel()
 	binary := nodes.Build(t, "../cmd/node")
@@ -242,6 +246,32 @@ func TestNode_Members_LoseNothing(t *testing.T) {
 	}
 	stop()
 	l.check(loadedAggregates)
+	m.checkEvents()
+}
+
+// checkEvents compares the event stream with the JetStream store.
+func (m *members) checkEvents() {
+	m.t.Helper()
+	nc := m.server.Connect(m.t)
+	s, err := jetstream.Open(m.t.Context(), nc, jetstream.Config{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	bus, err := natsbus.Open(m.t.Context(), nc, natsbus.Config{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var n int
+	for range 5 { // the relay may have something left to do
+		if n, err = testharness.CheckEvents(m.t.Context(), s, bus); err == nil {
+			break
+		}
+		wait(m.t, time.Second)
+	}
+	m.t.Logf("%d events are in order", n)
+	if err != nil || n == 0 {
+		m.t.Errorf("%d events: %v", n, err)
+	}
 }
 
 func (m *members) hurt(name string, how int, rnd *rand.Rand) {

@@ -126,7 +126,7 @@ func (f *fixture) deposit(id string, amounts ...int64) {
 
 // config is that of a quick engine.
 func config() projection.Config {
-	return projection.Config{Tick: 20 * time.Millisecond, Backoff: time.Millisecond, BackoffMax: 20 * time.Millisecond, Attempts: 3, Keep: 50 * time.Millisecond}
+	return projection.Config{Tick: 20 * time.Millisecond, Backoff: time.Millisecond, BackoffMax: 20 * time.Millisecond, Attempts: 3, Keep: 50 * time.Millisecond, SaveEvery: 8}
 }
 
 // run starts an engine and returns what stops it, which happens at the test's end at

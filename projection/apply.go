@@ -62,7 +62,7 @@ func (sl *slot) apply(ctx context.Context, batch []record) error {
 	if err := a.finish(ctx); err != nil {
 		return sl.blame(ctx, batch[:n], 0, err)
 	}
-	sl.limit = min(2*sl.limit, sl.session.projection.batchMax)
+	sl.limit = min(sl.limit+sl.limit/8+1, sl.session.projection.batchMax)
 	if f := e.cfg.Listener.Applied; f != nil {
 		f(sl.session.projection.name, n, time.Since(began), sl.session.building)
 	}
@@ -72,6 +72,9 @@ func (sl *slot) apply(ctx context.Context, batch []record) error {
 // takeAll takes the events in order, as many as fit, and returns how many. After an
 // error it is the place of the event that failed.
 func (a *attempt) takeAll(ctx context.Context, batch []record) (int, error) {
+	if err := a.prefetch(ctx, batch); err != nil {
+		return 0, err
+	}
 	for i := range batch {
 		if i > 0 && a.tx.bytes > a.slot.session.engine.cfg.BatchBytes {
 			return i, nil
@@ -85,6 +88,33 @@ func (a *attempt) takeAll(ctx context.Context, batch []record) (int, error) {
 		}
 	}
 	return len(batch), nil
+}
+
+// prefetch reads the documents at once that handlers are going to ask for one by one,
+// as far as experience tells.
+func (a *attempt) prefetch(ctx context.Context, batch []record) error {
+	for collection := range a.slot.cache.bySource {
+		var keys []string
+		asked := map[string]bool{}
+		for i := range batch {
+			id := batch[i].Source.ID
+			if _, known := a.slot.cache.get(document{collection, id}); !known && !asked[id] {
+				asked[id] = true
+				keys = append(keys, id)
+			}
+		}
+		if len(keys) < 2 {
+			continue
+		}
+		docs, err := a.tx.store.Read(ctx, a.tx.place(collection), keys...)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", collection, err)
+		}
+		for _, doc := range docs {
+			a.slot.cache.put(document{collection, doc.Key}, doc)
+		}
+	}
+	return nil
 }
 
 // take does with one event what is to be done with it: nothing, park it, or run its
@@ -147,6 +177,7 @@ func (a *attempt) run(ctx context.Context, r *record) error {
 	failure, known := sl.failing[r.Position]
 	if !known {
 		sent := a.tx.save()
+		a.tx.at = r.Source.ID
 		failure = sl.session.projection.call(ctx, a.tx, r)
 		if failure == nil {
 			return nil
@@ -246,7 +277,7 @@ func (sl *slot) blame(ctx context.Context, batch []record, i int, err error) err
 	case isSent && sent.final():
 		sl.failing[sent.event] = err
 		return errAgain
-	case late:
+	case late, isSent: // of fewer commands, all are stored sooner
 		sl.limit = max(len(batch)/2, 1)
 	}
 	return err

@@ -18,10 +18,14 @@ type cache struct {
 	bytes     int
 	documents map[document]Document
 	uses      map[document]Revision // read in the transaction under way
+	bySource  map[string]bool       // collections whose documents are asked for by the id of the event's source
 }
 
+// bySourceMax bounds the collections that are read ahead.
+const bySourceMax = 8
+
 func newCache(now func() time.Time) *cache {
-	return &cache{now: now, since: now(), documents: map[document]Document{}, uses: map[document]Revision{}}
+	return &cache{now: now, since: now(), documents: map[document]Document{}, uses: map[document]Revision{}, bySource: map[string]bool{}}
 }
 
 // begin prepares for a transaction.
@@ -50,6 +54,13 @@ func (c *cache) put(d document, doc Document) {
 	}
 	c.bytes += len(doc.Data) - len(c.documents[d].Data) + len(d.key)
 	c.documents[d] = doc
+}
+
+// missed learns from a read that the cache could not answer.
+func (c *cache) missed(d document, source string) {
+	if d.key == source && d.collection[0] != '_' && len(c.bySource) < bySourceMax {
+		c.bySource[d.collection] = true
+	}
 }
 
 func (c *cache) use(d document, r Revision) { c.uses[d] = r }

@@ -20,7 +20,7 @@ type Config struct {
 	// Parallel is how many transactions may run at once. 0: 8.
 	Parallel int
 	// QueueMax is how many events wait in memory for each partition of a projection;
-	// beyond it, the partition holds the others of its projection up. 0: 1024.
+	// beyond it, the partition holds the others of its projection up. 0: 2000.
 	QueueMax int
 	// BatchBytes bounds the events, and the documents that they write, of one
 	// transaction, about. 0: 4 MiB.
@@ -56,7 +56,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	for v, to := range map[*int]int{&c.Parallel: 8, &c.QueueMax: 1024, &c.BatchBytes: 4 << 20, &c.Attempts: 8, &c.ParkedMax: 10_000} {
+	for v, to := range map[*int]int{&c.Parallel: 8, &c.QueueMax: 2000, &c.BatchBytes: 4 << 20, &c.Attempts: 8, &c.ParkedMax: 10_000} {
 		if *v == 0 {
 			*v = to
 		}

@@ -11,7 +11,7 @@ import (
 
 // DefaultBatchMax is how many events are applied in one transaction at most,
 // where the definition does not say otherwise.
-const DefaultBatchMax = 512
+const DefaultBatchMax = 1000
 
 // maxBatch bounds [Definition.BatchMax].
 const maxBatch = 10_000

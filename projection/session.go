@@ -318,7 +318,7 @@ func (s *session) leave(ctx context.Context) {
 	var writes []Write
 	reached := s.reached.Load()
 	for id, sl := range s.slots {
-		cp, ok := sl.passing(reached, leaveWorth)
+		cp, ok := sl.passing(reached, min(leaveWorth, s.engine.cfg.SaveEvery))
 		if !ok {
 			continue
 		}

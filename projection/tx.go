@@ -61,9 +61,10 @@ type Tx struct {
 	revisions map[document]Revision // once committed
 	undo      []undo
 	outgoing  []outgoing
-	native    bool  // the adapter's own transaction was used: it cannot be undone in part
-	bytes     int   // of writes, about
-	failed    error // the storage did not answer, or somebody else was faster
+	at        string // id of the source of the event at work
+	native    bool   // the adapter's own transaction was used: it cannot be undone in part
+	bytes     int    // of writes, about
+	failed    error  // the storage did not answer, or somebody else was faster
 	confirmed bool
 	confirms  func(context.Context) error // that the checkpoint is what it was
 }
@@ -115,6 +116,7 @@ func (tx *Tx) load(ctx context.Context, collection, key string) ([]byte, bool, e
 	}
 	known, ok := tx.cache.get(d)
 	if !ok {
+		tx.cache.missed(d, tx.at)
 		docs, err := tx.store.Read(ctx, tx.place(collection), key)
 		if err != nil {
 			tx.failed = err

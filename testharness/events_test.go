@@ -604,3 +604,51 @@ func TestRelay_CannotBeSent(t *testing.T) {
 		t.Errorf("parked %v, sent %v", parked, got.firsts())
 	}
 }
+
+// TestRelay_Cluster: with replicated streams, whose leaders are stopped one after the
+// other while commits come in. An election takes 4 to 9 s.
+func TestRelay_Cluster(t *testing.T) {
+	t.Parallel()
+	cluster := testharness.NATSCluster(t, 3)
+	nc := cluster.Connect(t)
+	bus, err := natsbus.Open(t.Context(), nc, natsbus.Config{Partitions: 8, Replicas: 3, Heartbeat: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relayed{
+		t: t, store: memory.New(), bus: bus, random: testenv.Rand(t),
+		versions: map[store.Aggregate]store.Version{}, times: map[store.Aggregate]int64{},
+	}
+	got := &collector{}
+	got.serveAll(t, bus)
+	r.start(nil, runtime.RelayConfig{})
+	r.start(nil, runtime.RelayConfig{})
+	sent := 0
+	for _, stream := range []string{"ganglion_EVENTS", "ganglion_DEADLINES"} {
+		leader, err := cluster.StreamLeader(t.Context(), js, stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		more := func() {
+			for range 50 {
+				sent++
+				a := store.Aggregate(fmt.Sprintf("account/%d", sent))
+				at := time.Now().Add(time.Duration(r.random.Int64N(int64(3 * time.Second)))).UnixMicro()
+				r.append(r.next(a, 3, store.Outgoing{ID: fmt.Sprint(sent), To: a, Name: "Ring", Timer: "t", At: at, Data: []byte("{}")}))
+				<-time.After(5 * time.Millisecond)
+			}
+		}
+		more()
+		cluster.Stop(leader)
+		more()
+		r.settle()
+		cluster.Start(t, leader)
+		more()
+	}
+	r.check()
+	testharness.Eventually(t, relayPatience, func() bool { return len(got.firsts()) == sent })
+}

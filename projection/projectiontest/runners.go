@@ -42,11 +42,15 @@ func tallies(from *actor.Aggregate[counter]) *projection.Projection {
 			if err := projection.Update(ctx, tx, "all", "count", func(n *int) error { *n++; return nil }); err != nil {
 				return err
 			}
-			return projection.Update(ctx, tx, "each", e.Source.ID, func(l *tally) error {
-				*l = tally{l.Sum + e.Data.N, l.Count + 1, uint64(e.Version)}
-				return nil
-			})
+			return tallyUp(ctx, tx, e)
 		})
+	})
+}
+
+func tallyUp(ctx context.Context, tx *projection.Tx, e projection.Event[added]) error {
+	return projection.Update(ctx, tx, "each", e.Source.ID, func(l *tally) error {
+		*l = tally{l.Sum + e.Data.N, l.Count + 1, uint64(e.Version)}
+		return nil
 	})
 }
 
@@ -82,7 +86,11 @@ func (r *run) start(t *testing.T) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	return runEngine(t.Context(), e)
+}
+
+func runEngine(ctx context.Context, e *projection.Engine) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { _ = e.Run(ctx) })
 	return func() { cancel(); running.Wait() }

@@ -14,9 +14,9 @@ import (
 
 // The headers of a message that is to become a command at a time.
 const (
-	headerTarget   = "Gn-To"             // the aggregate, as kind/id
-	HeaderOrder    = "Gn-Order"          // of settings of the same timer
-	headerSchedule = "Nats-Schedule"     // when
+	headerTarget   = "Gn-To"         // the aggregate, as kind/id
+	HeaderOrder    = "Gn-Order"      // of settings of the same timer
+	headerSchedule = "Nats-Schedule" // when
 	headerDue      = "Nats-Schedule-Target"
 	headerTimeZone = "Nats-Schedule-Time-Zone"
 	headerCron     = "Gn-Cron" // name of the cluster's schedule that the message is of
@@ -41,7 +41,7 @@ func (ns Namespace) Timer(of actor.Address, name string) string {
 	token := actor.Address{ID: name}.Token()
 	if len(token) > maxTimerToken {
 		sum := sha256.Sum256([]byte(name))
-		token = "%" + hex.EncodeToString(sum[:]) // no token begins with a lower case escape
+		token = "%-" + hex.EncodeToString(sum[:]) // no token has that
 	}
 	return string(ns) + ".timer.at." + string(of.Kind) + "." + of.Token() + "." + token
 }
