@@ -47,7 +47,11 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 			if err := e.settle(ctx, s.ours); err != nil {
 				return nil, err
 			}
-			r, err := s.once(ctx, f, e.replicaSet)
+			run := s.run
+			if s.measure != nil {
+				run = s.measure
+			}
+			r, err := run(ctx, f, e.replicaSet)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -55,14 +59,6 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 		}
 	}
 	return newReport(f, e, ran, rounds), nil
-}
-
-// once measures a scenario one time, in its own way if it has one.
-func (s *scenario) once(ctx context.Context, f flags, rs *mongod.ReplicaSet) (round, error) {
-	if s.measure != nil {
-		return s.measure(ctx, f)
-	}
-	return s.run(ctx, f, rs)
 }
 
 // run keeps the scenario's operations in flight for warm-up and duration, and

@@ -17,6 +17,7 @@ import (
 	"github.com/ganglion-go/ganglion/natsbus"
 	"github.com/ganglion-go/ganglion/runtime"
 	mongostore "github.com/ganglion-go/ganglion/store/mongo"
+	"github.com/ganglion-go/ganglion/testharness/mongod"
 )
 
 const (
@@ -56,7 +57,7 @@ func (e *environment) fill(ctx context.Context, to *mongo.Collection) error {
 
 // measureChanges reads a change stream as a program does that only wants the
 // documents.
-func (e *environment) measureChanges(ctx context.Context, _ flags) (round, error) {
+func (e *environment) measureChanges(ctx context.Context, _ flags, _ *mongod.ReplicaSet) (round, error) {
 	ctx, cancel := context.WithTimeout(ctx, relayDeadline)
 	defer cancel()
 	inserts := mongo.Pipeline{{{Key: "$match", Value: bson.D{{Key: "operationType", Value: "insert"}}}}}
@@ -88,7 +89,7 @@ func (e *environment) measureChanges(ctx context.Context, _ flags) (round, error
 // measureRelay has a relay come to the end of the feed, and stop. Then it measures
 // how long the next one takes for what has been inserted meanwhile, until all of it is
 // in the event stream of a NATS server in this process (R1, file).
-func (e *environment) measureRelay(ctx context.Context, _ flags) (round, error) {
+func (e *environment) measureRelay(ctx context.Context, _ flags, _ *mongod.ReplicaSet) (round, error) {
 	ctx, cancel := context.WithTimeout(ctx, relayDeadline)
 	defer cancel()
 	s, err := mongostore.Open(ctx, e.uri, mongostore.Config{Database: database})

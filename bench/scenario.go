@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/testharness/mongod"
 )
 
 // scenario is a load that is measured. do carries out some operations and
@@ -18,7 +19,7 @@ type scenario struct {
 	inFlight int
 	ours     bool
 	do       func(ctx context.Context, worker int) (int, error)
-	measure  func(ctx context.Context, f flags) (round, error) // in the place of do: it measures by itself
+	measure  func(ctx context.Context, f flags, rs *mongod.ReplicaSet) (round, error) // in the place of do: it measures by itself
 }
 
 const (

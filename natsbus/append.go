@@ -93,44 +93,50 @@ func (b *Bus) remakeEvents(ctx context.Context, is eventStream) (eventStream, er
 // Two callers may append at the same time: the server lets one of them.
 func (b *Bus) AppendEvents(ctx context.Context, stream string, after uint64, events []actor.EventRecord, marks []string) error {
 	_, drawn, _ := strings.Cut(stream, "-")
-	var batches []*nats.Subscription
-	defer func() {
-		for _, sub := range batches {
-			_ = sub.Unsubscribe()
-		}
-	}()
-	for start := 0; start < len(events); {
+	status := b.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer b.nc.RemoveStatusListener(status)
+	answers := make(chan *nats.Msg, len(events)) // at most one batch for each event
+	sub, err := b.nc.ChanSubscribe(b.nc.NewInbox(), answers)
+	if err != nil {
+		return fmt.Errorf("append events: %w", err)
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // it fails only when the connection is closed, and then there is nothing to undo
+	batches := 0
+	for start := 0; start < len(events); batches++ {
 		end, size := start, 0
 		for end < len(events) && end-start < maxBatch && (end == start || size < maxBatchBytes) {
 			size += len(events[end].Data) + len(marks[end]) + eventHeaderBytes
 			end++
 		}
-		sub, err := b.sendEvents(drawn, after+uint64(start), events[start:end], marks[start:end])
-		if err != nil {
+		if err := b.sendEvents(sub.Subject, drawn, after+uint64(start), events[start:end], marks[start:end]); err != nil { //nolint:gosec // not negative
 			return fmt.Errorf("append events: %w", err)
 		}
-		batches = append(batches, sub)
 		start = end
 	}
-	for _, sub := range batches {
-		reply, err := sub.NextMsgWithContext(ctx)
-		if err == nil {
-			err = acknowledged(reply)
-		}
-		if err != nil {
+	for range batches {
+		if err := awaitAppended(ctx, answers, status); err != nil {
 			return fmt.Errorf("append events: %w", moved(err))
 		}
 	}
 	return nil
 }
 
-// sendEvents publishes events as one atomic batch, and returns where its answer
-// comes to. It is not stored in parts; should it ever be, each event has its mark.
-func (b *Bus) sendEvents(drawn string, after uint64, events []actor.EventRecord, marks []string) (*nats.Subscription, error) {
-	sub, err := b.nc.SubscribeSync(b.nc.NewInbox())
-	if err != nil {
-		return nil, err
+// awaitAppended waits for the answer to one batch. Which one it is does not matter: if
+// one fails, so do all after it. An answer is lost with the connection.
+func awaitAppended(ctx context.Context, answers <-chan *nats.Msg, status <-chan nats.Status) error {
+	select {
+	case reply := <-answers:
+		return acknowledged(reply)
+	case <-status:
+		return errReconnected
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
+}
+
+// sendEvents publishes events as one atomic batch, whose answer comes to an inbox. It is
+// not stored in parts; should it ever be, each event has its mark.
+func (b *Bus) sendEvents(inbox, drawn string, after uint64, events []actor.EventRecord, marks []string) error {
 	id := nuid.Next()
 	for i := range events {
 		msg := b.ns.EncodeEvent(drawn, &events[i], marks[i])
@@ -142,17 +148,16 @@ func (b *Bus) sendEvents(drawn string, after uint64, events []actor.EventRecord,
 			msg.Header[headerExpectedLast] = []string{strconv.FormatUint(after, 10)}
 		}
 		if i == len(events)-1 {
-			msg.Reply = sub.Subject
+			msg.Reply = inbox
 			if len(events) > 1 {
 				msg.Header[headerBatchCommit] = []string{"1"}
 			}
 		}
 		if err := b.nc.PublishMsg(msg); err != nil {
-			_ = sub.Unsubscribe()
-			return nil, fmt.Errorf("%s version %d: %w", events[i].Source, events[i].Version, err)
+			return fmt.Errorf("%s version %d: %w", events[i].Source, events[i].Version, err)
 		}
 	}
-	return sub, nil
+	return nil
 }
 
 // acknowledged reads the answer of a stream to a message.

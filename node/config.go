@@ -58,9 +58,13 @@ type Config struct {
 	LogFormat string `name:"log-format" help:"text or json." default:"text" env:"GANGLION_LOG_FORMAT"`
 
 	// Limits tunes the runtime, for programs that open a node themselves. Name,
-	// Address, Build, Lease, Answers, Outbox, Logger and Listener in it are of no effect: they come
+	// Address, Build, Lease, Answers, Outbox, Schedules, Logger and Listener in it are of no effect: they come
 	// from the fields above.
 	Limits runtime.Config `kong:"-"`
+
+	// Schedules are commands that the cluster sends again and again, see actor.Repeat:
+	// the same on all nodes.
+	Schedules []actor.Schedule `kong:"-"`
 
 	// Dial opens every connection to NATS and MongoDB, for programs with a network
 	// of their own. Default: a net.Dialer.

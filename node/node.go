@@ -180,7 +180,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	limits := n.cfg.Limits
 	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.advertised(), n.build(), n.cfg.lease
 	limits.Answers = n.cfg.answers
-	limits.Outbox = n.bus
+	limits.Outbox, limits.Schedules = n.bus, n.cfg.Schedules
 	limits.SoleHolderOfName = n.soleHolder()
 	limits.Alone = n.cfg.embeddedNATS() && !n.cfg.clustered() // no other node reaches its server
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()

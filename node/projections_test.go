@@ -44,6 +44,30 @@ func purses() *actor.Aggregate[purse] {
 	})
 }
 
+// greeting is a saga that pays a cent when a purse is first paid into.
+type greeting struct{ Done bool }
+
+type greeted struct{}
+
+func (g *greeting) greeted(greeted) { g.Done = true }
+
+func greeters(from *actor.Aggregate[purse]) *actor.Aggregate[greeting] {
+	return actor.DefineSaga("greeting", func(d *actor.SagaDefinition[greeting]) {
+		actor.Apply(d, (*greeting).greeted)
+		actor.StartsOn(d, from, func(g *greeting, ctx *actor.Context, _ paidIn) {
+			if !g.Done {
+				ctx.Raise(greeted{})
+				ctx.Send(from.ID("greeted"), payIn{Cents: 1})
+			}
+		}, func(_ paidIn, r actor.EventRecord) string {
+			if strings.HasPrefix(r.Source.ID, "p-") {
+				return r.Source.ID
+			}
+			return ""
+		})
+	})
+}
+
 type purseView struct {
 	Cents   int64         `json:"cents"`
 	Version actor.Version `json:"version"`
@@ -64,8 +88,8 @@ func purseViews(from *actor.Aggregate[purse], broken *atomic.Bool) *projection.P
 }
 
 // A command's events come out in the view, on both kinds of store: a caller who waits
-// for the version of its reply reads its own write. A policy pays a bonus of one cent to
-// a purse for each that is paid in elsewhere.
+// for the version of its reply reads its own write. A policy pays a cent to a
+// purse for each payment elsewhere, and a saga one for the first payment into each.
 func TestNode_Projections(t *testing.T) {
 	t.Parallel()
 	for _, store := range []string{"embedded", "mongodb"} {
@@ -74,18 +98,19 @@ func TestNode_Projections(t *testing.T) {
 			from := purses()
 			bonus := actor.DefinePolicy("bonus", func(d *actor.PolicyDefinition) {
 				actor.When(d, from, func(ctx *actor.PolicyContext, e paidIn) {
-					if ctx.Event().Source.ID != "bonus" {
+					if strings.HasPrefix(ctx.Event().Source.ID, "p-") {
 						ctx.Send(from.ID("bonus"), payIn{Cents: 1})
 					}
 				})
 			})
+			greeter := greeters(from)
 			broken := &atomic.Bool{}
 			views := purseViews(from, broken)
 			cfg := node.Config{Partitions: "8", Projections: []*projection.Projection{views}}
 			if store == "mongodb" {
 				cfg.MongoURI, cfg.MongoDatabase = testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)
 			}
-			n := nodes.Start(t, cfg, from, bonus)
+			n := nodes.Start(t, cfg, from, bonus, greeter)
 			notices, stop := n.Subscribe(views, projection.Interest{Collection: "purses", Prefix: "bonus"})
 			defer stop()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -99,6 +124,7 @@ func TestNode_Projections(t *testing.T) {
 				expectPurse(ctx, t, n, views, to, purseView{int64(i), 1})
 			}
 			expectPurse(ctx, t, n, views, from.ID("bonus"), purseView{many, many})
+			expectPurse(ctx, t, n, views, from.ID("greeted"), purseView{many, many})
 			awaitNotice(ctx, t, notices, "bonus")
 			operateProjections(ctx, t, n, views, from, broken)
 		})

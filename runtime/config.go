@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
 )
 
 // Config tunes a node. The zero value of each field means the default that its
@@ -56,6 +58,9 @@ type Config struct {
 	// Outbox is where events and outgoing commands are brought while the node serves
 	// partition 0. nil: nowhere.
 	Outbox Outbox
+	// Schedules are commands that the cluster sends again and again. Those of the node
+	// that serves partition 0 count: configure all nodes alike.
+	Schedules []actor.Schedule
 
 	Clock    Clock        // the system's
 	Logger   *slog.Logger // discards

@@ -33,6 +33,9 @@ type Outbox interface {
 	SetTimer(ctx context.Context, m actor.Message, timer string, order int64) error
 	// CancelTimer takes a timer back, unless it was set with a higher order.
 	CancelTimer(ctx context.Context, of actor.Address, timer string, order int64) error
+	// KeepSchedules has the commands of exactly these schedules be sent, each at its
+	// times.
+	KeepSchedules(ctx context.Context, all []actor.Schedule) error
 	// ForwardTimers sends what comes due, until ctx ends. More than one may do so.
 	ForwardTimers(ctx context.Context) error
 	// Outgoing returns the incarnations of the streams that hold what was sent and

@@ -58,8 +58,10 @@ type RelayConfig struct {
 	BatchEvents int           // events that are appended at once, reached or just passed: 2000
 	BatchBytes  int           // bytes of what waits to be appended, reached or just passed: 8 MiB
 	RescanMax   int           // aggregates that a rescan remembers, some 100 bytes each: 2,000,000
-	Timeout     time.Duration // of one look at the event stream and of one append: 10 s
+	Timeout     time.Duration // of one look at the event stream and of one append: 5 s
 	LookEvery   time.Duration // between two looks for whether the streams are still there: 5 s
+
+	Schedules []actor.Schedule // of the cluster, kept while the relay runs
 
 	Logger   *slog.Logger // discards
 	Listener EventListener
@@ -76,7 +78,7 @@ func (c RelayConfig) withDefaults() RelayConfig {
 		c.RescanMax = 2_000_000
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 10 * time.Second
+		c.Timeout = 5 * time.Second
 	}
 	if c.LookEvery == 0 {
 		c.LookEvery = 5 * time.Second
@@ -215,6 +217,7 @@ func (s *relaying) begin(ctx context.Context) error {
 		return fmt.Errorf("relay: %w", err)
 	}
 	s.stream, s.last, s.outgoing = stream, last, outgoing
+	s.keepSchedules(bounded)
 	if last == 0 {
 		s.mark, s.rescan = mark{Outgoing: outgoing}, false
 		return nil
@@ -231,6 +234,13 @@ func (s *relaying) begin(ctx context.Context) error {
 	}
 	s.begun = begunCommit{s.mark.Aggregate, s.mark.Version}
 	return nil
+}
+
+// keepSchedules holds up nothing: what is wrong with a schedule is for an operator.
+func (s *relaying) keepSchedules(ctx context.Context) {
+	if err := s.outbox.KeepSchedules(ctx, s.cfg.Schedules); err != nil {
+		s.cfg.Logger.ErrorContext(ctx, "schedules not kept", "error", err)
+	}
 }
 
 // outgoingNow identifies the streams of commands and timers.

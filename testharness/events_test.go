@@ -198,22 +198,23 @@ type fickle struct {
 	mu     sync.Mutex
 	share  float64
 	late   sync.WaitGroup
-	sent   atomic.Int64
+	parts  atomic.Int64
 }
 
 var errFickle = errors.New("injected fault")
 
-func (f *fickle) draw() (fault int, part float64) {
+// draw returns a fault, 0 for none, in a share of the calls.
+func (f *fickle) draw(of float64) (fault int, part float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.random.Float64() >= f.share {
+	if f.random.Float64() >= f.share*of {
 		return 0, 0
 	}
 	return 1 + f.random.IntN(4), f.random.Float64()
 }
 
 func (f *fickle) AppendEvents(ctx context.Context, stream string, after uint64, events []actor.EventRecord, marks []string) error {
-	fault, part := f.draw()
+	fault, part := f.draw(1)
 	n := int(part * float64(len(events)))
 	switch fault {
 	case 1:
@@ -221,11 +222,14 @@ func (f *fickle) AppendEvents(ctx context.Context, stream string, after uint64, 
 	case 2:
 		return errors.Join(f.Outbox.AppendEvents(ctx, stream, after, events, marks), errFickle)
 	case 3: // dies in the middle, also of a commit
+		f.parts.Add(1)
 		return errors.Join(f.Outbox.AppendEvents(ctx, stream, after, events[:n], marks[:n]), errFickle)
 	case 4: // is paused, while the next one goes on
 		f.late.Go(func() {
 			<-time.After(time.Duration(part * float64(300*time.Millisecond)))
-			_ = f.Outbox.AppendEvents(context.WithoutCancel(ctx), stream, after, events, marks)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			_ = f.Outbox.AppendEvents(ctx, stream, after, events, marks)
 		})
 		return errFickle
 	}
@@ -233,13 +237,12 @@ func (f *fickle) AppendEvents(ctx context.Context, stream string, after uint64, 
 }
 
 func (f *fickle) Send(ctx context.Context, m actor.Message) error {
-	switch fault, _ := f.draw(); fault {
+	switch fault, _ := f.draw(0.1); fault {
 	case 1, 4:
 		return errFickle
 	case 2, 3:
 		return errors.Join(f.Outbox.Send(ctx, m), errFickle)
 	}
-	f.sent.Add(1)
 	return f.Outbox.Send(ctx, m)
 }
 
@@ -256,12 +259,19 @@ func TestRelay_Faults(t *testing.T) {
 			got.serveAll(t, r.bus)
 			var faulty []*fickle
 			for i := range 3 {
-				f := &fickle{Outbox: r.bus, random: rand.New(rand.NewPCG(r.random.Uint64(), uint64(i))), share: 0.3} //nolint:gosec // not negative
+				f := &fickle{Outbox: r.bus, random: rand.New(rand.NewPCG(r.random.Uint64(), uint64(i))), share: 0.5} //nolint:gosec // not negative
 				faulty = append(faulty, f)
-				r.start(f, runtime.RelayConfig{})
+				r.start(f, runtime.RelayConfig{BatchEvents: 50})
 			}
 			want := map[actor.CommandID]bool{}
-			for i := range 150 {
+			parts := func() (n int64) {
+				for _, f := range faulty {
+					n += f.parts.Load()
+				}
+				return n
+			}
+			until := time.Now().Add(20 * time.Second)
+			for i := 0; i < 150 || parts() < 8 && time.Now().Before(until); i++ {
 				id := fmt.Sprintf("out %d", i)
 				want[actor.CommandID(id)] = true
 				a := store.Aggregate(fmt.Sprintf("account/%d", r.random.IntN(5)))
@@ -269,8 +279,9 @@ func TestRelay_Faults(t *testing.T) {
 				if i == 75 {
 					r.server.Restart(t)
 				}
-				<-time.After(time.Duration(r.random.IntN(10)) * time.Millisecond)
+				<-time.After(time.Duration(r.random.IntN(30)) * time.Millisecond)
 			}
+			t.Logf("%d appends were cut off in the middle", parts())
 			for _, f := range faulty {
 				f.mu.Lock()
 				f.share = 0

@@ -65,6 +65,9 @@ func (ns Namespace) EncodeTimer(m *actor.Message, name string, order int64) *nat
 	return &nats.Msg{Subject: ns.Timer(m.Target, name), Header: h, Data: m.Data}
 }
 
+// Crons matches all schedules of the cluster.
+func (ns Namespace) Crons() string { return string(ns) + ".timer.cron.>" }
+
 // Cron is a command that is sent again and again.
 type Cron struct {
 	Name, Schedule, Zone string
