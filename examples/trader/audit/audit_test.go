@@ -21,16 +21,16 @@ import (
 const book = "company-1"
 
 var (
-	buyer, seller       = domain.Portfolios.ID("buyer1"), domain.Portfolios.ID("buyer2")
-	orders              = domain.OrderBooks.ID(book)
-	buying, selling     = domain.Transactions.ID("b"), domain.Transactions.ID("s")
-	resting             = domain.Transactions.ID("r")
-	buySaga, sellSaga   = domain.Buyings.ID("b"), domain.Sellings.ID("s")
-	restingSaga         = domain.Sellings.ID("r")
-	ended               = actor.Event{Name: actor.EventEnded, Data: []byte(`{}`)}
-	tradedAt            = domain.TradeID(orders, 4)
-	ofBuyer, ofSeller   = domain.Settlement{TransactionID: "b", TradeID: tradedAt}, domain.Settlement{TransactionID: "s", TradeID: tradedAt}
-	user, name, company = domain.Users.ID("buyer1"), domain.Usernames.ID("buyer1"), domain.Companies.ID(book)
+	buyer, seller     = domain.Portfolios.ID("buyer1"), domain.Portfolios.ID("buyer2")
+	orders            = domain.OrderBooks.ID(book)
+	buying, selling   = domain.Transactions.ID("b"), domain.Transactions.ID("s")
+	resting           = domain.Transactions.ID("r")
+	buySaga, sellSaga = domain.Buyings.ID("b"), domain.Sellings.ID("s")
+	restingSaga       = domain.Sellings.ID("r")
+	ended             = actor.Event{Name: actor.EventEnded, Data: []byte(`{}`)}
+	tradedAt          = domain.TradeID(orders, 4)
+	ofBuyer, ofSeller = domain.Settlement{TransactionID: "b", TradeID: tradedAt}, domain.Settlement{TransactionID: "s", TradeID: tradedAt}
+	name, company     = domain.Usernames.ID("buyer1"), domain.Companies.ID(book)
 )
 
 // history is a set of events to be made wrong, by aggregate.

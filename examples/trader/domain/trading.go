@@ -54,31 +54,32 @@ type (
 		Side string `json:"side"`
 		Terms
 	}
-	// TradingReserved: the portfolio has set aside what the order may need.
+	// TradingReserved says that the portfolio has set aside what the order may need.
 	TradingReserved struct{}
-	// TradingConfirmed: the transaction is confirmed.
+	// TradingConfirmed says that the transaction is confirmed.
 	TradingConfirmed struct{}
-	// TradingOrdered: the order is sent.
+	// TradingOrdered says that the order is sent.
 	TradingOrdered struct{}
-	// TradingLive: the book has taken it.
+	// TradingLive says that the book has taken it.
 	TradingLive struct{}
-	// TradingStopped: nothing more is to be traded.
+	// TradingStopped says that nothing more is to be traded.
 	TradingStopped struct{}
-	// TradeTaken: the order has traded, and both aggregates are told.
+	// TradeTaken says that the order has traded, and both aggregates are told.
 	TradeTaken struct {
 		TradeID string `json:"tradeId"`
 		Count   int64  `json:"count"`
 		Price   int64  `json:"price"`
 	}
-	// TradeSettled: the portfolio has what the trade brought.
+	// TradeSettled says that the portfolio has what the trade brought.
 	TradeSettled struct {
 		TradeID string `json:"tradeId"`
 	}
-	// TradingClosed: the book has no order, and nothing more will be traded.
+	// TradingClosed says that the book has no order, and nothing more will be traded.
 	TradingClosed struct {
 		Remaining int64 `json:"remaining"`
 	}
-	// TradingRefused: a step was refused; Stuck: one that settles a trade.
+	// TradingRefused says that a step was refused, and Stuck that it was one that
+	// settles a trade.
 	TradingRefused struct {
 		Target  string `json:"target"`
 		Command string `json:"command"`
@@ -143,7 +144,9 @@ func defineTrading(d *actor.SagaDefinition[Trading], side string) {
 	actor.Apply(d, func(t *Trading, _ TradingOrdered) { t.Ordered = true })
 	actor.Apply(d, func(t *Trading, _ TradingLive) { t.Live = true })
 	actor.Apply(d, func(t *Trading, _ TradingStopped) { t.Stopped = true })
-	actor.Apply(d, func(t *Trading, e TradeTaken) { t.Executed, t.Unsettled = t.Executed+e.Count, plus(t.Unsettled, e.TradeID, e.Count) })
+	actor.Apply(d, func(t *Trading, e TradeTaken) {
+		t.Executed, t.Unsettled = t.Executed+e.Count, plus(t.Unsettled, e.TradeID, e.Count)
+	})
 	actor.Apply(d, func(t *Trading, e TradeSettled) { delete(t.Unsettled, e.TradeID) })
 	actor.Apply(d, func(t *Trading, _ TradingClosed) { t.Closed = true })
 	actor.Apply(d, func(t *Trading, e TradingRefused) { t.Refusal, t.Stuck = e.Command+": "+e.Reason, e.Stuck })

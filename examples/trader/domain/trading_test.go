@@ -12,7 +12,6 @@ import (
 
 var (
 	buying    = domain.Buyings.ID("tx-1")
-	selling   = domain.Sellings.ID("tx-1")
 	portfolio = domain.Portfolios.ID("p-1")
 	orders    = domain.OrderBooks.ID("b")
 	ours      = domain.Placement{OrderID: "tx-1", TransactionID: "tx-1", PortfolioID: "p-1", Count: 10, Price: 7}

@@ -55,16 +55,16 @@ type ReleaseUsername struct {
 	UserID string `json:"userId"`
 }
 
-// UsernameClaimed and UsernameReleased are in histories from before claims could
-// lapse: a claim was for good. They are not raised any more.
-type (
-	UsernameClaimed struct {
-		UserID string `json:"userId"`
-	}
-	UsernameReleased struct {
-		UserID string `json:"userId"`
-	}
-)
+// UsernameClaimed is in histories from before claims could lapse: a claim was for
+// good. It is not raised any more.
+type UsernameClaimed struct {
+	UserID string `json:"userId"`
+}
+
+// UsernameReleased goes with [UsernameClaimed].
+type UsernameReleased struct {
+	UserID string `json:"userId"`
+}
 
 // ErrUsernameTaken rejects the claim of a name that another user has.
 var ErrUsernameTaken = actor.Reject("username_taken", "another user has the name")
@@ -85,6 +85,8 @@ var Usernames = actor.Define("username", func(d *actor.Definition[Username]) {
 		_, err := r.Release(u, ctx, m.UserID)
 		return actor.None{}, err
 	})
-	actor.Apply(d, func(u *Username, e UsernameClaimed) { u.Holding = reservation.Holding{Owner: e.UserID, Confirmed: true} })
+	actor.Apply(d, func(u *Username, e UsernameClaimed) {
+		u.Holding = reservation.Holding{Owner: e.UserID, Confirmed: true}
+	})
 	actor.Apply(d, func(u *Username, _ UsernameReleased) { u.Holding = reservation.Holding{} })
 })

@@ -32,28 +32,37 @@ func (d *Driver) Settle(ctx context.Context) (Settled, error) {
 	pending := d.all()
 	for {
 		look, err := d.look(within, pending)
-		if err != nil {
-			return done, err
+		if err == nil {
+			done.Closed += look.closed
+			done.Live, pending = len(look.live), slices.Concat(look.moving, look.live)
 		}
-		done.Closed += look.closed
-		done.Live, pending = len(look.live), append(look.moving, look.live...)
-		if len(look.moving) == 0 {
+		switch {
+		case ctx.Err() != nil:
+			return done, ctx.Err()
+		case err == nil && len(look.moving) == 0:
 			return done, nil
+		case within.Err() != nil && err == nil:
+			return done, d.unsettled(look.moving)
+		case within.Err() != nil:
+			return done, d.unsettled(pending)
+		case err != nil:
+			d.recorder.fault(err.Error())
+			return done, err
 		}
 		pause := time.NewTimer(settlePause)
 		select {
 		case <-pause.C:
 		case <-within.Done():
 			pause.Stop()
-			if ctx.Err() != nil {
-				return done, ctx.Err()
-			}
-			for _, saga := range look.moving {
-				d.recorder.fault(fmt.Sprintf("%s has not come to rest within %v", saga, d.cfg.SettleWithin))
-			}
-			return done, errUnsettled
 		}
 	}
+}
+
+func (d *Driver) unsettled(moving []actor.Address) error {
+	for _, saga := range moving {
+		d.recorder.fault(fmt.Sprintf("%s has not come to rest within %v", saga, d.cfg.SettleWithin))
+	}
+	return errUnsettled
 }
 
 var errUnsettled = errors.New("not everything came to rest")
@@ -69,6 +78,7 @@ func (d *Driver) all() []actor.Address {
 			sagas = append(sagas, domain.Buyings.ID(d.id(int64(n))))
 		case startedSell:
 			sagas = append(sagas, domain.Sellings.ID(d.id(int64(n))))
+		case startedNothing:
 		}
 	}
 	return sagas
@@ -143,9 +153,9 @@ func (g *glance) take(saga actor.Address, view *domain.TradingView) {
 func (d *Driver) orders(ctx context.Context) (map[string]domain.LiveOrder, error) {
 	all := map[string]domain.LiveOrder{}
 	for book := range d.cfg.Books {
-		view, err := d.book(ctx, book)
-		if err != nil {
-			return nil, err
+		var view domain.OrderBookView
+		if err := d.client.State(ctx, bookID(book), &view); err != nil {
+			return nil, fmt.Errorf("read %s: %w", bookID(book), err)
 		}
 		for _, o := range slices.Concat(view.Buys, view.Sells) {
 			all[o.OrderID] = o
@@ -154,17 +164,13 @@ func (d *Driver) orders(ctx context.Context) (map[string]domain.LiveOrder, error
 	return all, nil
 }
 
-func (d *Driver) book(ctx context.Context, book int) (view domain.OrderBookView, err error) {
-	return view, d.steps("settle").read(ctx, bookID(book), &view)
-}
-
 // remember notes the sagas of the orders that are in the books before the run: they
 // may trade in it.
 func (d *Driver) remember(ctx context.Context) error {
 	var before []actor.Address
 	for book := range d.cfg.Books {
-		view, err := d.book(ctx, book)
-		if err != nil {
+		var view domain.OrderBookView
+		if err := d.steps("remember").read(ctx, bookID(book), &view); err != nil {
 			return err
 		}
 		for _, o := range view.Buys {

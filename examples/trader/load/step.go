@@ -31,26 +31,26 @@ type step struct {
 }
 
 // do makes a step. refused is the code of an allowed refusal.
-func (s *stepper) do(ctx context.Context, st step) (result Result, refused string, err error) {
+func (s *stepper) do(ctx context.Context, st step) (refused string, err error) {
 	began := time.Now()
 	command := reflect.TypeOf(st.command).Name()
-	result, err = s.client.Command(ctx, st.to, s.keys(st.name), command, st.command)
+	_, err = s.client.Command(ctx, st.to, s.keys(st.name), command, st.command)
 	s.recorder.command(time.Since(began))
 	if err == nil {
-		return result, "", nil
+		return "", nil
 	}
 	if r, ok := errors.AsType[*RefusalError](err); ok && slices.Contains(st.allowed, r.Code) {
 		s.recorder.refused(r.Code)
-		return result, r.Code, nil
+		return r.Code, nil
 	}
 	s.recorder.fault(fmt.Sprintf("%s to %s: %v", command, st.to, err))
-	return result, "", fmt.Errorf("%s to %s: %w: %w", command, st.to, errWrong, err)
+	return "", fmt.Errorf("%s to %s: %w: %w", command, st.to, errWrong, err)
 }
 
 // all makes steps one after another, up to the first wrong answer.
 func (s *stepper) all(ctx context.Context, steps ...step) error {
 	for _, st := range steps {
-		if _, _, err := s.do(ctx, st); err != nil {
+		if _, err := s.do(ctx, st); err != nil {
 			return err
 		}
 	}

@@ -39,7 +39,7 @@ func (d *Driver) walk(ctx context.Context, n int64, w wish) (outcome string, err
 	if w.cancel == "" {
 		return outcomeStarted, nil
 	}
-	_, refused, err := s.do(ctx, step{
+	refused, err := s.do(ctx, step{
 		to: domain.Transactions.ID(w.cancel), name: "cancel", command: domain.CancelTransaction{},
 		// Executed, rejected, or of a turn that has not come to it yet.
 		allowed: []string{domain.ErrAlreadyExecuted.Code, domain.ErrInvalidTransition.Code, string(actor.CodeDoesNotExist)},
