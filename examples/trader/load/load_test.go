@@ -249,7 +249,7 @@ func TestDriver_Settle_FindsWhatDoesNot(t *testing.T) {
 		"settling": `{"version":9,"state":{"phase":"settling","count":5,"unsettled":1}}`,
 		"stuck":    `{"version":9,"state":{"phase":"stuck","count":5}}`,
 		"another":  `{"version":9,"state":{"phase":"live","count":5,"executed":2}}`,
-		"moving":   `{"version":9,"state":{"phase":"live","count":5,"unsettled":1}}`,
+		"moving":   `{"version":9,"state":{"phase":"live","count":5,"executed":5,"unsettled":1}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -261,10 +261,16 @@ func TestDriver_Settle_FindsWhatDoesNot(t *testing.T) {
 			b.driver.Run(t.Context(), nil)
 			n.mu.Lock()
 			n.intercept = func(w http.ResponseWriter, r *http.Request) bool {
-				if !strings.HasPrefix(r.URL.Path, "/v1/buying/") {
+				switch { // nothing but the buying sagas is at fault
+				case strings.HasPrefix(r.URL.Path, "/v1/buying/"):
+					_, _ = w.Write([]byte(body))
+				case strings.HasPrefix(r.URL.Path, "/v1/selling/"):
+					_, _ = w.Write([]byte(`{"version":9,"state":{"phase":"closed"}}`))
+				case strings.HasPrefix(r.URL.Path, "/v1/orderbook/"):
+					_, _ = w.Write([]byte(`{"version":9,"state":{"buys":[],"sells":[]}}`))
+				default:
 					return false
 				}
-				_, _ = w.Write([]byte(body))
 				return true
 			}
 			n.mu.Unlock()
