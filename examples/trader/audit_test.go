@@ -10,6 +10,7 @@ import (
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
 	"github.com/ganglion-go/ganglion/node"
 	"github.com/ganglion-go/ganglion/store"
+	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
 
@@ -26,7 +27,7 @@ func runAudit(t *testing.T, c auditCommand) (string, error) {
 // store in its folder is audited. A forged commit is found.
 func TestAudit_DataDir(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := testharness.TempDir(t)
 	n := nodes.Start(t, node.Config{DataDir: dir}, domain.Definitions()...)
 	c := parse(t, "--url", n.URL(), "--duration", "3s", "--clients", "8", "--cancel-share", "0.3")
 	var report strings.Builder
