@@ -83,7 +83,7 @@ func newClusterServers(t testing.TB, n int, cfg natsConfig) []*NATSServer {
 	servers := make([]*NATSServer, n)
 	for i := range n {
 		servers[i] = &NATSServer{
-			cfg: cfg, name: fmt.Sprintf("%s-%d", clusterName, i), storeDir: t.TempDir(), port: reservePort(t),
+			cfg: cfg, name: fmt.Sprintf("%s-%d", clusterName, i), storeDir: TempDir(t), port: reservePort(t),
 			cluster: server.ClusterOpts{Name: clusterName, Host: loopback.Host, Port: routePorts[i].Number()},
 			routes:  routes,
 		}

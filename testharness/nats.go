@@ -47,7 +47,7 @@ type NATSServer struct {
 // [VirtualTime]). It ends the test when the server does not start.
 func NATS(t testing.TB, opts ...NATSOption) *NATSServer {
 	t.Helper()
-	s := &NATSServer{cfg: newNATSConfig(opts), name: "ganglion-test", storeDir: t.TempDir()}
+	s := &NATSServer{cfg: newNATSConfig(opts), name: "ganglion-test", storeDir: TempDir(t)}
 	if s.cfg.listen {
 		forbidBubble(t, "NATS with a listener")
 		s.port = reservePort(t)

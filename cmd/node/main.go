@@ -3,9 +3,10 @@ package main
 
 import (
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
+	"github.com/ganglion-go/ganglion/examples/trader/views"
 	"github.com/ganglion-go/ganglion/node"
 )
 
 func main() {
-	node.Main(domain.Definitions()...)
+	node.MainWith(node.Config{Projections: views.All()}, domain.Definitions()...)
 }

@@ -33,6 +33,7 @@ type loadCommand struct {
 	Seed           uint64        `default:"1" help:"Of the random choices."`
 	RequestTimeout time.Duration `default:"15s" help:"Of one attempt."`
 	ResolveWithin  time.Duration `default:"60s" help:"For all attempts of one command together."`
+	SettleWithin   time.Duration `default:"60s" help:"For everything to come to rest afterwards."`
 	SkipSeed       bool          `help:"Do not create users, companies, cash and items first."`
 	Verify         bool          `default:"true" negatable:"" help:"Compare all cash and items before and after. Needs to be the only load."`
 	Progress       bool          `default:"true" negatable:"" help:"Show progress when standard error is a terminal."`
@@ -42,6 +43,7 @@ func (c loadCommand) config() load.Config {
 	return load.Config{
 		URL: c.URL, Users: c.Users, Books: c.Books, Clients: c.Clients, Rate: c.Rate, Duration: c.Duration,
 		CancelShare: c.CancelShare, Lane: c.Lane, Seed: c.Seed, RequestTimeout: c.RequestTimeout, ResolveWithin: c.ResolveWithin,
+		SettleWithin: c.SettleWithin,
 	}
 }
 
@@ -83,7 +85,16 @@ func (c loadCommand) run(ctx context.Context, stop <-chan struct{}, out io.Write
 	if err != nil {
 		return err
 	}
-	if err := recorder.WriteReport(out, took); err != nil {
+	settling := time.Now()
+	settled, unsettled := driver.Settle(ctx)
+	rest := time.Since(settling)
+	if c.Verify && unsettled == nil {
+		driver.Verify(ctx, took.before)
+	}
+	if err := recorder.WriteReport(out, took.load); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if _, err := fmt.Fprintf(out, "at rest %.1f s later: %d closed, %d waiting for the market\n", rest.Seconds(), settled.Closed, settled.Live); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	if recorder.Wrong() > 0 {
@@ -92,21 +103,22 @@ func (c loadCommand) run(ctx context.Context, stop <-chan struct{}, out io.Write
 	return ctx.Err()
 }
 
-// drive runs the load between two readings of what everybody owns.
-func (c loadCommand) drive(ctx context.Context, stop <-chan struct{}, driver *load.Driver, recorder *load.Recorder, bars barMaker) (time.Duration, error) {
-	var before load.Balance
-	var err error
+// driven is what there was before a load, and how long it took.
+type driven struct {
+	before load.Balance
+	load   time.Duration
+}
+
+// drive runs the load, after a reading of what everybody owns.
+func (c loadCommand) drive(ctx context.Context, stop <-chan struct{}, driver *load.Driver, recorder *load.Recorder, bars barMaker) (took driven, err error) {
 	if c.Verify {
-		if before, err = driver.Balance(ctx); err != nil {
-			return 0, fmt.Errorf("read what everybody owns: %w", err)
+		if took.before, err = driver.Balance(ctx); err != nil {
+			return took, fmt.Errorf("read what everybody owns: %w", err)
 		}
 	}
 	began := time.Now()
 	c.watch(recorder, bars, func() { driver.Run(ctx, stop) })
-	took := time.Since(began)
-	if c.Verify && ctx.Err() == nil {
-		driver.Verify(ctx, before)
-	}
+	took.load = time.Since(began)
 	return took, nil
 }
 

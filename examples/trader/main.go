@@ -15,7 +15,8 @@ import (
 
 func main() {
 	var cli struct {
-		Load loadCommand `cmd:"" help:"Seed the application's data and drive load, over HTTP."`
+		Load  loadCommand  `cmd:"" help:"Seed the application's data and drive load, over HTTP."`
+		Audit auditCommand `cmd:"" help:"Check all invariants from the store alone, at rest. Exit code 1: something does not hold."`
 	}
 	parsed := kong.Parse(&cli, kong.Name("trader"), kong.Description("Tools of the trading application."), kong.UsageOnError())
 	ctx, stop := notified(context.Background(), os.Stderr)

@@ -89,7 +89,7 @@ func tradesAt(t *testing.T, base string) int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/orderbook/book-1", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/orderbook/company-1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/node"
+	"github.com/ganglion-go/ganglion/testharness"
 )
 
 const (
@@ -49,7 +50,7 @@ func Start(t testing.TB, cfg node.Config, definitions ...actor.Registrable) *Loc
 func Standby(t testing.TB, cfg node.Config, definitions ...actor.Registrable) *Local {
 	t.Helper()
 	if cfg.DataDir == "" {
-		cfg.DataDir = t.TempDir()
+		cfg.DataDir = testharness.TempDir(t)
 	}
 	if cfg.HTTPAddr == "" {
 		cfg.HTTPAddr = "127.0.0.1:0"

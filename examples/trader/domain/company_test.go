@@ -2,9 +2,11 @@ package domain_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/actor/actortest"
+	"github.com/ganglion-go/ganglion/actor/reservation"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
 )
 
@@ -59,16 +61,30 @@ func TestUsername(t *testing.T) {
 	t.Parallel()
 	name := domain.Usernames.ID("ann")
 	s := actortest.New(t, domain.Usernames)
-	s.When(name, domain.ClaimUsername{}).ThenRejected(domain.ErrInvalidUser)
-	s.When(name, domain.ReleaseUsername{}).ThenRejected(domain.ErrInvalidUser)
+	claimed := func(user string) reservation.Claimed {
+		return reservation.Claimed{Owner: user, Until: s.Now().Add(domain.ClaimWithin)}
+	}
+	s.When(name, domain.ClaimUsername{}).ThenRejected(reservation.ErrOwner)
 	s.When(name, domain.ReleaseUsername{UserID: "u-1"}).ThenReply(actor.None{}).ThenNothingElse()
-	s.When(name, domain.ClaimUsername{UserID: "u-1"}).ThenRaised(domain.UsernameClaimed{UserID: "u-1"}).ThenNothingElse()
+	s.When(name, domain.ConfirmUsername{UserID: "u-1"}).ThenRejected(reservation.ErrNotHeld)
+	s.When(name, domain.ClaimUsername{UserID: "u-1"}).ThenRaised(claimed("u-1")).ThenNothingElse()
 	s.WhenRepeated().ThenReply(actor.None{}).ThenNothingElse()
 	s.When(name, domain.ClaimUsername{UserID: "u-2"}).ThenRejected(domain.ErrUsernameTaken)
-	s.When(name, domain.ReleaseUsername{UserID: "u-2"}).ThenRejected(domain.ErrUsernameTaken)
-	s.ThenState(domain.Username{UserID: "u-1"})
-	s.When(name, domain.ReleaseUsername{UserID: "u-1"}).ThenRaised(domain.UsernameReleased{UserID: "u-1"}).ThenNothingElse()
-	s.When(name, domain.ClaimUsername{UserID: "u-2"}).ThenRaised(domain.UsernameClaimed{UserID: "u-2"}).ThenNothingElse()
+	s.When(name, domain.ReleaseUsername{UserID: "u-2"}).ThenReply(actor.None{}).ThenNothingElse()
+	s.When(name, domain.ConfirmUsername{UserID: "u-2"}).ThenRejected(reservation.ErrNotHeld)
+
+	// Nobody confirms: the claim lapses, at its time and not before.
+	s.Advance(domain.ClaimWithin - time.Second)
+	s.When(name, domain.ClaimUsername{UserID: "u-2"}).ThenRejected(domain.ErrUsernameTaken)
+	s.Advance(time.Second).ThenRaised(reservation.Released{Owner: "u-1", Expired: true})
+	s.When(name, domain.ConfirmUsername{UserID: "u-1"}).ThenRejected(reservation.ErrNotHeld)
+
+	// Confirmed, it is for good.
+	s.When(name, domain.ClaimUsername{UserID: "u-2"}).ThenRaised(claimed("u-2")).ThenNothingElse()
+	s.When(name, domain.ConfirmUsername{UserID: "u-2"}).ThenRaised(reservation.Confirmed{Owner: "u-2"}).ThenNoTimer()
+	s.Advance(24 * time.Hour)
+	s.When(name, domain.ClaimUsername{UserID: "u-1"}).ThenRejected(domain.ErrUsernameTaken)
+	s.When(name, domain.ReleaseUsername{UserID: "u-2"}).ThenRaised(reservation.Released{Owner: "u-2"}).ThenNothingElse()
 }
 
 func TestNormalizeUsername(t *testing.T) {

@@ -6,31 +6,40 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 )
 
-// AddItems adds free items of a book.
+// AddItems adds free items of a book: from outside, or what a trade has brought in.
+// The latter counts once for each trade.
 type AddItems struct {
 	actor.Replies[actor.None]
 	OrderBookID string `json:"orderBookId"`
 	Count       int64  `json:"count"`
+	Settlement
 }
 
 // ItemsAdded follows from [AddItems].
 type ItemsAdded struct {
 	OrderBookID string `json:"orderBookId"`
 	Count       int64  `json:"count"`
+	Settlement
 }
 
 func (p *Portfolio) addItems(ctx *actor.Context, m AddItems) (actor.None, error) {
 	if err := p.accepts(m.Count); err != nil {
 		return actor.None{}, err
 	}
+	if p.settled(stepDeposit, m.Settlement) {
+		return actor.None{}, nil // again
+	}
 	if m.OrderBookID == "" || !fits(p.Items[m.OrderBookID], p.ReservedItems[m.OrderBookID], m.Count) {
 		return actor.None{}, ErrInvalidAmount
 	}
-	ctx.Raise(ItemsAdded{OrderBookID: m.OrderBookID, Count: m.Count})
+	ctx.Raise(ItemsAdded{OrderBookID: m.OrderBookID, Count: m.Count, Settlement: m.Settlement})
 	return actor.None{}, nil
 }
 
-func (p *Portfolio) itemsAdded(e ItemsAdded) { p.Items = plus(p.Items, e.OrderBookID, e.Count) }
+func (p *Portfolio) itemsAdded(e ItemsAdded) {
+	p.Items = plus(p.Items, e.OrderBookID, e.Count)
+	p.settle(stepDeposit, e.Settlement)
+}
 
 // ReserveItems sets items aside for a transaction. A second reserve for the
 // same transaction changes nothing. The reply is what the transaction holds.
@@ -73,11 +82,13 @@ func (p *Portfolio) itemsReserved(e ItemsReserved) {
 	})
 }
 
-// ConfirmItems gives away items that a transaction holds. The reply is what it then holds.
+// ConfirmItems gives away items that a transaction holds; once for each trade, if it
+// names one. The reply is what it then holds.
 type ConfirmItems struct {
 	actor.Replies[Reservation]
 	TransactionID string `json:"transactionId"`
 	Count         int64  `json:"count"`
+	TradeID       string `json:"tradeId,omitempty"`
 }
 
 // ItemsConfirmed follows from [ConfirmItems].
@@ -85,18 +96,23 @@ type ItemsConfirmed struct {
 	TransactionID string `json:"transactionId"`
 	OrderBookID   string `json:"orderBookId"`
 	Count         int64  `json:"count"`
+	TradeID       string `json:"tradeId,omitempty"`
 }
 
 func (p *Portfolio) confirmItems(ctx *actor.Context, m ConfirmItems) (Reservation, error) {
+	if p.settled(stepConfirm, Settlement{m.TransactionID, m.TradeID}) {
+		return p.Reservations[m.TransactionID], nil // again
+	}
 	bookID, err := p.holdsItems(m.TransactionID, m.Count)
 	if err != nil {
 		return Reservation{}, err
 	}
-	ctx.Raise(ItemsConfirmed{TransactionID: m.TransactionID, OrderBookID: bookID, Count: m.Count})
+	ctx.Raise(ItemsConfirmed{TransactionID: m.TransactionID, OrderBookID: bookID, Count: m.Count, TradeID: m.TradeID})
 	return p.Reservations[m.TransactionID], nil
 }
 
 func (p *Portfolio) itemsConfirmed(e ItemsConfirmed) {
+	p.settle(stepConfirm, Settlement{e.TransactionID, e.TradeID})
 	p.ReservedItems = plus(p.ReservedItems, e.OrderBookID, -e.Count)
 	p.hold(e.TransactionID, func(r *Reservation) { r.Items -= e.Count })
 }

@@ -10,6 +10,14 @@ const (
 	sell
 )
 
+// String is how events name a side.
+func (s side) String() string {
+	if s == buy {
+		return SideBuy
+	}
+	return SideSell
+}
+
 func (s side) opposite() side { return 1 - s }
 
 // key orders the prices of a side: the best first.

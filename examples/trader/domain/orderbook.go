@@ -90,6 +90,7 @@ type Cancelled struct {
 type OrderCancelled struct {
 	OrderID   string `json:"orderId"`
 	Remaining int64  `json:"remaining"`
+	Side      string `json:"side,omitempty"`
 }
 
 // The rejections of an order book.
@@ -195,7 +196,7 @@ func (b *OrderBook) cancel(ctx *actor.Context, m CancelOrder) (Cancelled, error)
 		return Cancelled{}, ErrUnknownOrder.With("orderId", m.OrderID)
 	}
 	reply := Cancelled{Remaining: o.Remaining}
-	ctx.Raise(OrderCancelled{OrderID: m.OrderID, Remaining: o.Remaining})
+	ctx.Raise(OrderCancelled{OrderID: m.OrderID, Remaining: o.Remaining, Side: o.side.String()})
 	return reply, nil
 }
 

@@ -122,7 +122,7 @@ func TestOrderBook_Cancel(t *testing.T) {
 	s.When(philips, ask("s", 7, 10)).ThenReply(domain.Placed{Executed: 7})
 	s.When(philips, domain.CancelOrder{OrderID: "b-0"}).ThenRejected(domain.ErrUnknownOrder) // filled
 	s.When(philips, domain.CancelOrder{OrderID: "b-1"}).ThenReply(domain.Cancelled{Remaining: 3}).
-		ThenRaised(domain.OrderCancelled{OrderID: "b-1", Remaining: 3}).ThenNothingElse()
+		ThenRaised(domain.OrderCancelled{OrderID: "b-1", Remaining: 3, Side: domain.SideBuy}).ThenNothingElse()
 	s.WhenRepeated().ThenRejected(domain.ErrUnknownOrder)
 	s.When(philips, domain.CancelOrder{OrderID: "b-2"}).ThenReply(domain.Cancelled{Remaining: 5}) // the last of its level
 	s.ThenShown(domain.OrderBookView{

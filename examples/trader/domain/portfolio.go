@@ -19,6 +19,7 @@ type Portfolio struct {
 	ReservedItems map[string]int64       `json:"reservedItems"`
 	Reservations  map[string]Reservation `json:"reservations"`
 	Closed        recentIDs              `json:"closed"`
+	Settled       recentIDs              `json:"settled"`
 }
 
 // Reservation is what a transaction holds: cash, or items of a book.

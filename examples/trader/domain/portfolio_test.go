@@ -191,3 +191,30 @@ func TestPortfolio_ClosedReservations(t *testing.T) {
 		t.Errorf("beyond the bound nothing is kept: %v", d.Events)
 	}
 }
+
+// TestPortfolio_SettlesATradeOnce: every step of a settlement counts once for its trade
+// and transaction, whoever sends it again and under whatever id.
+func TestPortfolio_SettlesATradeOnce(t *testing.T) {
+	t.Parallel()
+	id := domain.Portfolios.ID("p-1")
+	trade := domain.Settlement{TransactionID: "tx-1", TradeID: "b-7"}
+	s := actortest.New(t, domain.Portfolios).Given(id,
+		domain.PortfolioCreated{UserID: "u-1"}, domain.CashDeposited{Amount: 100}, domain.CashReserved{TransactionID: "tx-1", Amount: 100},
+		domain.ItemsAdded{OrderBookID: "b", Count: 10}, domain.ItemsReserved{TransactionID: "tx-2", OrderBookID: "b", Count: 10})
+	for _, step := range []struct{ command, raises any }{
+		{domain.ConfirmCash{TransactionID: "tx-1", Amount: 30, TradeID: "b-7"}, domain.CashConfirmed{TransactionID: "tx-1", Amount: 30, TradeID: "b-7"}},
+		{domain.ReleaseCash{TransactionID: "tx-1", Amount: 5, TradeID: "b-7"}, domain.CashReleased{TransactionID: "tx-1", Amount: 5, TradeID: "b-7"}},
+		{domain.AddItems{OrderBookID: "b", Count: 5, Settlement: trade}, domain.ItemsAdded{OrderBookID: "b", Count: 5, Settlement: trade}},
+		{domain.ConfirmItems{TransactionID: "tx-2", Count: 5, TradeID: "b-7"}, domain.ItemsConfirmed{TransactionID: "tx-2", OrderBookID: "b", Count: 5, TradeID: "b-7"}},
+		{
+			domain.DepositCash{Amount: 30, Settlement: domain.Settlement{TransactionID: "tx-2", TradeID: "b-7"}},
+			domain.CashDeposited{Amount: 30, Settlement: domain.Settlement{TransactionID: "tx-2", TradeID: "b-7"}},
+		},
+	} {
+		s.When(id, step.command).ThenRaised(step.raises).ThenNothingElse()
+		s.WhenRepeated().ThenNothingElse()
+	}
+	s.When(id, domain.ConfirmCash{TransactionID: "tx-1", Amount: 30, TradeID: "b-8"}).ThenVersion(11) // another trade
+	s.When(id, domain.DepositCash{Amount: 1}).ThenVersion(12)                                         // from outside, as often as one likes
+	s.WhenRepeated().ThenVersion(13)
+}

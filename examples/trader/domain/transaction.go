@@ -41,7 +41,7 @@ type Transaction struct {
 	Trades      recentIDs `json:"trades"`
 }
 
-// Terms say what is to be traded.
+// Terms say what is to be traded, at which price at worst.
 type Terms struct {
 	PortfolioID string `json:"portfolioId"`
 	OrderBookID string `json:"orderBookId"`
@@ -71,13 +71,17 @@ type SellTransactionStarted struct{ Terms }
 type ConfirmTransaction struct{ actor.Replies[actor.None] }
 
 // TransactionConfirmed follows from [ConfirmTransaction].
-type TransactionConfirmed struct{}
+type TransactionConfirmed struct {
+	Side string `json:"side,omitempty"`
+}
 
 // CancelTransaction gives up what is not yet executed.
 type CancelTransaction struct{ actor.Replies[actor.None] }
 
 // TransactionCancelled follows from [CancelTransaction].
-type TransactionCancelled struct{}
+type TransactionCancelled struct {
+	Side string `json:"side,omitempty"`
+}
 
 // RejectTransaction ends a transaction before anything was traded.
 type RejectTransaction struct {
@@ -88,11 +92,12 @@ type RejectTransaction struct {
 // TransactionRejected follows from [RejectTransaction].
 type TransactionRejected struct {
 	Reason string `json:"reason"`
+	Side   string `json:"side,omitempty"`
 }
 
 // RecordExecution records a trade that the order book has made. It is taken
-// after a cancel as well: the order book decides about an order, and a trade
-// may have been made before the cancel reached it.
+// after a cancel or a reject as well: the order book decides about an order, and a
+// trade may have been made before either reached it.
 type RecordExecution struct {
 	actor.Replies[Execution]
 	TradeID string `json:"tradeId"`
@@ -156,19 +161,22 @@ func (x *Transaction) startSell(ctx *actor.Context, m StartSellTransaction) (act
 }
 
 func (t Terms) valid() bool {
-	if t.PortfolioID == "" || t.OrderBookID == "" || t.Count <= 0 || t.Price <= 0 {
+	if !isID(t.PortfolioID) || !isID(t.OrderBookID) || t.Count <= 0 || t.Price <= 0 {
 		return false
 	}
 	_, ok := product(t.Count, t.Price)
 	return ok
 }
 
+// isID reports whether an aggregate can have the id, so that commands can be sent to it.
+func isID(id string) bool { return actor.Address{Kind: "any", ID: id}.Validate() == nil }
+
 func (x *Transaction) refuse() error { return ErrInvalidTransition.With("status", x.Status) }
 
 func (x *Transaction) confirm(ctx *actor.Context, _ ConfirmTransaction) (actor.None, error) {
 	switch x.Status {
 	case StatusStarted:
-		ctx.Raise(TransactionConfirmed{})
+		ctx.Raise(TransactionConfirmed{Side: x.Side})
 		return actor.None{}, nil
 	case StatusConfirmed, StatusPartiallyExecuted, StatusExecuted:
 		return actor.None{}, nil // again
@@ -180,7 +188,7 @@ func (x *Transaction) confirm(ctx *actor.Context, _ ConfirmTransaction) (actor.N
 func (x *Transaction) cancel(ctx *actor.Context, _ CancelTransaction) (actor.None, error) {
 	switch x.Status {
 	case StatusStarted, StatusConfirmed, StatusPartiallyExecuted:
-		ctx.Raise(TransactionCancelled{})
+		ctx.Raise(TransactionCancelled{Side: x.Side})
 		return actor.None{}, nil
 	case StatusCancelled:
 		return actor.None{}, nil // again
@@ -194,7 +202,7 @@ func (x *Transaction) cancel(ctx *actor.Context, _ CancelTransaction) (actor.Non
 func (x *Transaction) reject(ctx *actor.Context, m RejectTransaction) (actor.None, error) {
 	switch x.Status {
 	case StatusStarted, StatusConfirmed:
-		ctx.Raise(TransactionRejected{Reason: m.Reason})
+		ctx.Raise(TransactionRejected{Reason: m.Reason, Side: x.Side})
 		return actor.None{}, nil
 	case StatusRejected:
 		return actor.None{}, nil // again
@@ -209,7 +217,7 @@ func (x *Transaction) record(ctx *actor.Context, m RecordExecution) (Execution, 
 	if x.Trades.contains(m.TradeID) {
 		return Execution{Status: x.Status, Executed: x.Executed}, nil
 	}
-	if !x.Confirmed || x.Status == StatusRejected {
+	if !x.Confirmed {
 		return Execution{}, x.refuse()
 	}
 	if m.TradeID == "" || m.Count <= 0 || m.Price <= 0 || m.Count > x.Count-x.Executed {
@@ -241,7 +249,7 @@ func (x *Transaction) recorded(e ExecutionRecorded) {
 	switch {
 	case x.Executed == x.Count:
 		x.Status = StatusExecuted // also after a cancel: there was nothing left to cancel
-	case x.Status != StatusCancelled:
+	case x.Status != StatusCancelled && x.Status != StatusRejected:
 		x.Status = StatusPartiallyExecuted
 	}
 }

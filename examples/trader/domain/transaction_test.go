@@ -2,6 +2,7 @@ package domain_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -57,7 +58,7 @@ func TestTransaction_Executes(t *testing.T) {
 	s := actortest.New(t, domain.Transactions)
 	s.When(tx1, domain.StartBuyTransaction{Terms: terms}).ThenRaised(domain.BuyTransactionStarted{Terms: terms}).ThenNothingElse()
 	s.When(tx1, execution("t-1", 1, 7)).ThenRejected(domain.ErrInvalidTransition)
-	s.When(tx1, domain.ConfirmTransaction{}).ThenRaised(domain.TransactionConfirmed{}).ThenNothingElse()
+	s.When(tx1, domain.ConfirmTransaction{}).ThenRaised(domain.TransactionConfirmed{Side: domain.SideBuy}).ThenNothingElse()
 	s.WhenRepeated().ThenReply(actor.None{}).ThenNothingElse()
 	for _, bad := range []domain.RecordExecution{
 		execution("", 1, 1), execution("t", 0, 1), execution("t", 1, 0), execution("t", -1, 1), execution("t", 11, 1),
@@ -91,7 +92,7 @@ func TestTransaction_Cancels(t *testing.T) {
 		"partially": transactionIn(t, domain.TransactionConfirmed{}, domain.ExecutionRecorded{TradeID: "t", Count: 1, Price: 7, Executed: 1}),
 	} {
 		t.Log(name)
-		s.When(tx1, domain.CancelTransaction{}).ThenRaised(domain.TransactionCancelled{}).ThenNothingElse()
+		s.When(tx1, domain.CancelTransaction{}).ThenRaised(domain.TransactionCancelled{Side: domain.SideBuy}).ThenNothingElse()
 		s.WhenRepeated().ThenReply(actor.None{}).ThenNothingElse()
 		s.When(tx1, domain.ConfirmTransaction{}).ThenRejected(domain.ErrInvalidTransition)
 		s.When(tx1, domain.RejectTransaction{}).ThenRejected(domain.ErrInvalidTransition)
@@ -116,14 +117,35 @@ func TestTransaction_Rejects(t *testing.T) {
 	t.Parallel()
 	for _, s := range []*actortest.Scenario{transactionIn(t), transactionIn(t, domain.TransactionConfirmed{})} {
 		s.When(tx1, domain.RejectTransaction{Reason: "insufficient_cash"}).
-			ThenRaised(domain.TransactionRejected{Reason: "insufficient_cash"}).ThenNothingElse()
+			ThenRaised(domain.TransactionRejected{Reason: "insufficient_cash", Side: domain.SideBuy}).ThenNothingElse()
 		s.WhenRepeated().ThenReply(actor.None{}).ThenNothingElse()
 		s.When(tx1, domain.CancelTransaction{}).ThenRejected(domain.ErrInvalidTransition)
 		s.When(tx1, domain.ConfirmTransaction{}).ThenRejected(domain.ErrInvalidTransition)
-		s.When(tx1, execution("t", 1, 7)).ThenRejected(domain.ErrInvalidTransition)
 		s.ThenShown(domain.TransactionView{
 			Status: domain.StatusRejected, Side: domain.SideBuy, PortfolioID: "p-1", OrderBookID: "b", Count: 10, Price: 7,
 			Reason: "insufficient_cash",
 		})
+	}
+}
+
+// A transaction may be rejected while its order is in the book. What the book has
+// traded then is recorded like after a cancel.
+func TestTransaction_TradeRacesWithReject(t *testing.T) {
+	t.Parallel()
+	s := transactionIn(t, domain.TransactionConfirmed{}, domain.TransactionRejected{Reason: "r"})
+	s.When(tx1, execution("t-1", 4, 7)).ThenReply(domain.Execution{Status: domain.StatusRejected, Executed: 4})
+	s.When(tx1, execution("t-2", 6, 7)).ThenReply(domain.Execution{Status: domain.StatusExecuted, Executed: 10})
+	transactionIn(t, domain.TransactionRejected{}).
+		When(tx1, execution("t-1", 4, 7)).ThenRejected(domain.ErrInvalidTransition)
+}
+
+func TestTransaction_ImpossibleIDs(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 257)
+	for _, bad := range []domain.Terms{
+		{PortfolioID: long, OrderBookID: "b", Count: 1, Price: 1},
+		{PortfolioID: "p", OrderBookID: long, Count: 1, Price: 1},
+	} {
+		actortest.New(t, domain.Transactions).When(tx1, domain.StartBuyTransaction{Terms: bad}).ThenRejected(domain.ErrInvalidOrder)
 	}
 }

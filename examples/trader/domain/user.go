@@ -65,7 +65,7 @@ type UserRegistrationRejected struct {
 
 // The rejections of a user.
 var (
-	ErrInvalidRegistration = actor.Reject("invalid_registration", "name and user name must be given, and the password hashed with argon2id or bcrypt")
+	ErrInvalidRegistration = actor.Reject("invalid_registration", "a name and a user name by RFC 8265 must be given, and the password hashed with argon2id or bcrypt")
 	ErrRegistrationClosed  = actor.Reject("registration_closed", "the registration has been decided otherwise")
 )
 
@@ -82,7 +82,7 @@ var Users = actor.Define("user", func(d *actor.Definition[User]) {
 })
 
 func (u *User) register(ctx *actor.Context, m RegisterUser) (actor.None, error) {
-	if m.Name == "" || m.Username == "" || !hashed(m.PasswordHash) {
+	if _, err := NormalizeUsername(m.Username); err != nil || m.Name == "" || !hashed(m.PasswordHash) {
 		return actor.None{}, ErrInvalidRegistration
 	}
 	ctx.Raise(UserRegistrationRequested{Name: m.Name, Username: m.Username, PasswordHash: m.PasswordHash})

@@ -14,8 +14,8 @@ type Balance struct {
 	Items map[string]int64 // by book
 }
 
-// Balance reads all portfolios. It is a fixed quantity while nobody deposits,
-// withdraws or adds items but by trades that are settled on both sides.
+// Balance reads all portfolios. It is the same whenever everything is at rest, if
+// nobody deposits, withdraws or adds items from outside.
 func (d *Driver) Balance(ctx context.Context) (Balance, error) {
 	b := Balance{Items: map[string]int64{}}
 	for user := range d.cfg.Users {

@@ -93,22 +93,6 @@ func (c *Client) State(ctx context.Context, of actor.Address, state any) error {
 	return c.get(ctx, c.path(of), &result)
 }
 
-// RecordedEvent is one event as the gateway lists it.
-type RecordedEvent struct {
-	Version   actor.Version   `json:"version"`
-	Type      string          `json:"type"`
-	Data      json.RawMessage `json:"data"`
-	CommandID actor.CommandID `json:"commandId"`
-}
-
-// Events lists up to limit events after a version.
-func (c *Client) Events(ctx context.Context, of actor.Address, after actor.Version, limit int64) ([]RecordedEvent, error) {
-	var page struct{ Events []RecordedEvent }
-	query := url.Values{"after": {strconv.FormatUint(uint64(after), 10)}, "limit": {strconv.FormatInt(limit, 10)}}
-	err := c.get(ctx, c.path(of, "events")+"?"+query.Encode(), &page)
-	return page.Events, err
-}
-
 func (c *Client) get(ctx context.Context, path string, into any) error {
 	return c.resolve(ctx, func() (*http.Request, error) {
 		return newRequest(ctx, http.MethodGet, path, nil, http.Header{})

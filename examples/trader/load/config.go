@@ -21,6 +21,7 @@ type Config struct {
 	PasswordHash   string        // of the users that are seeded
 	RequestTimeout time.Duration // of one attempt
 	ResolveWithin  time.Duration // for all attempts of one command together
+	SettleWithin   time.Duration // for everything to come to rest after the run
 }
 
 // Lanes.
@@ -48,6 +49,7 @@ func (c Config) Validate() error {
 	check(c.CancelShare >= 0 && c.CancelShare <= 1, "cancel share %v: want 0 to 1", c.CancelShare)
 	check(c.Lane == LaneDurable || c.Lane == LaneDirect, "lane %q: want durable or direct", c.Lane)
 	check(c.RequestTimeout > 0, "request timeout %v: want more than 0", c.RequestTimeout)
+	check(c.SettleWithin > 0, "time to settle %v: want more than 0", c.SettleWithin)
 	check(c.ResolveWithin > 0, "time to resolve %v: want more than 0", c.ResolveWithin)
 	return errors.Join(errs...)
 }

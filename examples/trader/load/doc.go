@@ -2,9 +2,9 @@
 // node, over HTTP alone.
 //
 // Users take turns. One with enough free cash buys, another sells, as section
-// "load" of the application's specification says. A [Driver] walks each
-// transaction's steps itself: it starts and confirms it, reserves, places the
-// order, settles every trade on both sides, and cancels a share of them.
+// "load" of the application's specification says. A [Driver] starts transactions and
+// cancels a share of them, at random moments of their lives; everything else is the
+// application's sagas. [Driver.Settle] waits until those are at rest.
 //
 // Every command has an Idempotency-Key, and an attempt whose outcome is not
 // known is made again with the same key until it is. The Go transport would

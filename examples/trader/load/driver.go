@@ -17,8 +17,7 @@ const (
 	buysAbove = 10_000 // cents of free cash
 	countMax  = 50
 	priceMax  = 10
-	outcomeNo = "nothing to sell"
-	wishesMax = 100_000 // beyond it, a transaction is read when it trades
+	recentMax = 200 // turns back, for the choice of what is cancelled
 )
 
 // Driver makes the load. It is used for one run.
@@ -32,27 +31,33 @@ type Driver struct {
 	turns    atomic.Int64
 
 	mu     sync.Mutex
-	wishes map[string]*open // of transactions that may still trade
+	sides  []started       // by turn: a byte for each transaction of the run
+	before []actor.Address // sagas of orders that were there before the run
 }
 
-// open is a transaction that may still trade.
-type open struct {
-	wish    wish
-	settled int64
-}
+// started is what a turn has begun.
+type started uint8
+
+const (
+	startedNothing started = iota
+	startedBuy
+	startedSell
+)
 
 // NewDriver returns a driver. began tells runs apart.
 func NewDriver(cfg Config, client *Client, recorder *Recorder, began time.Time) *Driver {
 	return &Driver{
 		cfg: cfg, client: client, recorder: recorder, began: began,
-		run:    fmt.Sprintf("%x-%x", began.UnixMilli(), cfg.Seed&0xffff),
-		wishes: map[string]*open{},
+		run: fmt.Sprintf("%x-%x", began.UnixMilli(), cfg.Seed&0xffff),
 	}
 }
 
-// Run starts transactions until the configured time has passed or stop ends,
-// and takes every started one to its end. It returns early only when ctx ends.
+// Run starts transactions until the configured time has passed or stop ends. What
+// they lead to is waited for by [Driver.Settle]. It returns early only when ctx ends.
 func (d *Driver) Run(ctx context.Context, stop <-chan struct{}) {
+	if err := d.remember(ctx); err != nil {
+		return // counted
+	}
 	d.started = time.Now()
 	starting, cancel := context.WithTimeout(ctx, d.cfg.Duration)
 	defer cancel()
@@ -103,7 +108,7 @@ func (d *Driver) turn(ctx context.Context, n int64, due time.Time) {
 	w, ok, err := d.wish(ctx, n, random)
 	outcome := outcomeNo
 	if err == nil && ok {
-		outcome, err = d.walk(ctx, w)
+		outcome, err = d.walk(ctx, n, w)
 	}
 	if err != nil {
 		outcome = "wrong"
@@ -114,18 +119,26 @@ func (d *Driver) turn(ctx context.Context, n int64, due time.Time) {
 	d.recorder.transaction(time.Since(due), outcome)
 }
 
+// id names the transaction of a turn.
+func (d *Driver) id(n int64) string { return fmt.Sprintf("tx-%s-%d", d.run, n) }
+
 // wish returns what the user whose turn it is wants. One with more than 10000
 // cents buys, another sells; ok is false for one that has nothing to sell.
 func (d *Driver) wish(ctx context.Context, n int64, random *rand.Rand) (_ wish, ok bool, err error) {
 	user := int(n % int64(d.cfg.Users))
 	w := wish{
-		id:        fmt.Sprintf("tx-%s-%d", d.run, n),
+		id:        d.id(n),
 		side:      domain.SideBuy,
 		portfolio: portfolioID(user),
 		book:      bookID(random.IntN(d.cfg.Books)),
 		price:     1 + random.Int64N(priceMax),
 		count:     1 + random.Int64N(countMax),
-		cancel:    random.Float64() < d.cfg.CancelShare,
+	}
+	if random.Float64() < d.cfg.CancelShare {
+		w.cancel = d.id(max(0, n-random.Int64N(recentMax)))
+		if random.IntN(2) == 0 {
+			w.cancel = w.id // while it is being reserved, confirmed, placed
+		}
 	}
 	var portfolio domain.PortfolioView
 	if err := d.steps(w.id).read(ctx, w.portfolio, &portfolio); err != nil {
@@ -148,50 +161,16 @@ func (d *Driver) steps(walk string) *stepper {
 	}}
 }
 
-// register keeps what settling a trade of this transaction needs.
-func (d *Driver) register(w wish) {
+// note keeps what a turn starts.
+func (d *Driver) note(n int64, side string) {
+	what := startedBuy
+	if side == domain.SideSell {
+		what = startedSell
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.wishes) < wishesMax {
-		d.wishes[w.id] = &open{wish: w}
+	for int64(len(d.sides)) <= n {
+		d.sides = append(d.sides, startedNothing)
 	}
-}
-
-// settled forgets a transaction that is executed in full.
-func (d *Driver) settled(id string, count int64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if w := d.wishes[id]; w != nil {
-		if w.settled += count; w.settled >= w.wish.count {
-			delete(d.wishes, id)
-		}
-	}
-}
-
-func (d *Driver) forget(id string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.wishes, id)
-}
-
-// lookup returns a transaction: of this run, or as its aggregate has it.
-func (d *Driver) lookup(ctx context.Context, id string) (wish, error) {
-	d.mu.Lock()
-	known := d.wishes[id]
-	d.mu.Unlock()
-	if known != nil {
-		return known.wish, nil
-	}
-	return d.load(ctx, id)
-}
-
-func (d *Driver) load(ctx context.Context, id string) (wish, error) {
-	var t domain.TransactionView
-	if err := d.steps(id).read(ctx, domain.Transactions.ID(id), &t); err != nil {
-		return wish{}, err
-	}
-	return wish{
-		id: id, side: t.Side, portfolio: domain.Portfolios.ID(t.PortfolioID), book: domain.OrderBooks.ID(t.OrderBookID),
-		count: t.Count, price: t.Price,
-	}, nil
+	d.sides[n] = what
 }

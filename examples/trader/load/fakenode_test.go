@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +15,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
-	"github.com/ganglion-go/ganglion/examples/trader/domain"
+	"github.com/ganglion-go/ganglion/examples/trader/tradertest"
 )
 
 // fakeNode serves the outer contract from aggregates in memory, and goes wrong
@@ -27,26 +26,12 @@ type fakeNode struct {
 	requests atomic.Int64 // that carry a command
 	lanes    sync.Map
 
-	mu         sync.Mutex
-	random     *rand.Rand
-	faults     float64 // share of requests that meet one
-	behaviors  map[actor.Kind]*actor.Behavior
-	aggregates map[actor.Address]*aggregate
-	intercept  func(w http.ResponseWriter, r *http.Request) bool // tampers with an answer; true: it has answered
-}
+	world *tradertest.World
 
-type aggregate struct {
-	instance *actor.Instance
-	events   []event
-	outcomes map[string]actor.Outcome
-}
-
-type event struct {
-	Version   actor.Version   `json:"version"`
-	Type      string          `json:"type"`
-	Data      json.RawMessage `json:"data"`
-	CommandID string          `json:"commandId"`
-	Time      time.Time       `json:"time"`
+	mu        sync.Mutex
+	random    *rand.Rand
+	faults    float64                                           // share of requests that meet one
+	intercept func(w http.ResponseWriter, r *http.Request) bool // tampers with an answer; true: it has answered
 }
 
 func newFakeNode(t *testing.T, faults float64) *fakeNode {
@@ -57,13 +42,7 @@ func newFakeNode(t *testing.T, faults float64) *fakeNode {
 			t.Logf("faults were chosen with seed %d", seed)
 		}
 	})
-	n := &fakeNode{
-		random: rand.New(rand.NewPCG(seed, 0)), faults: faults,
-		behaviors: map[actor.Kind]*actor.Behavior{}, aggregates: map[actor.Address]*aggregate{},
-	}
-	for _, d := range domain.Definitions() {
-		n.behaviors[d.Behavior().Kind()] = d.Behavior()
-	}
+	n := &fakeNode{world: tradertest.New(t, seed, faults), random: rand.New(rand.NewPCG(seed, 0)), faults: faults}
 	n.Server = httptest.NewServer(http.HandlerFunc(n.serve))
 	t.Cleanup(n.Close)
 	return n
@@ -109,75 +88,40 @@ func (n *fakeNode) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	to := actor.Address{Kind: actor.Kind(parts[0]), ID: id}
-	b := n.behaviors[to.Kind]
-	if b == nil {
-		problem(w, http.StatusNotFound, "unknown_kind")
+	defer n.world.Deliver(n.random.IntN(20)) // what sagas do goes on beside
+	if r.Method == http.MethodPost {
+		n.lanes.Store(r.Header.Get("Ganglion-Lane"), true)
+		n.command(w, r, to, parts[2])
 		return
 	}
-	a := n.aggregates[to]
-	if a == nil {
-		a = &aggregate{instance: b.New(to), outcomes: map[string]actor.Outcome{}}
-		n.aggregates[to] = a
+	shown := n.world.Show(to)
+	if shown.Code != actor.CodeOK {
+		problem(w, http.StatusNotFound, string(shown.Code))
+		return
 	}
-	switch {
-	case r.Method == http.MethodPost:
-		n.lanes.Store(r.Header.Get("Ganglion-Lane"), true)
-		n.command(w, r, a, parts[2])
-	case len(parts) == 3:
-		n.events(w, r, a)
-	default:
-		shown := a.instance.Decide(&actor.Message{Type: actor.TypeState}).Outcome
-		if shown.Code != actor.CodeOK {
-			problem(w, http.StatusNotFound, string(shown.Code))
-			return
-		}
-		reply(w, map[string]any{"version": shown.Version, "state": json.RawMessage(shown.Reply)})
-	}
+	reply(w, map[string]any{"version": shown.Version, "state": json.RawMessage(shown.Reply)})
 }
 
-func (n *fakeNode) command(w http.ResponseWriter, r *http.Request, a *aggregate, name string) {
+func (n *fakeNode) command(w http.ResponseWriter, r *http.Request, to actor.Address, name string) {
 	key := r.Header.Get("Idempotency-Key")
 	body, err := io.ReadAll(r.Body)
 	if err != nil || key == "" {
 		problem(w, http.StatusBadRequest, "malformed")
 		return
 	}
-	o, decided := a.outcomes[key]
-	if !decided {
-		d := a.instance.Decide(&actor.Message{
-			Target: a.instance.Address(), ID: actor.CommandID(key), Name: name, Data: body, Time: time.Now(), Attempt: 1,
-		})
-		if d.Panic != nil || d.Tainted {
-			problem(w, http.StatusInternalServerError, "parked")
-			return
-		}
-		for _, e := range d.Events {
-			a.events = append(a.events, event{Version: actor.Version(len(a.events) + 1), Type: e.Name, Data: e.Data, CommandID: key})
-		}
-		o = d.Outcome
-		a.outcomes[key] = o
-	}
-	switch o.Code {
-	case actor.CodeOK:
+	o, known := n.world.Decide(actor.Message{Target: to, ID: actor.CommandID(key), Name: name, Data: body, Time: time.Now(), Attempt: 1})
+	switch {
+	case !known:
+		problem(w, http.StatusNotFound, "unknown_kind")
+	case o.Code == actor.CodeOK:
 		reply(w, map[string]any{"version": o.Version, "reply": json.RawMessage(o.Reply)})
-	case actor.CodeRejected:
+	case o.Code == actor.CodeRejected:
 		problem(w, http.StatusUnprocessableEntity, o.Rejection.Code)
-	case actor.CodeAlreadyExists, actor.CodeDoesNotExist:
+	case o.Code == actor.CodeAlreadyExists || o.Code == actor.CodeDoesNotExist:
 		problem(w, http.StatusConflict, string(o.Code))
 	default:
 		problem(w, http.StatusBadRequest, string(o.Code))
 	}
-}
-
-func (n *fakeNode) events(w http.ResponseWriter, r *http.Request, a *aggregate) {
-	after, err := strconv.Atoi(r.URL.Query().Get("after"))
-	limit, err2 := strconv.Atoi(r.URL.Query().Get("limit"))
-	if err != nil || err2 != nil || after > len(a.events) {
-		problem(w, http.StatusBadRequest, "malformed")
-		return
-	}
-	page := a.events[after:min(len(a.events), after+limit)]
-	reply(w, map[string]any{"events": page, "next": after + len(page)})
 }
 
 func reply(w http.ResponseWriter, body any) {

@@ -2,13 +2,13 @@ package load_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ganglion-go/ganglion/examples/trader/audit"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
 	"github.com/ganglion-go/ganglion/examples/trader/load"
 )
@@ -17,6 +17,7 @@ func configFor(n *fakeNode) load.Config {
 	return load.Config{
 		URL: n.URL, Users: 6, Books: 3, Clients: 8, Duration: 300 * time.Millisecond, CancelShare: 0.3,
 		Lane: load.LaneDurable, Seed: 1, PasswordHash: "$2a$10$x", RequestTimeout: 5 * time.Second, ResolveWithin: 20 * time.Second,
+		SettleWithin: 20 * time.Second,
 	}
 }
 
@@ -61,6 +62,13 @@ func (b *bench) balance(t *testing.T) load.Balance {
 	return balance
 }
 
+func (b *bench) settle(t *testing.T) {
+	t.Helper()
+	if _, err := b.driver.Settle(t.Context()); err != nil {
+		t.Errorf("%v\n%s", err, b.report(t))
+	}
+}
+
 func (b *bench) report(t *testing.T) string {
 	t.Helper()
 	var out strings.Builder
@@ -76,7 +84,7 @@ func TestSeed_TwiceGivesNobodyAnythingTwice(t *testing.T) {
 	b := setup(t, configFor(n))
 	b.seed(t)
 	first := b.balance(t)
-	if first.Cash != 3*100_000 || len(first.Items) != 3 || first.Items["book-1"] != 3*10_000 {
+	if first.Cash != 3*100_000 || len(first.Items) != 3 || first.Items["company-1"] != 3*10_000 {
 		t.Errorf("got %+v", first)
 	}
 	b.seed(t)
@@ -86,7 +94,7 @@ func TestSeed_TwiceGivesNobodyAnythingTwice(t *testing.T) {
 	}
 	var c domain.CompanyView
 	if err := b.client.State(t.Context(), domain.Companies.ID("company-3"), &c); err != nil || c.Name != "BP" || c.Value != 15000 ||
-		c.Shares != 100000 || len(c.OrderBooks) != 1 || c.OrderBooks[0] != "book-3" {
+		c.Shares != 100000 || len(c.OrderBooks) != 1 || c.OrderBooks[0] != "company-3" {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	var u domain.UserView
@@ -107,6 +115,7 @@ func TestDriver_Run(t *testing.T) {
 			b.seed(t)
 			before := b.balance(t)
 			b.driver.Run(t.Context(), nil)
+			b.settle(t)
 			b.driver.Verify(t.Context(), before)
 			if b.recorder.Wrong() != 0 || b.recorder.Transactions() == 0 {
 				t.Error(b.report(t))
@@ -125,69 +134,27 @@ func TestDriver_Run(t *testing.T) {
 	}
 }
 
-// checkInvariants looks at everything that the node holds at rest: what each
-// transaction executed is the sum of its trades, and every reservation belongs
-// to a live order.
+// checkInvariants audits what the node holds: the load said that it is at rest.
 func checkInvariants(t *testing.T, n *fakeNode) {
 	t.Helper()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	traded, live, cancelled := map[string]int64{}, map[string]int64{}, 0
-	for to, a := range n.aggregates {
-		if to.Kind != "orderbook" {
-			continue
+	if left := n.world.Deliver(0); left > 0 {
+		t.Errorf("%d commands were on their way when everything was said to be at rest", left)
+	}
+	l := audit.NewLedger()
+	events := map[string]int{}
+	for _, c := range n.world.Commits() {
+		if err := l.Add(&c); err != nil {
+			t.Fatal(err)
 		}
-		for _, e := range a.events {
-			if e.Type == "orderCancelled.v1" {
-				cancelled++
-			}
-			if e.Type != "tradeExecuted.v1" {
-				continue
-			}
-			var trade domain.TradeExecuted
-			if err := json.Unmarshal(e.Data, &trade); err != nil {
-				t.Fatal(err)
-			}
-			traded[trade.BuyTransactionID] += trade.Count
-			traded[trade.SellTransactionID] += trade.Count
-		}
-		var book domain.OrderBookView
-		shown(t, a, &book)
-		for _, o := range append(book.Buys, book.Sells...) {
-			live[o.TransactionID] = o.Remaining
+		for _, e := range c.Events {
+			events[e.Name]++
 		}
 	}
-	if len(traded) == 0 || cancelled == 0 {
-		t.Errorf("%d transactions traded, %d orders were cancelled: nothing was tested", len(traded), cancelled)
+	for _, v := range l.Check() {
+		t.Error(v)
 	}
-	for to, a := range n.aggregates {
-		switch to.Kind {
-		case "transaction":
-			var tx domain.TransactionView
-			shown(t, a, &tx)
-			if tx.Executed != traded[to.ID] {
-				t.Errorf("%s executed %d, its trades are of %d", to, tx.Executed, traded[to.ID])
-			}
-		case "portfolio":
-			var p domain.PortfolioView
-			shown(t, a, &p)
-			for tx, r := range p.Reservations {
-				if live[tx] == 0 || r.Items > 0 && r.Items != live[tx] {
-					t.Errorf("%s holds %+v for %s, whose order has %d", to, r, tx, live[tx])
-				}
-			}
-		}
-	}
-}
-
-func shown(t *testing.T, a *aggregate, into any) {
-	t.Helper()
-	data, err := a.instance.Snapshot()
-	if err == nil {
-		err = json.Unmarshal(data, into)
-	}
-	if err != nil {
-		t.Fatal(err)
+	if events["tradeExecuted.v1"] == 0 || events["orderCancelled.v1"] == 0 {
+		t.Errorf("%d trades, %d orders were cancelled: nothing was tested", events["tradeExecuted.v1"], events["orderCancelled.v1"])
 	}
 }
 
@@ -218,6 +185,7 @@ func TestDriver_Run_Stops(t *testing.T) {
 	close(stop)
 	before := b.balance(t)
 	b.driver.Run(t.Context(), stop)
+	b.settle(t)
 	b.driver.Verify(t.Context(), before)
 	if b.recorder.Wrong() != 0 {
 		t.Error(b.report(t))
@@ -246,17 +214,13 @@ func TestDriver_FindsWrongAnswers(t *testing.T) {
 		intercept func(http.ResponseWriter, *http.Request) bool
 		want      string
 	}{
-		"500":                {on("/ConfirmTransaction", refuse(http.StatusInternalServerError, "parked")), "500 parked"},
-		"500 without a body": {on("/ConfirmTransaction", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }), "no problem document"},
-		"unexpected refusal": {on("/ConfirmTransaction", refuse(http.StatusUnprocessableEntity, "insufficient_cash")), "422 insufficient_cash"},
-		"conflict":           {on("/PlaceBuyOrder", refuse(http.StatusConflict, "does_not_exist")), "409 does_not_exist"},
-		"not JSON":           {on("/ReserveCash", write("fine")), "answer"},
-		"another reply":      {on("/PlaceBuyOrder", write(`{"version":2,"reply":"all"}`)), "reply"},
-		"trades that no event tells": {
-			on("/PlaceBuyOrder", write(`{"version":1,"reply":{"executed":1,"remaining":0}}`)), "the history of",
-		},
-		"never known": {on("/ReserveCash", refuse(http.StatusGatewayTimeout, "outcome_unknown")), "stayed unknown"},
-		"no read":     {on("/v1/portfolio/buyer1", refuse(http.StatusNotFound, "does_not_exist")), "read portfolio/buyer1"},
+		"500":                {on("/StartBuyTransaction", refuse(http.StatusInternalServerError, "parked")), "500 parked"},
+		"500 without a body": {on("/StartBuyTransaction", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }), "no problem document"},
+		"unexpected refusal": {on("/CancelTransaction", refuse(http.StatusUnprocessableEntity, "insufficient_cash")), "422 insufficient_cash"},
+		"conflict":           {on("/StartBuyTransaction", refuse(http.StatusConflict, "already_exists")), "409 already_exists"},
+		"not JSON":           {on("/StartSellTransaction", write("fine")), "answer"},
+		"never known":        {on("/StartBuyTransaction", refuse(http.StatusGatewayTimeout, "outcome_unknown")), "stayed unknown"},
+		"no read":            {on("/v1/portfolio/buyer1", refuse(http.StatusNotFound, "does_not_exist")), "read portfolio/buyer1"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -272,6 +236,46 @@ func TestDriver_FindsWrongAnswers(t *testing.T) {
 			b.driver.Run(t.Context(), nil)
 			if report := b.report(t); b.recorder.Wrong() == 0 || !strings.Contains(report, test.want) {
 				t.Errorf("no wrong answer with %q:\n%s", test.want, report)
+			}
+		})
+	}
+}
+
+// TestDriver_Settle_FindsWhatDoesNot: a saga that stays on its way, and an order of
+// which the book has something else than its saga believes.
+func TestDriver_Settle_FindsWhatDoesNot(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"settling": `{"version":9,"state":{"phase":"settling","count":5,"unsettled":1}}`,
+		"stuck":    `{"version":9,"state":{"phase":"stuck","count":5}}`,
+		"another":  `{"version":9,"state":{"phase":"live","count":5,"executed":2}}`,
+		"moving":   `{"version":9,"state":{"phase":"live","count":5,"executed":5,"unsettled":1}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newFakeNode(t, 0)
+			cfg := configFor(n)
+			cfg.Clients, cfg.SettleWithin, cfg.CancelShare = 1, 300*time.Millisecond, 0
+			b := setup(t, cfg)
+			b.seed(t)
+			b.driver.Run(t.Context(), nil)
+			n.mu.Lock()
+			n.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+				switch { // nothing but the buying sagas is at fault
+				case strings.HasPrefix(r.URL.Path, "/v1/buying/"):
+					_, _ = w.Write([]byte(body))
+				case strings.HasPrefix(r.URL.Path, "/v1/selling/"):
+					_, _ = w.Write([]byte(`{"version":9,"state":{"phase":"closed"}}`))
+				case strings.HasPrefix(r.URL.Path, "/v1/orderbook/"):
+					_, _ = w.Write([]byte(`{"version":9,"state":{"buys":[],"sells":[]}}`))
+				default:
+					return false
+				}
+				return true
+			}
+			n.mu.Unlock()
+			if _, err := b.driver.Settle(t.Context()); err == nil || b.recorder.Wrong() == 0 || !strings.Contains(b.report(t), "has not come to rest") {
+				t.Errorf("%v\n%s", err, b.report(t))
 			}
 		})
 	}
@@ -318,7 +322,7 @@ func TestConfig_Validate(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, name := range []string{"url", "users", "books", "clients", "rate", "duration", "cancel share", "lane", "request timeout", "time to resolve"} {
+	for _, name := range []string{"url", "users", "books", "clients", "rate", "duration", "cancel share", "lane", "request timeout", "time to resolve", "time to settle"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not reported: %v", name, err)
 		}

@@ -2,9 +2,9 @@ package load
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
 	"time"
@@ -31,26 +31,26 @@ type step struct {
 }
 
 // do makes a step. refused is the code of an allowed refusal.
-func (s *stepper) do(ctx context.Context, st step) (result Result, refused string, err error) {
+func (s *stepper) do(ctx context.Context, st step) (refused string, err error) {
 	began := time.Now()
 	command := reflect.TypeOf(st.command).Name()
-	result, err = s.client.Command(ctx, st.to, s.keys(st.name), command, st.command)
+	_, err = s.client.Command(ctx, st.to, s.keys(st.name), command, st.command)
 	s.recorder.command(time.Since(began))
 	if err == nil {
-		return result, "", nil
+		return "", nil
 	}
 	if r, ok := errors.AsType[*RefusalError](err); ok && slices.Contains(st.allowed, r.Code) {
 		s.recorder.refused(r.Code)
-		return result, r.Code, nil
+		return r.Code, nil
 	}
 	s.recorder.fault(fmt.Sprintf("%s to %s: %v", command, st.to, err))
-	return result, "", fmt.Errorf("%s to %s: %w: %w", command, st.to, errWrong, err)
+	return "", fmt.Errorf("%s to %s: %w: %w", command, st.to, errWrong, err)
 }
 
 // all makes steps one after another, up to the first wrong answer.
 func (s *stepper) all(ctx context.Context, steps ...step) error {
 	for _, st := range steps {
-		if _, _, err := s.do(ctx, st); err != nil {
+		if _, err := s.do(ctx, st); err != nil {
 			return err
 		}
 	}
@@ -66,11 +66,36 @@ func (s *stepper) read(ctx context.Context, of actor.Address, into any) error {
 	return nil
 }
 
-// reply decodes a reply; one of another form counts as a wrong answer.
-func (s *stepper) reply(result Result, into any) error {
-	if err := json.Unmarshal(result.Reply, into); err != nil {
-		s.recorder.fault(fmt.Sprintf("reply %s: %v", shortened(result.Reply), err))
-		return fmt.Errorf("reply: %w: %w", errWrong, err)
+// isMissing reports that the aggregate has no history.
+func isMissing(err error) bool {
+	r, ok := errors.AsType[*RefusalError](err)
+	return ok && r.Status == http.StatusNotFound
+}
+
+// awaitPause is how long await waits before it reads again.
+const awaitPause = 20 * time.Millisecond
+
+// await reads a state until there is one that will do, for as long as a command may
+// take to be resolved.
+func (s *stepper) await(ctx context.Context, of actor.Address, into any, will func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.client.within, errUndecided)
+	defer cancel()
+	for {
+		err := s.client.State(ctx, of, into)
+		switch {
+		case err == nil && will():
+			return nil
+		case err != nil && !isMissing(err):
+			s.recorder.fault(fmt.Sprintf("read %s: %v", of, err))
+			return fmt.Errorf("read %s: %w: %w", of, errWrong, err)
+		}
+		pause := time.NewTimer(awaitPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			s.recorder.fault(fmt.Sprintf("%s did not come about: %v", of, context.Cause(ctx)))
+			return fmt.Errorf("wait for %s: %w: %w", of, errWrong, context.Cause(ctx))
+		}
 	}
-	return nil
 }

@@ -1,0 +1,187 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/examples/trader/domain"
+)
+
+// settlePause is how long Settle waits before it looks again.
+const settlePause = 100 * time.Millisecond
+
+// Settled is what the transactions of a run have come to.
+type Settled struct {
+	Closed int // executed, cancelled or rejected, with everything settled
+	Live   int // waiting for the market
+}
+
+// Settle waits until every transaction of the run, and every order that was in the
+// books before it, is at rest: its saga is closed, or waits for an order of which the
+// book has just as much as the saga believes. What is not at rest within the
+// configured time counts as a wrong answer each.
+func (d *Driver) Settle(ctx context.Context) (Settled, error) {
+	within, cancel := context.WithTimeoutCause(ctx, d.cfg.SettleWithin, errUnsettled)
+	defer cancel()
+	var done Settled
+	pending := d.all()
+	for {
+		look, err := d.look(within, pending)
+		if err == nil {
+			done.Closed += look.closed
+			done.Live, pending = len(look.live), slices.Concat(look.moving, look.live)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return done, ctx.Err()
+		case err == nil && len(look.moving) == 0:
+			return done, nil
+		case within.Err() != nil && err == nil:
+			return done, d.unsettled(look.moving)
+		case within.Err() != nil:
+			return done, d.unsettled(pending)
+		case err != nil:
+			d.recorder.fault(err.Error())
+			return done, err
+		}
+		pause := time.NewTimer(settlePause)
+		select {
+		case <-pause.C:
+		case <-within.Done():
+			pause.Stop()
+		}
+	}
+}
+
+func (d *Driver) unsettled(moving []actor.Address) error {
+	for _, saga := range moving {
+		d.recorder.fault(fmt.Sprintf("%s has not come to rest within %v", saga, d.cfg.SettleWithin))
+	}
+	return errUnsettled
+}
+
+var errUnsettled = errors.New("not everything came to rest")
+
+// all returns the sagas of the run, and of the orders that were there before.
+func (d *Driver) all() []actor.Address {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	sagas := slices.Clone(d.before)
+	for n, side := range d.sides {
+		switch side {
+		case startedBuy:
+			sagas = append(sagas, domain.Buyings.ID(d.id(int64(n))))
+		case startedSell:
+			sagas = append(sagas, domain.Sellings.ID(d.id(int64(n))))
+		case startedNothing:
+		}
+	}
+	return sagas
+}
+
+// glance is one look at sagas.
+type glance struct {
+	mu     sync.Mutex
+	moving []actor.Address
+	live   []actor.Address
+	closed int
+
+	waiting map[string]domain.TradingView // of sagas that say that they wait for the market, by order
+	sagas   map[string]actor.Address
+}
+
+// look looks at sagas first and at the books after them: an order of which the book
+// has as much as its saga believed before has not traded in between.
+func (d *Driver) look(ctx context.Context, pending []actor.Address) (*glance, error) {
+	g := &glance{waiting: map[string]domain.TradingView{}, sagas: map[string]actor.Address{}}
+	next := make(chan actor.Address)
+	var readers sync.WaitGroup
+	for range d.cfg.Clients {
+		readers.Go(func() {
+			for saga := range next {
+				g.take(saga, d.trading(ctx, saga))
+			}
+		})
+	}
+	for _, saga := range pending {
+		next <- saga
+	}
+	close(next)
+	readers.Wait()
+	orders, err := d.orders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for id, view := range g.waiting {
+		if orders[id].Remaining == view.Count-view.Executed {
+			g.live = append(g.live, g.sagas[id])
+		} else {
+			g.moving = append(g.moving, g.sagas[id])
+		}
+	}
+	return g, nil
+}
+
+// trading reads a saga; nil: there is none yet, or it could not be read.
+func (d *Driver) trading(ctx context.Context, saga actor.Address) *domain.TradingView {
+	var view domain.TradingView
+	if d.client.State(ctx, saga, &view) != nil {
+		return nil
+	}
+	return &view
+}
+
+func (g *glance) take(saga actor.Address, view *domain.TradingView) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case view != nil && view.Phase == domain.PhaseClosed:
+		g.closed++
+	case view != nil && view.Phase == domain.PhaseLive && view.Unsettled == 0:
+		g.waiting[saga.ID], g.sagas[saga.ID] = *view, saga
+	default:
+		g.moving = append(g.moving, saga)
+	}
+}
+
+// orders reads all live orders.
+func (d *Driver) orders(ctx context.Context) (map[string]domain.LiveOrder, error) {
+	all := map[string]domain.LiveOrder{}
+	for book := range d.cfg.Books {
+		var view domain.OrderBookView
+		if err := d.client.State(ctx, bookID(book), &view); err != nil {
+			return nil, fmt.Errorf("read %s: %w", bookID(book), err)
+		}
+		for _, o := range slices.Concat(view.Buys, view.Sells) {
+			all[o.OrderID] = o
+		}
+	}
+	return all, nil
+}
+
+// remember notes the sagas of the orders that are in the books before the run: they
+// may trade in it.
+func (d *Driver) remember(ctx context.Context) error {
+	var before []actor.Address
+	for book := range d.cfg.Books {
+		var view domain.OrderBookView
+		if err := d.steps("remember").read(ctx, bookID(book), &view); err != nil {
+			return err
+		}
+		for _, o := range view.Buys {
+			before = append(before, domain.Buyings.ID(o.OrderID))
+		}
+		for _, o := range view.Sells {
+			before = append(before, domain.Sellings.ID(o.OrderID))
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.before = before
+	return nil
+}

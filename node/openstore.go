@@ -1,0 +1,49 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// OpenStore opens the store that nodes of the configuration use, without being one:
+// for tools that read what was committed. It is MongoDB, or JetStream on the NATS
+// servers named, or on those of the data folder, which no node may have open then. The
+// store is valid until closing is called. Errors are those of [Open].
+func OpenStore(ctx context.Context, cfg Config) (_ store.Store, closing func(), err error) {
+	s, err := cfg.check()
+	if err != nil {
+		return nil, nil, err
+	}
+	n := &Node{cfg: s, named: s.Name != ""}
+	var steps []func(context.Context, []actor.Registrable) error
+	switch {
+	case !n.cfg.embeddedStore():
+	case n.cfg.clustered():
+		return nil, nil, fmt.Errorf("the store of embedded servers in a cluster is read through --nats-url: %w", ErrConfig)
+	case n.cfg.embeddedNATS():
+		steps = append(steps, n.openFolder, n.openNATS)
+	default:
+		steps = append(steps, n.openNATS)
+	}
+	for _, open := range append(steps, n.openStore) {
+		if err := open(ctx, nil); err != nil {
+			n.release()
+			return nil, nil, err
+		}
+	}
+	return n.store, n.release, nil
+}
+
+// openFolder locks the data folder, and leaves the node's name alone.
+func (n *Node) openFolder(context.Context, []actor.Registrable) error {
+	dir, err := openDataDir(n.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	n.dir = dir
+	n.onClose(func() { _ = dir.close() })
+	return nil
+}
