@@ -222,7 +222,7 @@ func (r *eventReader) open(ctx context.Context, status <-chan nats.Status) error
 			lostSince = time.Time{}
 		}
 		if !pause(ctx, wait+rand.N(wait)) {
-			return nil
+			return context.Cause(ctx)
 		}
 	}
 }

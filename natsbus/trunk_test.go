@@ -21,9 +21,14 @@ import (
 )
 
 // consumers are the names of the command stream's consumers.
-func consumers(t *testing.T, s *testharness.NATSServer) (names []string) {
+func consumers(t *testing.T, s *testharness.NATSServer) []string {
 	t.Helper()
-	stream, err := newJetStream(t, s).Stream(t.Context(), "ganglion_COMMANDS")
+	return consumersOf(t, s, "ganglion_COMMANDS")
+}
+
+func consumersOf(t *testing.T, s *testharness.NATSServer, of string) (names []string) {
+	t.Helper()
+	stream, err := newJetStream(t, s).Stream(t.Context(), of)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"github.com/ganglion-go/ganglion/projection"
 )
@@ -69,7 +68,7 @@ func (t *transaction) Commit(ctx context.Context, writes []projection.Write) ([]
 	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	last, err := s.publish(ctx, messages)
+	last, err := s.group.publish(ctx, messages)
 	if err != nil {
 		return nil, err
 	}
@@ -105,34 +104,6 @@ func (s *Storage) message(w *projection.Write) (*nats.Msg, error) {
 		m.Header.Set(headerExpected, strconv.FormatUint(s.tomb(m.Subject), 10))
 	}
 	return m, nil
-}
-
-// publish stores all messages or none, and returns the sequence of the last; the
-// others precede it without gaps.
-func (s *Storage) publish(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
-	if len(messages) == 1 {
-		return s.request(ctx, messages[0])
-	}
-	select {
-	case s.batches <- struct{}{}:
-		defer func() { <-s.batches }()
-	case <-ctx.Done():
-		return 0, fmt.Errorf("%w: %w", projection.ErrUnavailable, ctx.Err())
-	}
-	id := nuid.Next()
-	for i, m := range messages {
-		m.Header.Set(headerBatch, id)
-		m.Header.Set(headerBatchSequence, strconv.Itoa(i+1))
-		if i == len(messages)-1 {
-			break
-		}
-		if err := s.nc.PublishMsg(m); err != nil { // without its last message a batch is never stored
-			return 0, fmt.Errorf("%w: %w", projection.ErrUnavailable, err)
-		}
-	}
-	m := messages[len(messages)-1]
-	m.Header.Set(headerBatchCommit, "1")
-	return s.request(ctx, m)
 }
 
 // request publishes a message and waits for the answer.

@@ -71,13 +71,13 @@ const maxBatches = 6
 // Storage is a [projection.Storage] on JetStream. Make it with [Open]. It holds nothing
 // that needs closing.
 type Storage struct {
-	cfg     Config
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	stream  jetstream.Stream
-	gets    string // subject of direct gets
-	batches chan struct{}
-	floor   atomic.Uint64 // what was read or written has no higher sequence
+	cfg    Config
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	gets   string // subject of direct gets
+	group  group
+	floor  atomic.Uint64 // what was read or written has no higher sequence
 
 	mu    sync.Mutex
 	tombs map[string]uint64 // sequences of deletions, by subject
@@ -99,7 +99,8 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Storage, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
 	defer cancel()
-	s := &Storage{cfg: cfg, nc: nc, js: js, batches: make(chan struct{}, maxBatches), tombs: map[string]uint64{}}
+	s := &Storage{cfg: cfg, nc: nc, js: js, tombs: map[string]uint64{}}
+	s.group.storage = s
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("open projection storage: %w", err)
 	}
