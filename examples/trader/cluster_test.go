@@ -44,7 +44,7 @@ func TestCluster_Faults(t *testing.T) { //nolint:tparallel // one cluster at a t
 			go func() { ended <- load.run(t.Context(), stop, &report, silent) }()
 			testharness.Eventually(t, time.Minute, func() bool { return tradesAt(t, c.nodes[0].URL()) > 0 })
 			random := rand.New(rand.NewPCG(seed, 0))
-			for range testenv.Times(t, "GANGLION_FAULTS", 3) {
+			for range testenv.Times(t, "GANGLION_FAULTS", 2) {
 				c.hurt(random)
 			}
 			t.Logf("%v: no more is started", time.Since(c.began))
