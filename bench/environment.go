@@ -63,7 +63,7 @@ func open(ctx context.Context, f flags) (_ *environment, err error) {
 		return nil, err
 	}
 	e.uri = uri
-	if err := e.startNode(ctx); err != nil {
+	if err := e.startNode(ctx, false); err != nil {
 		return nil, err
 	}
 	return e, e.takeTemplate(ctx)
@@ -124,7 +124,7 @@ func (e *environment) connectMembers(ctx context.Context) error {
 // nothing left to flush of what went before on any member. What a write costs grows
 // with the collection, and a round of bulk inserts leaves more than a gigabyte. There
 // is a node only while our side is measured.
-func (e *environment) settle(ctx context.Context, ours bool) error {
+func (e *environment) settle(ctx context.Context, s *scenario) error {
 	if err := e.stopNode(ctx); err != nil {
 		return err
 	}
@@ -144,20 +144,20 @@ func (e *environment) settle(ctx context.Context, ours bool) error {
 			return err
 		}
 	}
-	if !ours {
+	if !s.ours {
 		return nil
 	}
-	if err := e.startNode(ctx); err != nil {
+	if err := e.startNode(ctx, s.relayed); err != nil {
 		return err
 	}
 	return e.firstCommand(ctx)
 }
 
-func (e *environment) startNode(ctx context.Context) error {
+func (e *environment) startNode(ctx context.Context, relayed bool) error {
 	e.starts++
 	n, err := node.Open(ctx, node.Config{
 		Name: "bench", DataDir: fmt.Sprintf("%s/node-%d", e.dir, e.starts), MongoURI: e.uri, MongoDatabase: database,
-		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Answers: e.answers,
+		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Answers: e.answers, NoRelay: !relayed,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, accounts())
 	if err != nil {

@@ -4,7 +4,7 @@
 //
 // Every scenario runs in several rounds, and the rounds of all scenarios take
 // turns, so that a slow minute of the machine falls on all of them; the median
-// of the rounds counts.
+// of the rounds counts, of a ratio that of each round's.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 type flags struct {
 	Duration time.Duration  `help:"Length of one round of one scenario." default:"4s"`
 	Warmup   time.Duration  `help:"Unmeasured start of each round." default:"1s"`
-	Rounds   int            `help:"Rounds of each scenario." default:"3"`
+	Rounds   int            `help:"Rounds of each scenario." default:"5"`
 	Members  int            `help:"Members of the replica set: 1 or 3." default:"3"`
 	CacheMB  int            `name:"cache-mb" help:"WiredTiger's cache of each member in MiB. Too small a one makes both sides measure eviction." default:"1024"`
 	MongoURI string         `name:"mongo-uri" help:"A replica set that runs already; its databases ganglion_bench* are dropped."`

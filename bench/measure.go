@@ -44,7 +44,7 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 				ran = append(ran, s)
 			}
 			fmt.Fprintf(os.Stderr, "round %d/%d  %s\n", n+1, f.Rounds, s.name)
-			if err := e.settle(ctx, s.ours); err != nil {
+			if err := e.settle(ctx, &s); err != nil {
 				return nil, err
 			}
 			run := s.run
@@ -95,9 +95,9 @@ func (s *scenario) run(ctx context.Context, f flags, rs *mongod.ReplicaSet) (rou
 			}
 		})
 	}
-	time.Sleep(time.Until(start))
+	<-time.After(time.Until(start))
 	before, counted := processorTime(rs), done.Load()
-	time.Sleep(time.Until(end))
+	<-time.After(time.Until(end))
 	cost := processorTime(rs).per(done.Load()-counted, before)
 	workers.Wait()
 	total := latencies.total()

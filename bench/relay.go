@@ -21,7 +21,8 @@ import (
 )
 
 const (
-	rawChanges = "raw change stream, 60,000 documents behind"
+	rawChanges = "raw change stream, decoded into bson.D, 60,000 documents behind"
+	rawBytes   = "raw change stream, bytes alone, 60,000 documents behind"
 	ourRelay   = "ours, relay from the change stream to the event stream, 60,000 documents behind"
 
 	// backlog is how many documents are read by each side. Both begin when all of
@@ -35,7 +36,16 @@ const (
 // feedScenarios measure how fast what was committed can be followed.
 func feedScenarios(e *environment) []scenario {
 	return []scenario{
-		{name: rawChanges, inFlight: 1, measure: e.measureChanges},
+		{name: rawChanges, inFlight: 1, measure: e.measureChanges(func(raw bson.Raw) error {
+			var change struct {
+				Document bson.D `bson:"fullDocument"`
+			}
+			return bson.Unmarshal(raw, &change)
+		})},
+		{name: rawBytes, inFlight: 1, measure: e.measureChanges(func(raw bson.Raw) error {
+			_, err := raw.LookupErr("fullDocument")
+			return err
+		})},
 		{name: ourRelay, inFlight: 1, measure: e.measureRelay},
 	}
 }
@@ -55,9 +65,14 @@ func (e *environment) fill(ctx context.Context, to *mongo.Collection) error {
 	return nil
 }
 
-// measureChanges reads a change stream as a program does that only wants the
-// documents.
-func (e *environment) measureChanges(ctx context.Context, _ flags, _ *mongod.ReplicaSet) (round, error) {
+// measureChanges reads a change stream, and uses each document.
+func (e *environment) measureChanges(use func(bson.Raw) error) func(context.Context, flags, *mongod.ReplicaSet) (round, error) {
+	return func(ctx context.Context, _ flags, _ *mongod.ReplicaSet) (round, error) {
+		return e.readChanges(ctx, use)
+	}
+}
+
+func (e *environment) readChanges(ctx context.Context, use func(bson.Raw) error) (round, error) {
 	ctx, cancel := context.WithTimeout(ctx, relayDeadline)
 	defer cancel()
 	inserts := mongo.Pipeline{{{Key: "$match", Value: bson.D{{Key: "operationType", Value: "insert"}}}}}
@@ -75,11 +90,11 @@ func (e *environment) measureChanges(ctx context.Context, _ flags, _ *mongod.Rep
 		return round{}, err
 	}
 	defer func() { _ = changes.Close(ctx) }()
-	for n := 0; n < backlog; n++ {
+	for n := range backlog {
 		if !changes.Next(ctx) {
 			return round{}, fmt.Errorf("%d documents of %d: %w", n, backlog, changes.Err())
 		}
-		if _, err := changes.Current.LookupErr("fullDocument"); err != nil {
+		if err := use(changes.Current); err != nil {
 			return round{}, err
 		}
 	}

@@ -39,15 +39,18 @@ type result struct {
 	Failed    int64     `json:"failed"`
 	Bench     float64   `json:"benchMicrosPerOperation"`   // processor time of this process, with our node in it
 	Servers   float64   `json:"serversMicrosPerOperation"` // of all members of the replica set
+
+	rounds []round // in the order of the rounds
 }
 
 // ratio compares one of ours with a raw peer of the same run.
 type ratio struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-	Floor float64 `json:"floor"` // what must hold; an upper bound where AtMost
-	Most  bool    `json:"atMost,omitempty"`
-	Holds bool    `json:"holds"`
+	Name   string    `json:"name"`
+	Value  float64   `json:"value"` // median of the rounds
+	Rounds []float64 `json:"rounds"`
+	Floor  float64   `json:"floor"` // what must hold; an upper bound where AtMost
+	Most   bool      `json:"atMost,omitempty"`
+	Holds  bool      `json:"holds"`
 }
 
 func newReport(f flags, e *environment, ran []scenario, rounds map[string][]round) *report {
@@ -65,7 +68,7 @@ func newReport(f flags, e *environment, ran []scenario, rounds map[string][]roun
 }
 
 func median(s scenario, rounds []round) result {
-	out := result{Name: s.name, InFlight: s.inFlight}
+	out := result{Name: s.name, InFlight: s.inFlight, rounds: slices.Clone(rounds)}
 	for _, r := range rounds {
 		out.Rounds = append(out.Rounds, r.perSecond)
 		out.Failed += r.failed
@@ -90,37 +93,50 @@ func (r *report) find(name string) (result, bool) {
 
 func (r *report) ratios() []ratio {
 	var out []ratio
-	throughput := func(name string, floor float64) {
-		ours, ok1 := r.find(name)
-		raw, ok2 := r.find(rawMany)
-		if ok1 && ok2 {
-			v := ours.PerSecond / raw.PerSecond
-			out = append(out, ratio{Name: name + " / " + rawMany, Value: v, Floor: floor, Holds: v >= floor})
+	compare := func(ours, raw string, floor float64) {
+		if x, ok := r.compare(ours, raw, func(r round) float64 { return r.perSecond }); ok {
+			x.Floor, x.Holds = floor, x.Value >= floor
+			out = append(out, x)
 		}
 	}
-	throughput(oursName(manyCount, 1024, "durable"), 4)
-	throughput(oursName(manyCount, 256, "durable"), 2.5)
-	throughput(oursName(manyCount, 1024, "direct"), 5)
-	throughput(oursName(manyCount, 256, "direct"), 0)
-	throughput(oursName(1, 1024, "durable"), 10)
-	throughput(oursName(1, 1024, "direct"), 10)
-	throughput(oursName(1, 256, "durable"), 0)
-	throughput(oursName(1, 256, "direct"), 0)
-	relay, ok1 := r.find(ourRelay)
-	changes, ok2 := r.find(rawChanges)
-	if ok1 && ok2 {
-		v := relay.PerSecond / changes.PerSecond
-		out = append(out, ratio{Name: relay.Name + " / " + changes.Name, Value: v, Floor: 0.5, Holds: v >= 0.5})
-	}
+	compare(oursName(manyCount, 1024, "durable"), rawMany, 4)
+	compare(oursName(manyCount, 256, "durable"), rawMany, 2.5)
+	compare(oursName(manyCount, 1024, "direct"), rawMany, 5)
+	compare(oursName(manyCount, 256, "direct"), rawMany, 0)
+	compare(oursName(1, 1024, "durable"), rawMany, 10)
+	compare(oursName(1, 1024, "direct"), rawMany, 10)
+	compare(oursName(1, 256, "durable"), rawMany, 0)
+	compare(oursName(1, 256, "direct"), rawMany, 0)
 	for _, lane := range []string{"durable", "direct"} {
-		ours, ok1 := r.find(oursName(manyCount, 1, lane))
-		raw, ok2 := r.find(rawOne)
-		if ok1 && ok2 {
-			v := ours.P50 / raw.P50
-			out = append(out, ratio{Name: "p50 of " + ours.Name + " / p50 of " + rawOne, Value: v, Floor: 1.25, Most: true, Holds: v <= 1.25})
+		compare(oursName(manyCount, 1024, lane)+", relayed", rawMany, 0)
+	}
+	compare(ourRelay, rawChanges, 0.5)
+	compare(ourRelay, rawBytes, 0)
+	for _, lane := range []string{"durable", "direct"} {
+		x, ok := r.compare(oursName(manyCount, 1, lane), rawOne, func(r round) float64 { return float64(r.p50) })
+		if ok {
+			x.Name, x.Floor, x.Most, x.Holds = "p50: "+x.Name, 1.25, true, x.Value <= 1.25
+			out = append(out, x)
 		}
 	}
 	return out
+}
+
+// compare returns the median of the ratios of each round: the two of a round are
+// measured within a minute or two, and the machine is another one some minutes later.
+// ok is false when a side was not run.
+func (r *report) compare(ours, raw string, of func(round) float64) (x ratio, ok bool) {
+	a, ok1 := r.find(ours)
+	b, ok2 := r.find(raw)
+	if !ok1 || !ok2 {
+		return ratio{}, false
+	}
+	x = ratio{Name: ours + " / " + raw}
+	for i := range min(len(a.rounds), len(b.rounds)) {
+		x.Rounds = append(x.Rounds, of(a.rounds[i])/of(b.rounds[i]))
+	}
+	x.Value = slices.Sorted(slices.Values(x.Rounds))[len(x.Rounds)/2]
+	return x, true
 }
 
 func (r *report) print(out io.Writer) {

@@ -18,6 +18,7 @@ type scenario struct {
 	name     string
 	inFlight int
 	ours     bool
+	relayed  bool // our node also brings all events out into the event stream
 	do       func(ctx context.Context, worker int) (int, error)
 	measure  func(ctx context.Context, f flags, rs *mongod.ReplicaSet) (round, error) // in the place of do: it measures by itself
 }
@@ -52,6 +53,13 @@ func scenarios(e *environment) []scenario {
 	for _, n := range []int{1, 256, 1024} {
 		all = append(all, scenario{
 			name: fmt.Sprintf("ours, reads of %d aggregates, %d in flight", manyCount, n), inFlight: n, ours: true, do: e.read(manyCount),
+		})
+	}
+	for _, lane := range lanes {
+		all = append(all, scenario{
+			name:     oursName(manyCount, 1024, lane.name) + ", relayed",
+			inFlight: 1024, ours: true, relayed: true,
+			do: e.ask(manyCount, lane.name, lane.options),
 		})
 	}
 	return append(all, feedScenarios(e)...)

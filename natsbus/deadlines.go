@@ -2,6 +2,7 @@ package natsbus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -97,7 +98,7 @@ func (b *Bus) SetTimer(ctx context.Context, m actor.Message, timer string, order
 			if err != nil {
 				return nil, err
 			}
-			if is.order > order {
+			if is.order >= order { // replaced since, or another relay was faster
 				return nil, errNothing
 			}
 			expected = is.sequence
@@ -152,22 +153,41 @@ type timerState struct {
 	order    int64
 }
 
-// timer asks the leader of the stream.
+const (
+	apiLastOf     = "$JS.API.STREAM.MSG.GET."
+	apiNoMessage  = 10037
+	maxTimerBytes = 8 << 20 // of the answer: more than a message can have
+)
+
+// timer asks the leader of the stream, in one request.
 func (b *Bus) timer(ctx context.Context, of actor.Address, name string) (timerState, error) {
 	ctx, cancel := context.WithTimeout(ctx, sendMaxPatience)
 	defer cancel()
-	stream, err := b.js.Stream(ctx, b.ns.DeadlineStream())
+	request := fmt.Appendf(nil, `{"last_by_subj":%q}`, b.ns.Timer(of, name)) // printable ASCII without quotes
+	reply, err := b.nc.RequestWithContext(ctx, apiLastOf+b.ns.DeadlineStream(), request)
 	if err != nil {
 		return timerState{}, fmt.Errorf("look up timer: %w", err)
 	}
-	msg, err := stream.GetLastMsgForSubject(ctx, b.ns.Timer(of, name))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	var answer struct {
+		Error   *refusal `json:"error"`
+		Message struct {
+			Sequence uint64 `json:"seq"`
+			Header   []byte `json:"hdrs"`
+		} `json:"message"`
+	}
+	switch err := json.Unmarshal(reply.Data[:min(len(reply.Data), maxTimerBytes)], &answer); {
+	case err != nil:
+		return timerState{}, fmt.Errorf("look up timer: %w", err)
+	case answer.Error != nil && answer.Error.Code == apiNoMessage:
 		return timerState{}, nil
+	case answer.Error != nil:
+		return timerState{}, fmt.Errorf("look up timer: %w", answer.Error)
 	}
+	header, err := nats.DecodeHeadersMsg(answer.Message.Header)
 	if err != nil {
 		return timerState{}, fmt.Errorf("look up timer: %w", err)
 	}
-	return timerState{sequence: msg.Sequence, order: wire.Order(msg.Header)}, nil
+	return timerState{sequence: answer.Message.Sequence, order: wire.Order(header)}, nil
 }
 
 func (b *Bus) ensureDeadlines(ctx context.Context) (string, error) {

@@ -195,15 +195,20 @@ func TestOpen_WhileAnotherNodeMakesTheStream(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	pass := func(m *nats.Msg) {
+		if reply, err := behind.Request(m.Subject, m.Data, 5*time.Second); err == nil {
+			_ = m.Respond(reply.Data)
+		}
+	}
 	answer("$JS.API.STREAM.INFO.ganglion_COMMANDS", func(m *nats.Msg) {
 		if asked.Add(1) <= 2 {
 			_ = m.Respond([]byte(`{"error":{"code":404,"err_code":10059,"description":"stream not found"}}`))
 			return
 		}
-		if reply, err := behind.Request(m.Subject, m.Data, 5*time.Second); err == nil {
-			_ = m.Respond(reply.Data)
-		}
+		pass(m)
 	})
+	answer("$JS.API.STREAM.INFO.ganglion_EVENTS", pass)
+	answer("$JS.API.STREAM.INFO.ganglion_DEADLINES", pass)
 	answer("$JS.API.STREAM.CREATE.ganglion_COMMANDS", func(m *nats.Msg) {
 		_ = m.Respond([]byte(`{"error":{"code":400,"err_code":10058,"description":"stream name already in use with a different configuration"}}`))
 	})

@@ -75,6 +75,12 @@ type Config struct {
 	// themselves. Default: 2 minutes.
 	ClusterTimeout time.Duration `kong:"-"`
 
+	// NoRelay keeps what is committed in the store while partition 0 is at this node:
+	// no events in the event stream, no timers, nothing that handlers send, hence no
+	// sagas, policies and projections, until a node without it has the partition. It
+	// is for programs that measure, or that follow the store's feed themselves.
+	NoRelay bool `kong:"-"`
+
 	// Projections are the read models that the node runs beside its definitions. The
 	// sagas and policies among the definitions need no mention.
 	Projections []*projection.Projection `kong:"-"`

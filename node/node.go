@@ -181,6 +181,9 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.advertised(), n.build(), n.cfg.lease
 	limits.Answers = n.cfg.answers
 	limits.Outbox, limits.Schedules = n.bus, n.cfg.Schedules
+	if n.cfg.NoRelay {
+		limits.Outbox = nil
+	}
 	limits.SoleHolderOfName = n.soleHolder()
 	limits.Alone = n.cfg.embeddedNATS() && !n.cfg.clustered() // no other node reaches its server
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -314,6 +316,15 @@ func (c *collector) Durable(_ context.Context, d actor.Delivery) {
 
 func (c *collector) Direct(actor.Delivery) {}
 
+func (c *collector) everything() (all []actor.Message, at []time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.all {
+		all = append(all, d.Message)
+	}
+	return all, slices.Clone(c.at)
+}
+
 // firsts are the ids in the order in which they came first.
 func (c *collector) firsts() (ids []actor.CommandID) {
 	c.mu.Lock()
@@ -539,8 +550,8 @@ func TestRelay_OutgoingLost(t *testing.T) {
 }
 
 // TestRelay_Timers: 10,000 timers (1,000 in short runs) fire once each, not before
-// their time and within a second; those that were set anew or cancelled do not. Two
-// relays are at it, and the server is restarted meanwhile.
+// their time; those that were set anew or cancelled do not. Two relays are at it.
+// GANGLION_TIMERS sets how many, and has the latest held to a second.
 func TestRelay_Timers(t *testing.T) {
 	t.Parallel()
 	n := testenv.Times(t, "GANGLION_TIMERS", 1000)
@@ -555,7 +566,7 @@ func TestRelay_Timers(t *testing.T) {
 	for i := range n {
 		a := store.Aggregate(fmt.Sprintf("account/%d", i))
 		set := func(id string) store.Outgoing {
-			at := start.Add(2*time.Second + time.Duration(r.random.Int64N(int64(spread))))
+			at := start.Add(2*time.Second + spread + time.Duration(r.random.Int64N(int64(spread))))
 			return store.Outgoing{ID: id, To: a, Name: "Ring", Timer: "t", At: at.UnixMicro(), Data: []byte("{}")}
 		}
 		first, second := set(fmt.Sprintf("%d-1", i)), set(fmt.Sprintf("%d-2", i))
@@ -573,19 +584,24 @@ func TestRelay_Timers(t *testing.T) {
 		}
 		want[actor.CommandID(second.ID)] = time.UnixMicro(second.At)
 	}
-	t.Logf("%d timers set in %v", n, time.Since(start))
 	r.settle()
-	testharness.Eventually(t, relayPatience+spread, func() bool { return len(got.firsts()) >= len(want) })
+	t.Logf("%d timers set after %v", n, time.Since(start))
+	testharness.Eventually(t, relayPatience+2*spread, func() bool { return len(got.firsts()) >= len(want) })
+	fired, at := got.everything()
+	seen := map[actor.CommandID]bool{}
 	latest := time.Duration(0)
-	for i, d := range got.all {
-		due, ok := want[d.Message.ID]
-		if !ok || got.at[i].Before(due) || d.Message.Timer != "t" || !d.Message.Time.Equal(due) {
-			t.Errorf("%s fired at %v, due at %v: %+v", d.Message.ID, got.at[i], due, d.Message)
+	for i, m := range fired {
+		due, ok := want[m.ID]
+		if !ok || at[i].Before(due) || m.Timer != "t" || !m.Time.Equal(due) {
+			t.Errorf("%s fired at %v, due at %v: %+v", m.ID, at[i], due, m)
 		}
-		latest = max(latest, got.at[i].Sub(due))
+		if !seen[m.ID] { // what comes again has no effect
+			seen[m.ID] = true
+			latest = max(latest, at[i].Sub(due))
+		}
 	}
-	t.Logf("%d fired, the latest after %v", len(got.all), latest)
-	if latest > time.Second && time.Since(start) < spread {
+	t.Logf("%d of %d fired, the latest after %v", len(seen), len(want), latest)
+	if os.Getenv("GANGLION_TIMERS") != "" && latest > time.Second { // on a machine of one's own
 		t.Errorf("the latest fired after %v", latest)
 	}
 }
