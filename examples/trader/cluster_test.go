@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
 	"github.com/ganglion-go/ganglion/internal/testenv"
@@ -20,6 +21,7 @@ import (
 	"github.com/ganglion-go/ganglion/projection"
 	projectionjetstream "github.com/ganglion-go/ganglion/projection/jetstream"
 	projectionmongo "github.com/ganglion-go/ganglion/projection/mongo"
+	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
@@ -33,10 +35,10 @@ const mongods = 3
 func TestCluster_Faults(t *testing.T) { //nolint:tparallel // one cluster at a time
 	t.Parallel()
 	binary := nodes.Build(t, "../../cmd/node")
-	for _, store := range []string{"jetstream", "mongo"} {
-		t.Run(store, func(t *testing.T) {
+	for _, kind := range []string{"jetstream", "mongo"} {
+		t.Run(kind, func(t *testing.T) {
 			seed := testenv.Seed(t)
-			c := startCluster(t, binary, store == "mongo")
+			c := startCluster(t, binary, kind == "mongo")
 			flags := []string{"--url", c.nodes[0].URL(), "--duration", "10m", "--clients", "6", "--rate", "25", "--cancel-share", "0.3", "--seed", fmt.Sprint(seed % 1000)}
 			load := parse(t, append(flags, "--resolve-within", "2m", "--settle-within", "2m")...)
 			var report strings.Builder
@@ -132,6 +134,7 @@ func (c *cluster) check() {
 		c.t.Errorf("%v\n%s", err, out)
 	}
 	c.t.Log(out)
+	c.logOverdue()
 	nc := c.server.Connect(c.t)
 	c.checkEvents(nc)
 	c.checkViews(nc)
@@ -150,6 +153,48 @@ func (c *cluster) checkEvents(nc *nats.Conn) {
 	}
 	if n, err := testharness.CheckEvents(c.t.Context(), s, bus); err != nil || n == 0 {
 		c.t.Errorf("%d events: %v", n, err)
+	}
+}
+
+// logOverdue tells what became when of sagas that were not done in time: faults may
+// cause that, and somebody may want to know how.
+func (c *cluster) logOverdue() {
+	c.t.Helper()
+	s, closing, err := node.OpenStore(c.t.Context(), node.Config{NATSURL: c.server.URL(), MongoURI: c.uri, MongoDatabase: c.database})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer closing()
+	ctx, cancel := context.WithCancel(c.t.Context())
+	defer cancel()
+	quiet := time.AfterFunc(time.Second, cancel)
+	defer quiet.Stop()
+	var late []store.Aggregate
+	for item, err := range s.Follow(ctx, "") {
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		quiet.Reset(time.Second)
+		for _, e := range item.Commit.Events {
+			if e.Name == actor.EventOverdue {
+				late = append(late, item.Commit.Aggregate)
+			}
+		}
+	}
+	for _, saga := range late {
+		_, id, _ := strings.Cut(string(saga), "/")
+		for _, a := range []store.Aggregate{store.Aggregate("transaction/" + id), saga} {
+			for commit, err := range s.Load(c.t.Context(), a, 0) {
+				if err != nil {
+					c.t.Fatal(err)
+				}
+				names := []string{}
+				for _, e := range commit.Events {
+					names = append(names, e.Name)
+				}
+				c.t.Logf("%s %s: %v", time.UnixMicro(commit.Time).Format("15:04:05.000"), a, names)
+			}
+		}
 	}
 }
 
