@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -26,7 +27,10 @@ import (
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
 
-const mongods = 3
+const (
+	mongods       = 3
+	tradingWithin = time.Minute // after a fault
+)
 
 // TestCluster_Faults: two nodes trade, with cancels, while one or the other is killed,
 // ended or paused, the one with the relay among them. Once everything is at rest, the
@@ -115,7 +119,44 @@ func (c *cluster) hurt(random *rand.Rand) {
 	url := c.nodes[0].URL()
 	var before int64
 	testharness.Eventually(c.t, time.Minute, func() bool { before = tradesAt(c.t, url); return before > 0 })
-	testharness.Eventually(c.t, 2*time.Minute, func() bool { return tradesAt(c.t, url) > before+5 })
+	moved := time.After(tradingWithin)
+	for tradesAt(c.t, url) <= before+5 {
+		select {
+		case <-moved:
+			c.stalled()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// stalled ends the test with all that the nodes say.
+func (c *cluster) stalled() {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		for _, page := range []string{n.AdminURL() + "/projections", n.URL() + "/v1/cluster"} {
+			c.t.Logf("%s: %s", page, read(c.t, page))
+		}
+		c.t.Log(n.Log())
+	}
+	c.t.Fatalf("nothing is traded within %v", tradingWithin)
+}
+
+func read(t *testing.T, page string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err != nil {
+		return err.Error()
+	}
+	return string(body)
 }
 
 func pause(t *testing.T, d time.Duration) {
