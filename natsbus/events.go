@@ -152,6 +152,9 @@ func (r *eventReader) run(ctx context.Context) error {
 		if err := r.open(ctx, status); err != nil {
 			return err
 		}
+		if r.feed == nil {
+			return nil // ctx has ended before there was a consumer
+		}
 		err := r.consume(ctx, status)
 		switch {
 		case r.stopped || ctx.Err() != nil:
@@ -195,7 +198,7 @@ func (r *eventReader) close() {
 }
 
 // open makes a consumer that goes on behind the cursor. It tries for as long as it
-// makes sense to.
+// makes sense to. Without an error there is none only if ctx has ended.
 func (r *eventReader) open(ctx context.Context, status <-chan nats.Status) error {
 	var lostSince time.Time
 	wait, patience := reopenMinPause, beginPatience
@@ -204,7 +207,7 @@ func (r *eventReader) open(ctx context.Context, status <-chan nats.Status) error
 		err := r.openWithin(ctx, patience)
 		switch {
 		case err == nil, ctx.Err() != nil:
-			return err
+			return nil
 		case r.bus.nc.IsClosed():
 			return nats.ErrConnectionClosed
 		case errors.Is(err, ErrEventsTrimmed), errors.Is(err, ErrForeignStream):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -235,6 +236,28 @@ func TestBus_Events_Removed(t *testing.T) {
 		}
 		break
 	}
+}
+
+// TestBus_Events_EndsBeforeItHasAConsumer: a reader that cannot get a consumer pauses
+// between its tries, and is stopped in one of these pauses, as when its node loses a
+// partition while NATS is away. It just ends.
+func TestBus_Events_EndsBeforeItHasAConsumer(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 8})
+	if err := newJetStream(t, f.server).DeleteStream(t.Context(), "ganglion_EVENTS"); err != nil {
+		t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	for n := range 50 { // over more than a second, of which most is pauses
+		readers.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n+1)*25*time.Millisecond)
+			defer cancel()
+			for _, err := range f.bus.Events(ctx, actor.EventFilter{}, 0) {
+				t.Errorf("reader %d: got something: %v", n, err)
+			}
+		})
+	}
+	readers.Wait()
 }
 
 // BenchmarkBus_AppendEvents is the relay's part of the work, on one server.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
 	"github.com/ganglion-go/ganglion/internal/testenv"
@@ -20,11 +22,15 @@ import (
 	"github.com/ganglion-go/ganglion/projection"
 	projectionjetstream "github.com/ganglion-go/ganglion/projection/jetstream"
 	projectionmongo "github.com/ganglion-go/ganglion/projection/mongo"
+	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
 
-const mongods = 3
+const (
+	mongods       = 3
+	tradingWithin = time.Minute // after a fault
+)
 
 // TestCluster_Faults: two nodes trade, with cancels, while one or the other is killed,
 // ended or paused, the one with the relay among them. Once everything is at rest, the
@@ -33,10 +39,10 @@ const mongods = 3
 func TestCluster_Faults(t *testing.T) { //nolint:tparallel // one cluster at a time
 	t.Parallel()
 	binary := nodes.Build(t, "../../cmd/node")
-	for _, store := range []string{"jetstream", "mongo"} {
-		t.Run(store, func(t *testing.T) {
+	for _, kind := range []string{"jetstream", "mongo"} {
+		t.Run(kind, func(t *testing.T) {
 			seed := testenv.Seed(t)
-			c := startCluster(t, binary, store == "mongo")
+			c := startCluster(t, binary, kind == "mongo")
 			flags := []string{"--url", c.nodes[0].URL(), "--duration", "10m", "--clients", "6", "--rate", "25", "--cancel-share", "0.3", "--seed", fmt.Sprint(seed % 1000)}
 			load := parse(t, append(flags, "--resolve-within", "2m", "--settle-within", "2m")...)
 			var report strings.Builder
@@ -44,7 +50,7 @@ func TestCluster_Faults(t *testing.T) { //nolint:tparallel // one cluster at a t
 			go func() { ended <- load.run(t.Context(), stop, &report, silent) }()
 			testharness.Eventually(t, time.Minute, func() bool { return tradesAt(t, c.nodes[0].URL()) > 0 })
 			random := rand.New(rand.NewPCG(seed, 0))
-			for range testenv.Times(t, "GANGLION_FAULTS", 3) {
+			for range testenv.Times(t, "GANGLION_FAULTS", 2) {
 				c.hurt(random)
 			}
 			t.Logf("%v: no more is started", time.Since(c.began))
@@ -113,7 +119,44 @@ func (c *cluster) hurt(random *rand.Rand) {
 	url := c.nodes[0].URL()
 	var before int64
 	testharness.Eventually(c.t, time.Minute, func() bool { before = tradesAt(c.t, url); return before > 0 })
-	testharness.Eventually(c.t, 2*time.Minute, func() bool { return tradesAt(c.t, url) > before+5 })
+	moved := time.After(tradingWithin)
+	for tradesAt(c.t, url) <= before+5 {
+		select {
+		case <-moved:
+			c.stalled()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// stalled ends the test with all that the nodes say.
+func (c *cluster) stalled() {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		for _, page := range []string{n.AdminURL() + "/projections", n.URL() + "/v1/cluster"} {
+			c.t.Logf("%s: %s", page, read(c.t, page))
+		}
+		c.t.Log(n.Log())
+	}
+	c.t.Fatalf("nothing is traded within %v", tradingWithin)
+}
+
+func read(t *testing.T, page string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err != nil {
+		return err.Error()
+	}
+	return string(body)
 }
 
 func pause(t *testing.T, d time.Duration) {
@@ -132,6 +175,7 @@ func (c *cluster) check() {
 		c.t.Errorf("%v\n%s", err, out)
 	}
 	c.t.Log(out)
+	c.logOverdue()
 	nc := c.server.Connect(c.t)
 	c.checkEvents(nc)
 	c.checkViews(nc)
@@ -150,6 +194,48 @@ func (c *cluster) checkEvents(nc *nats.Conn) {
 	}
 	if n, err := testharness.CheckEvents(c.t.Context(), s, bus); err != nil || n == 0 {
 		c.t.Errorf("%d events: %v", n, err)
+	}
+}
+
+// logOverdue tells what became when of sagas that were not done in time: faults may
+// cause that, and somebody may want to know how.
+func (c *cluster) logOverdue() {
+	c.t.Helper()
+	s, closing, err := node.OpenStore(c.t.Context(), node.Config{NATSURL: c.server.URL(), MongoURI: c.uri, MongoDatabase: c.database})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer closing()
+	ctx, cancel := context.WithCancel(c.t.Context())
+	defer cancel()
+	quiet := time.AfterFunc(time.Second, cancel)
+	defer quiet.Stop()
+	var late []store.Aggregate
+	for item, err := range s.Follow(ctx, "") {
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		quiet.Reset(time.Second)
+		for _, e := range item.Commit.Events {
+			if e.Name == actor.EventOverdue {
+				late = append(late, item.Commit.Aggregate)
+			}
+		}
+	}
+	for _, saga := range late {
+		_, id, _ := strings.Cut(string(saga), "/")
+		for _, a := range []store.Aggregate{store.Aggregate("transaction/" + id), saga} {
+			for commit, err := range s.Load(c.t.Context(), a, 0) {
+				if err != nil {
+					c.t.Fatal(err)
+				}
+				names := []string{}
+				for _, e := range commit.Events {
+					names = append(names, e.Name)
+				}
+				c.t.Logf("%s %s: %v", time.UnixMicro(commit.Time).Format("15:04:05.000"), a, names)
+			}
+		}
 	}
 }
 
