@@ -207,7 +207,7 @@ func (r *eventReader) open(ctx context.Context, status <-chan nats.Status) error
 		err := r.openWithin(ctx, patience)
 		switch {
 		case err == nil, ctx.Err() != nil:
-			return nil
+			return err
 		case r.bus.nc.IsClosed():
 			return nats.ErrConnectionClosed
 		case errors.Is(err, ErrEventsTrimmed), errors.Is(err, ErrForeignStream):

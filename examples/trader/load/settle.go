@@ -12,8 +12,12 @@ import (
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
 )
 
-// settlePause is how long Settle waits before it looks again.
-const settlePause = 100 * time.Millisecond
+// Settle waits for as long as its last look took before it looks again, within these
+// bounds: what it waits for needs the nodes, too.
+const (
+	settlePauseMin = 100 * time.Millisecond
+	settlePauseMax = 2 * time.Second
+)
 
 // Settled is what the transactions of a run have come to.
 type Settled struct {
@@ -31,6 +35,7 @@ func (d *Driver) Settle(ctx context.Context) (Settled, error) {
 	var done Settled
 	pending := d.all()
 	for {
+		began := time.Now()
 		look, err := d.look(within, pending)
 		if err == nil {
 			done.Closed += look.closed
@@ -49,7 +54,7 @@ func (d *Driver) Settle(ctx context.Context) (Settled, error) {
 			d.recorder.fault(err.Error())
 			return done, err
 		}
-		pause := time.NewTimer(settlePause)
+		pause := time.NewTimer(min(max(time.Since(began), settlePauseMin), settlePauseMax))
 		select {
 		case <-pause.C:
 		case <-within.Done():
