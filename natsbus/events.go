@@ -198,7 +198,7 @@ func (r *eventReader) close() {
 }
 
 // open makes a consumer that goes on behind the cursor. It tries for as long as it
-// makes sense to. Without an error there is none only if ctx has ended.
+// makes sense to. Without one there is an error, also when ctx has ended.
 func (r *eventReader) open(ctx context.Context, status <-chan nats.Status) error {
 	var lostSince time.Time
 	wait, patience := reopenMinPause, beginPatience

@@ -279,26 +279,3 @@ func BenchmarkBus_AppendEvents(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N*len(events))/b.Elapsed().Seconds(), "events/s")
 }
-
-// TestBus_Events_EndWhileAway: a reader whose context ends while there is no server ends.
-func TestBus_Events_EndWhileAway(t *testing.T) {
-	t.Parallel()
-	f := setup(t, natsbus.Config{Partitions: 4})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for _, err := range f.bus.Events(ctx, actor.EventFilter{}, 0) {
-			t.Errorf("an event, or %v", err)
-		}
-	}()
-	testharness.Eventually(t, patient, func() bool { return len(consumersOf(t, f.server, "ganglion_EVENTS")) == 1 })
-	f.server.Stop()
-	away := time.AfterFunc(300*time.Millisecond, cancel)
-	defer away.Stop()
-	select {
-	case <-ended:
-	case <-time.After(patient):
-		t.Fatal("it goes on")
-	}
-}

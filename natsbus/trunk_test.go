@@ -21,14 +21,9 @@ import (
 )
 
 // consumers are the names of the command stream's consumers.
-func consumers(t *testing.T, s *testharness.NATSServer) []string {
+func consumers(t *testing.T, s *testharness.NATSServer) (names []string) {
 	t.Helper()
-	return consumersOf(t, s, "ganglion_COMMANDS")
-}
-
-func consumersOf(t *testing.T, s *testharness.NATSServer, of string) (names []string) {
-	t.Helper()
-	stream, err := newJetStream(t, s).Stream(t.Context(), of)
+	stream, err := newJetStream(t, s).Stream(t.Context(), "ganglion_COMMANDS")
 	if err != nil {
 		t.Fatal(err)
 	}

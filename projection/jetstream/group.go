@@ -55,7 +55,7 @@ func (g *group) publish(ctx context.Context, messages []*nats.Msg) (last uint64,
 	}
 	g.mu.Unlock()
 	if fly {
-		go g.fly()
+		go g.fly(context.WithoutCancel(ctx)) // for others, too
 	}
 	select {
 	case <-one.done:
@@ -69,13 +69,13 @@ func (g *group) publish(ctx context.Context, messages []*nats.Msg) (last uint64,
 const enoughForABatch = 32
 
 // fly sends what waits until nothing does.
-func (g *group) fly() {
+func (g *group) fly(ctx context.Context) {
 	for {
 		batch := g.take()
 		if batch == nil {
 			return
 		}
-		g.send(batch)
+		g.send(ctx, batch)
 		for _, one := range batch {
 			close(one.done)
 		}
@@ -103,13 +103,13 @@ func (g *group) take() (batch []*grouped) {
 	return batch
 }
 
-func (g *group) send(batch []*grouped) {
+func (g *group) send(ctx context.Context, batch []*grouped) {
 	if len(batch) > 1 {
 		var messages []*nats.Msg
 		for _, one := range batch {
 			messages = append(messages, one.messages...)
 		}
-		last, err := g.batch(messages)
+		last, err := g.batch(ctx, messages)
 		if err == nil || errors.Is(err, projection.ErrUnknown) {
 			last -= uint64(len(messages))
 			for _, one := range batch {
@@ -120,14 +120,14 @@ func (g *group) send(batch []*grouped) {
 		}
 	}
 	for _, one := range batch {
-		one.last, one.err = g.batch(one.messages)
+		one.last, one.err = g.batch(ctx, one.messages)
 	}
 }
 
 // batch stores all messages or none.
-func (g *group) batch(messages []*nats.Msg) (last uint64, err error) {
+func (g *group) batch(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
 	s := g.storage
-	ctx, cancel := s.bound(context.Background())
+	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	for _, m := range messages { // of an earlier try
 		m.Header.Del(headerBatch)
