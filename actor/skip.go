@@ -4,7 +4,7 @@ import "encoding/json"
 
 // ErrSkipped is the outcome of a command that was parked and that an operator has
 // skipped: it had no effect, and never will.
-var ErrSkipped = Reject("skipped", "the command had failed, and an operator has skipped it")
+var ErrSkipped = Reject("skipped_by_operator", "the command had failed, and an operator has skipped it")
 
 // commandSkip is the name of a skip. It is one that no definition can have, so that a
 // node of a build that knows no skips refuses it, and does not execute what it skips.

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -317,6 +318,17 @@ func (s *parkedSetup) skipsWhatWasSent() {
 	s.of("from", 0)
 }
 
+// cli runs a subcommand of parked, and returns what it has printed.
+func (s *parkedSetup) cli(want int, args ...string) string {
+	s.Helper()
+	var out bytes.Buffer
+	args = append([]string{"parked"}, args...)
+	if code := node.Run(append(args, "--admin-url="+s.n.AdminURL()), &out, &out, node.Config{}, nil); code != want {
+		s.Errorf("%v: exit %d, want %d: %s", args, code, want, &out)
+	}
+	return out.String()
+}
+
 // skipsATimer: it fires no more, and can be set again. The retry of one is its firing.
 func (s *parkedSetup) skipsATimer() {
 	s.Helper()
@@ -328,8 +340,10 @@ func (s *parkedSetup) skipsATimer() {
 		}
 		fired := s.await("timed")
 		s.broken.Store(false)
-		s.has(s.do("show", "timed", fired.CommandID, http.StatusOK), `"timer":"spend"`)
-		s.do(action, "timed", fired.CommandID, http.StatusOK)
+		s.has(s.cli(0, "show", "purse/timed", "--id="+fired.CommandID), `"timer": "spend"`)
+		s.has(s.cli(0, "list", "--aggregate=purse/timed"), `"type": "command"`, fired.CommandID)
+		s.has(s.cli(0, action, "purse/timed", "--id="+fired.CommandID), `"status": "`+[]string{"skipped", "finished"}[i])
+		s.has(s.cli(1, action, "purse/timed", "--id="+fired.CommandID), "not_found")
 		s.of("timed", 0)
 		if have := s.payIn("timed", 0); have != 5-int64(i) {
 			s.Errorf("%d cents after %s", have, action)
@@ -349,6 +363,8 @@ func (s *parkedSetup) retriesEvents() {
 	s.failing.Store(false)
 	where := "?aggregate=purse/p-0&projection=purses"
 	s.has(adminCall(s.T, http.MethodGet, s.n.AdminURL()+"/parked/show"+where, http.StatusOK), `"data":{"cents":100}`)
+	s.has(s.cli(0), `"projection": "purses"`)
+	s.has(s.cli(2, "show", "purse/p-0"), "--id or --projection")
 	adminCall(s.T, http.MethodPost, s.n.AdminURL()+"/parked/retry"+where, http.StatusAccepted)
 	testharness.Eventually(s.T, 30*time.Second, func() bool {
 		parked, _ := s.list("?aggregate=purse/p-0")
