@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/runtime"
@@ -53,6 +54,39 @@ func TestNode_Skip(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNode_Skip_MeetsRetry: whichever is decided first is the outcome of both, and of the
+// caller, also while the commit of the first is under way.
+func TestNode_Skip_MeetsRetry(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var calls atomic.Int64
+		h := newHooked()
+		s := newSetup(t, h, nil, fused(&calls, func(int64) bool { return false }))
+		s.want(s.add("a", 5), actor.CodeOK)
+		for i, want := range []actor.Code{actor.CodeOK, actor.CodeRejected} {
+			retry := s.message("a", "fuse", fuse{})
+			order := []actor.Message{retry, actor.Skip(retry), retry}
+			if i == 1 {
+				order[0], order[1] = order[1], order[0]
+			}
+			appends := h.holdAppends()
+			var replies []reply
+			for _, m := range order {
+				replies = append(replies, s.send(m))
+			}
+			inFlight := <-appends
+			s.pause(50 * time.Millisecond)
+			h.letAppends()
+			inFlight.write(t, h.Store)
+			for _, r := range replies {
+				s.want(s.await(r), want)
+			}
+		}
+		if sum, v := s.read("a"); sum != 6 || v != 3 || calls.Load() != 1 {
+			t.Errorf("sum %d at version %d, called %d times", sum, v, calls.Load())
+		}
+	})
 }
 
 // TestNode_Skip_OfAnUnknownKind: nobody can decide it. The record of the command is not
