@@ -95,6 +95,7 @@ type parkedSetup struct {
 	purses   *actor.Aggregate[purse]
 	cfg      node.Config
 	failing  *atomic.Bool // the projection
+	deadline time.Time    // of the command parked for p-2
 }
 
 func newParkedSetup(t *testing.T, store string) *parkedSetup {
@@ -161,6 +162,19 @@ func (s *parkedSetup) do(action, id, command string, want int) string {
 	return adminCall(s.T, method, s.n.AdminURL()+"/parked/"+action+"?"+q, want)
 }
 
+// parkWithDeadline has a command be parked whose deadline is soon.
+func (s *parkedSetup) parkWithDeadline(id string) {
+	s.Helper()
+	for wait := time.Second; wait < time.Minute; wait *= 2 {
+		s.deadline = time.Now().Add(wait)
+		_, err := actor.Ask(s.ctx, s.n.Client(), s.purses.ID(id), spend{Cents: 1}, actor.WithCommandID("x"), actor.Until(s.deadline))
+		if errors.Is(err, actor.ErrParked) {
+			return
+		}
+	}
+	s.Fatal("no deadline is late enough")
+}
+
 func (s *parkedSetup) has(body string, all ...string) {
 	s.Helper()
 	for _, part := range all {
@@ -186,7 +200,7 @@ func TestNode_Parked(t *testing.T) {
 			s.broken.Store(true)
 			s.spend("p-1", "x", actor.ErrParked)
 			s.spend("p-1", "y", actor.ErrParked)
-			s.spend("p-2", "x", actor.ErrParked)
+			s.parkWithDeadline("p-2")
 			if have := s.payIn("p-1", 1); have != 11 {
 				t.Errorf("%d cents", have)
 			}
@@ -262,6 +276,7 @@ func (s *parkedSetup) retries() {
 	if left := s.of("p-1", 1); left[0].CommandID != "y" {
 		s.Errorf("left is %+v", left)
 	}
+	testharness.Eventually(s.T, time.Minute, func() bool { return time.Now().After(s.deadline) })
 	s.has(s.do("retry", "p-2", "x", http.StatusOK), `"code":"rejected"`, "poor") // a refusal is final, too
 	s.of("p-2", 0)
 	s.do("retry", "p-2", "x", http.StatusNotFound)
