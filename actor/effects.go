@@ -204,10 +204,15 @@ func (i *Instance) Refuse(m *Message, o Outcome) Decision {
 // Overrule is [Instance.Refuse] in the place of the decision that Decide has just
 // made of m, and that cannot be stored.
 func (i *Instance) Overrule(m *Message, o Outcome) Decision {
-	d := Decision{Outcome: o, Tainted: i.tainted}
 	if m.Type != TypeCommand || m.OnRefusal == nil && m.Timer == "" {
-		return d
+		return Decision{Outcome: o, Tainted: i.tainted}
 	}
+	return i.refused(m, o)
+}
+
+// refused is the decision of a refusal that is part of the history.
+func (i *Instance) refused(m *Message, o Outcome) Decision {
+	d := Decision{Outcome: o, Tainted: i.tainted}
 	i.version = i.before + 1
 	if m.Timer != "" {
 		delete(i.timers, m.Timer)

@@ -137,6 +137,9 @@ func (i *Instance) Decide(m *Message) (d Decision) {
 		fired.Time = t.At
 		m = &fired
 	}
+	if m.Skips() {
+		return i.skip(m)
+	}
 	h := i.behavior.handlers(m.Type)[m.Name]
 	if h == nil {
 		return i.Overrule(m, Failure(CodeUnknownCommand, fmt.Sprintf("%s has no %s", i.address.Kind, m.Name)))

@@ -71,7 +71,8 @@ type sending struct{ fallback RefusalCommand }
 // declared by the sender; the [Refusal] is in its embedded [Refused].
 //
 // Not refused is what may yet be carried out: a command that was parked after a
-// panic, or whose kind no node knows. It waits for an operator.
+// panic, or whose kind no node knows. It waits for an operator, and is refused with
+// [ErrSkipped] if he skips it.
 func OnRefusal(command RefusalCommand) SendOption {
 	return func(s *sending) { s.fallback = command }
 }

@@ -9,7 +9,7 @@ const (
 	// EventEffects: a command raised no event, but sent something, or was a timer's.
 	EventEffects = "ganglion.effects.v1"
 	// EventRefused: a command was refused whose sender waits for that, or that was
-	// a timer's. An aggregate whose history has nothing else does not exist.
+	// a timer's, or that an operator has skipped. An aggregate whose history has nothing else does not exist.
 	EventRefused = "ganglion.refused.v1"
 	// EventEnded: a saga has ended.
 	EventEnded = "ganglion.ended.v1"

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/ganglion-go/ganglion/store"
 )
 
 // adminHandler serves what operators need. It has no access control: it belongs
@@ -20,7 +18,7 @@ func (n *Node) adminHandler() http.Handler {
 		answerJSON(w, http.StatusOK, map[string]any{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", n.serveReady)
-	mux.HandleFunc("GET /parked", n.serveParked)
+	(&parking{store: n.store, client: n.client, projections: n.projections}).register(mux)
 	n.projections.register(mux)
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, _ *http.Request) {
 		n.askDrain()
@@ -61,43 +59,6 @@ func (n *Node) serveReady(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answerJSON(w, http.StatusOK, map[string]any{"status": "ok", "partitions": len(status.Partitions)})
-}
-
-// parkedView is a parked command as operators see it.
-type parkedView struct {
-	Aggregate string          `json:"aggregate"`
-	CommandID string          `json:"commandId"`
-	Name      string          `json:"name"`
-	Reason    string          `json:"reason"`
-	Stack     string          `json:"stack,omitempty"`
-	Attempts  int             `json:"attempts"`
-	Time      time.Time       `json:"time"`
-	Message   json.RawMessage `json:"message"`
-}
-
-func viewParked(p store.Parked) parkedView {
-	return parkedView{
-		Aggregate: string(p.Aggregate), CommandID: p.CommandID, Name: p.Name, Reason: p.Reason,
-		Stack: p.Stack, Attempts: p.Attempts, Time: p.Time, Message: p.Message,
-	}
-}
-
-// parkedLimit bounds one answer of the list of parked commands.
-const parkedLimit = 1000
-
-func (n *Node) serveParked(w http.ResponseWriter, r *http.Request) {
-	parked := []parkedView{}
-	for p, err := range n.store.ListParked(r.Context(), store.Aggregate(r.URL.Query().Get("aggregate"))) {
-		if err != nil {
-			answerJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "store does not answer"})
-			return
-		}
-		parked = append(parked, viewParked(p))
-		if len(parked) == parkedLimit {
-			break
-		}
-	}
-	answerJSON(w, http.StatusOK, map[string]any{"parked": parked})
 }
 
 func answerJSON(w http.ResponseWriter, status int, body any) {

@@ -174,20 +174,6 @@ func (c *inspectCommand) Run(out io.Writer) error {
 	return indent(out, body)
 }
 
-type parkedCommand struct {
-	adminTarget
-	Aggregate string `help:"Only this aggregate's: kind/id."`
-}
-
-// Run prints what is parked.
-func (c *parkedCommand) Run(out io.Writer) error {
-	body, err := call(http.MethodGet, c.AdminURL, "/parked?aggregate="+url.QueryEscape(c.Aggregate))
-	if err != nil {
-		return err
-	}
-	return indent(out, body)
-}
-
 func indent(out io.Writer, body []byte) error {
 	var b bytes.Buffer
 	if err := json.Indent(&b, body, "", "  "); err != nil {

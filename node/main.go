@@ -33,7 +33,7 @@ type commandLine struct {
 	Drain      drainCommand      `cmd:"" help:"Let a node finish, hand back its partitions and stop."`
 	Events     eventsCommand     `cmd:"" help:"Show the events of an aggregate, as lines of JSON."`
 	Inspect    inspectCommand    `cmd:"" help:"Show the state of an aggregate."`
-	Parked     parkedCommand     `cmd:"" help:"Show commands that were parked because their handler panicked."`
+	Parked     parkedCommand     `cmd:"" help:"Show, retry and skip commands and events that were parked because they failed."`
 
 	Projections projectionsCommand `cmd:"" help:"Show and operate projections, sagas' and policies' routers included."`
 }

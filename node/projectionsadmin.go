@@ -47,6 +47,9 @@ type parkedEventView struct {
 	Data      json.RawMessage `json:"data"`
 }
 
+// parkedSourcesShown bounds the list of the aggregates that are parked for a projection.
+const parkedSourcesShown = 1000
+
 // parkedEventsShown bounds the events of a parked aggregate that are shown.
 const parkedEventsShown = 100
 
@@ -78,7 +81,7 @@ func (p *projections) serveList(w http.ResponseWriter, r *http.Request) {
 func (p *projections) serveParked(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	if !r.URL.Query().Has("aggregate") {
-		parked, err := p.control.ParkedList(r.Context(), name, parkedLimit)
+		parked, err := p.control.ParkedList(r.Context(), name, parkedSourcesShown)
 		if err != nil {
 			answerProjectionError(w, err)
 			return

@@ -73,6 +73,8 @@ type Parking interface {
 	// ListParked yields what is parked, oldest first; of one aggregate, or of
 	// all if it is empty.
 	ListParked(ctx context.Context, aggregate Aggregate) iter.Seq2[Parked, error]
+	// FindParked returns one; found is false when it is not parked.
+	FindParked(ctx context.Context, aggregate Aggregate, commandID string) (p Parked, found bool, err error)
 	// Unpark removes one. It is idempotent.
 	Unpark(ctx context.Context, aggregate Aggregate, commandID string) error
 }

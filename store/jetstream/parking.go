@@ -73,6 +73,35 @@ func (s *Store) Unpark(ctx context.Context, a store.Aggregate, commandID string)
 	return nil
 }
 
+// FindParked implements [store.Parking].
+func (s *Store) FindParked(ctx context.Context, a store.Aggregate, commandID string) (store.Parked, bool, error) {
+	subject := s.subjects.parked(a, commandID)
+	if tooLong(subject) {
+		return store.Parked{}, false, nil
+	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	m, err := s.parked.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return store.Parked{}, false, nil
+	}
+	if err != nil {
+		return store.Parked{}, false, fmt.Errorf("find parked command of %q: %w", a, unavailable(err))
+	}
+	var r parkedRecord
+	if err := decodeRecord(m.Data, &r); err != nil {
+		return store.Parked{}, false, fmt.Errorf("parked command at %d: %w", m.Sequence, err)
+	}
+	return r.parked(), true, nil
+}
+
+func (r *parkedRecord) parked() store.Parked {
+	return store.Parked{
+		Aggregate: r.Aggregate, CommandID: r.CommandID, Name: r.Name, Reason: r.Reason,
+		Stack: r.Stack, Attempts: r.Attempts, Time: r.Time, Message: r.Message,
+	}
+}
+
 // ListParked implements [store.Parking]. It reads everything twice, first for
 // the order, and holds one record at a time.
 func (s *Store) ListParked(ctx context.Context, a store.Aggregate) iter.Seq2[store.Parked, error] {
@@ -91,10 +120,7 @@ func (s *Store) ListParked(ctx context.Context, a store.Aggregate) iter.Seq2[sto
 				yield(store.Parked{}, fmt.Errorf("list parked: %w", unavailable(err)))
 				return
 			}
-			if !yield(store.Parked{
-				Aggregate: r.Aggregate, CommandID: r.CommandID, Name: r.Name, Reason: r.Reason,
-				Stack: r.Stack, Attempts: r.Attempts, Time: r.Time, Message: r.Message,
-			}, nil) {
+			if !yield(r.parked(), nil) {
 				return
 			}
 		}

@@ -51,6 +51,17 @@ func (s *Store) parkedOf(a store.Aggregate) []store.Parked {
 	return list
 }
 
+// FindParked implements [store.Parking].
+func (s *Store) FindParked(ctx context.Context, a store.Aggregate, commandID string) (store.Parked, bool, error) {
+	if err := readable(ctx); err != nil {
+		return store.Parked{}, false, fmt.Errorf("find parked: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, found := s.parked[outcomeKey{a, commandID}]
+	return cloneParked(p), found, nil
+}
+
 // Unpark implements [store.Parking].
 func (s *Store) Unpark(ctx context.Context, a store.Aggregate, commandID string) error {
 	if err := writable(ctx); err != nil {

@@ -82,6 +82,25 @@ func (s *Store) ListParked(ctx context.Context, aggregate store.Aggregate) iter.
 	}
 }
 
+// FindParked implements [store.Parking].
+func (s *Store) FindParked(ctx context.Context, aggregate store.Aggregate, commandID string) (store.Parked, bool, error) {
+	what := fmt.Sprintf("find parked command %q of %q", commandID, aggregate)
+	var doc bson.Raw
+	err := s.read(ctx, func(ctx context.Context) (err error) {
+		id := parkedID{Aggregate: string(aggregate), CommandID: commandID}
+		doc, err = s.parked.FindOne(ctx, bson.D{{Key: "_id", Value: id}}).Raw()
+		return optional(err)
+	})
+	if err != nil || doc == nil {
+		return store.Parked{}, false, readError(what, err)
+	}
+	var p parked
+	if err := bson.Unmarshal(doc, &p); err != nil {
+		return store.Parked{}, false, readError(what, corrupt("%w", err))
+	}
+	return p.decode(), true, nil
+}
+
 func (p *parked) decode() store.Parked {
 	return store.Parked{
 		Aggregate: store.Aggregate(p.ID.Aggregate), CommandID: p.ID.CommandID, Name: p.Name, Reason: p.Reason,

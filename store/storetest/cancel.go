@@ -55,6 +55,7 @@ func testContextEnded(t *testing.T, s *setup) {
 		"sessions": func() error { _, err := s.Sessions(ctx); return err },
 		"claims":   func() error { _, err := s.Claims(ctx); return err },
 		"parked":   func() error { return firstError(s.ListParked(ctx, "")) },
+		"find":     func() error { _, _, err := s.FindParked(ctx, "account/a", "id"); return err },
 		"ping":     func() error { return s.Ping(ctx) },
 	} {
 		wantError(t, what, read(), store.ErrUnavailable)

@@ -278,6 +278,14 @@ func (f *Faulty) ListParked(ctx context.Context, a store.Aggregate) iter.Seq2[st
 	return readAll(ctx, f, f.inner.ListParked(ctx, a))
 }
 
+// FindParked implements [store.Parking].
+func (f *Faulty) FindParked(ctx context.Context, a store.Aggregate, commandID string) (store.Parked, bool, error) {
+	if err := f.read(ctx); err != nil {
+		return store.Parked{}, false, err
+	}
+	return f.inner.FindParked(ctx, a, commandID)
+}
+
 // Unpark implements [store.Parking].
 func (f *Faulty) Unpark(ctx context.Context, a store.Aggregate, commandID string) error {
 	return f.write(ctx, func() error { return f.inner.Unpark(ctx, a, commandID) })

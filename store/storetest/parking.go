@@ -51,10 +51,23 @@ func testParking(t *testing.T, s *setup) {
 	x.Attempts, x.Reason = 9, "again"
 	must(t, "park again", s.peer.Park(s.ctx, x))
 	s.checkParked(t, "", y, z, x)
+	for _, client := range s.clients() {
+		found, ok, err := client.FindParked(s.ctx, x.Aggregate, x.CommandID)
+		must(t, "find parked", err)
+		if !ok {
+			t.Error("a parked command is not found")
+		}
+		diffRecord(t, []store.Parked{found}, []store.Parked{x})
+	}
 	must(t, "unpark", s.Unpark(s.ctx, x.Aggregate, x.CommandID))
 	must(t, "unpark twice", s.peer.Unpark(s.ctx, x.Aggregate, x.CommandID))
 	must(t, "unpark what never was", s.Unpark(s.ctx, "account/none", "none"))
 	s.checkParked(t, "", y, z)
+	for _, gone := range []store.Parked{x, {Aggregate: "account/a", CommandID: "id.2"}, {Aggregate: "account/none", CommandID: "none"}} {
+		if p, ok, err := s.FindParked(s.ctx, gone.Aggregate, gone.CommandID); ok || err != nil {
+			t.Errorf("found %+v, %v", p, err)
+		}
+	}
 	for range s.ListParked(s.ctx, "") {
 		break // a list that is not read to its end
 	}

@@ -1,0 +1,4 @@
+package node
+
+// Run is the process without its exit.
+var Run = run

@@ -1,0 +1,221 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// parking is what operators see of parked commands and events, and do with them. What
+// can meet, when two of them are at it, is written down in runtime/parking.go.
+type parking struct {
+	store       store.Parking
+	client      actor.Client
+	projections *projections // nil: the node has none
+}
+
+// retryTimeout bounds the wait for what becomes of a retry or a skip. What is met
+// later than that is not executed, and stays parked.
+const retryTimeout = 10 * time.Second
+
+func (p *parking) register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /parked", p.serveList)
+	mux.HandleFunc("GET /parked/show", p.serveShow)
+	mux.HandleFunc("POST /parked/retry", p.serveRetry)
+	mux.HandleFunc("POST /parked/skip", p.serveSkip)
+}
+
+// serveShow shows one: the command with all that travels with it, or the events.
+func (p *parking) serveShow(w http.ResponseWriter, r *http.Request) {
+	if name := r.URL.Query().Get("projection"); name != "" {
+		if p.projections == nil {
+			answerProblem(w, http.StatusNotFound, codeNotFound, "the node has no projections")
+			return
+		}
+		r.SetPathValue("name", name)
+		p.projections.serveParked(w, r)
+		return
+	}
+	parked, ok := p.find(w, r)
+	if !ok {
+		return
+	}
+	view := viewParked(&parked)
+	if m, err := decodeParkedMessage(&parked); err == nil {
+		view.Command = viewCommand(&m)
+	}
+	answerJSON(w, http.StatusOK, view)
+}
+
+// Codes of the answers to operators, beside those of outcomes.
+const (
+	codeNotFound    actor.Code = "not_found"
+	codeMalformed   actor.Code = "malformed"
+	codeUnavailable actor.Code = "unavailable"
+	codeDecided     actor.Code = "decided" // what should be skipped had an outcome before
+)
+
+// find looks up the parked command that is asked for. If there is none, it answers.
+func (p *parking) find(w http.ResponseWriter, r *http.Request) (store.Parked, bool) {
+	q := r.URL.Query()
+	if _, err := actor.ParseAddress(q.Get("aggregate")); err != nil || q.Get("id") == "" {
+		answerProblem(w, http.StatusBadRequest, codeMalformed, "aggregate=kind/id and id= of the command, or projection=, are required")
+		return store.Parked{}, false
+	}
+	parked, found, err := p.store.FindParked(r.Context(), store.Aggregate(q.Get("aggregate")), q.Get("id"))
+	switch {
+	case err != nil:
+		answerProblem(w, http.StatusServiceUnavailable, codeUnavailable, err.Error())
+	case !found:
+		answerProblem(w, http.StatusNotFound, codeNotFound, "the command is not parked, or not any more")
+	}
+	return parked, found && err == nil
+}
+
+var errNoCommand = errors.New("what is parked is not a command of its aggregate")
+
+// decodeParkedMessage returns the command as it was parked.
+func decodeParkedMessage(p *store.Parked) (actor.Message, error) {
+	var m actor.Message
+	if err := json.Unmarshal(p.Message, &m); err != nil {
+		return m, fmt.Errorf("decode parked command: %w", err)
+	}
+	if m.Type != actor.TypeCommand || m.Target.String() != string(p.Aggregate) || string(m.ID) != p.CommandID {
+		return m, errNoCommand
+	}
+	return m, nil
+}
+
+// again returns the command as it is sent again: under the same id, with the same time,
+// expectation, metadata, timer and fallback. Its deadline and its attempts were its
+// caller's, who was told that it waits for an operator.
+func again(m actor.Message) actor.Message {
+	m.Lane, m.Deadline, m.Attempt = actor.LaneDurable, time.Time{}, 0
+	return m
+}
+
+// final reports whether a command is done with: a decision was made that is in the
+// history or recorded, or none will be, as its timer is not set to it any more.
+func final(o *actor.Outcome) bool {
+	return o.Code.Recorded() || o.Code == actor.CodeCancelled || o.Version > 0
+}
+
+// settle brings a message to the owner of the parked command. It takes the command
+// off the list when the outcome is final. Otherwise it answers, and returns false.
+func (p *parking) settle(w http.ResponseWriter, r *http.Request, parked *store.Parked, message func(actor.Message) actor.Message) (actor.Outcome, bool) {
+	m, err := decodeParkedMessage(parked)
+	if err != nil {
+		answerProblem(w, http.StatusConflict, codeMalformed, err.Error())
+		return actor.Outcome{}, false
+	}
+	// Once it is sent it goes on, though nobody may hear of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), retryTimeout)
+	defer cancel()
+	o := p.client.Deliver(ctx, message(again(m)))
+	if !final(&o) {
+		answerProblem(w, statusOf(o.Code), o.Code, "the command stays parked: "+o.Detail)
+		return o, false
+	}
+	return o, p.remove(w, r, parked)
+}
+
+func (p *parking) remove(w http.ResponseWriter, r *http.Request, parked *store.Parked) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), retryTimeout)
+	defer cancel()
+	if err := p.store.Unpark(ctx, parked.Aggregate, parked.CommandID); err != nil {
+		answerProblem(w, http.StatusServiceUnavailable, codeUnavailable, "it is decided, but still on the list; do it again: "+err.Error())
+		return false
+	}
+	return true
+}
+
+// statusOf tells whether it makes sense to try again without a change: 502.
+func statusOf(c actor.Code) int {
+	switch c {
+	case actor.CodeOverloaded, actor.CodeNoOwner, actor.CodeExpired, actor.CodeUnknownOutcome:
+		return http.StatusBadGateway
+	default:
+		return http.StatusConflict
+	}
+}
+
+// serveRetry has the command executed, under its id: at most once, whoever else
+// repeats it. It answers with the outcome if that is final, a refusal included.
+func (p *parking) serveRetry(w http.ResponseWriter, r *http.Request) {
+	if p.delegated(w, r, "retry") {
+		return
+	}
+	parked, ok := p.find(w, r)
+	if !ok {
+		return
+	}
+	o, ok := p.settle(w, r, &parked, func(m actor.Message) actor.Message { return m })
+	if ok {
+		answerJSON(w, http.StatusOK, map[string]any{"status": "finished", "outcome": viewOutcome(&o)})
+	}
+}
+
+// serveSkip has the command never take effect. With force=true it is only taken off
+// the list, which is all that can be done if nobody can decide anything for its
+// aggregate: who repeats the command has it executed then.
+func (p *parking) serveSkip(w http.ResponseWriter, r *http.Request) {
+	if p.delegated(w, r, "skip") {
+		return
+	}
+	parked, ok := p.find(w, r)
+	if !ok {
+		return
+	}
+	if r.URL.Query().Get("force") == "true" {
+		if p.remove(w, r, &parked) {
+			answerJSON(w, http.StatusOK, map[string]any{"status": "removed"})
+		}
+		return
+	}
+	o, ok := p.settle(w, r, &parked, actor.Skip)
+	switch {
+	case !ok:
+	case errors.Is(o.Err(), actor.ErrSkipped), o.Code == actor.CodeCancelled:
+		answerJSON(w, http.StatusOK, map[string]any{"status": "skipped", "outcome": viewOutcome(&o)})
+	default:
+		answerProblem(w, http.StatusConflict, codeDecided, "it had an outcome before, and is not parked any more: "+outcomeText(&o))
+	}
+}
+
+// delegated does it to the events of a projection, if one is named.
+func (p *parking) delegated(w http.ResponseWriter, r *http.Request, action string) bool {
+	name := r.URL.Query().Get("projection")
+	if name == "" {
+		return false
+	}
+	if p.projections == nil {
+		answerProblem(w, http.StatusNotFound, codeNotFound, "the node has no projections")
+		return true
+	}
+	r.SetPathValue("name", name)
+	r.SetPathValue("action", action)
+	p.projections.serveAction(w, r)
+	return true
+}
+
+func outcomeText(o *actor.Outcome) string {
+	if err := o.Err(); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("carried out, version %d", o.Version)
+}
+
+func answerProblem(w http.ResponseWriter, status int, code actor.Code, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(gateway.Problem{ // the client has gone
+		Title: http.StatusText(status), Status: status, Code: code, Detail: detail,
+	})
+}
