@@ -19,7 +19,7 @@ func typed(kind actor.Kind, name string, n int) (events []actor.EventRecord, mar
 		events = append(events, actor.EventRecord{
 			Partition: actor.Partitions(8).Of(to), Source: to, Version: 1, Name: name, Data: []byte(`{}`), Time: time.UnixMicro(1).UTC(),
 		})
-		marks = append(marks, "")
+		marks = append(marks, fmt.Sprintf("mark %d", i))
 	}
 	return events, marks
 }

@@ -43,7 +43,9 @@ func TestNode_Schema_StartIsRefused(t *testing.T) {
 	}
 	c.expect("a new kind", c.post("/v1/note/n-1/Deposit", `{"amount":7}`), 200, "")
 	awaitEvents(t, server, 5)
-	second := nodes.Spawn(t, old, nil, "--name", "n2", "--nats-url", server.URL(), "--lease", "1s")
+	second := nodes.Prepare(t, old, nil, "--name", "n2", "--nats-url", server.URL(), "--lease", "1s")
+	second.Launch(t) // it gets no partitions, as there are newer nodes
+	testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(second.Log(), "msg=listening") })
 	if log := second.Log(); !strings.Contains(log, "nodes of another build") || !strings.Contains(log, "kinds that this build does not have") {
 		t.Errorf("beside the new build:\n%s", log)
 	}
@@ -65,6 +67,18 @@ func TestNode_Schema_StartIsRefused(t *testing.T) {
 	p.Start(t)
 	p.Kill()
 	refused("beside one that was killed", "--name", "n3")
+
+	checked := func(binary string, wantCode int, want ...string) {
+		t.Helper()
+		out, code := execute(t, binary, "check-events", "--nats-url", server.URL(), "--quiet", "1s")
+		for _, w := range want {
+			if code != wantCode || !strings.Contains(out, w) {
+				t.Errorf("check-events: exit %d, no %q in\n%s", code, w, out)
+			}
+		}
+	}
+	checked(next, 0, "5 commits with 5 events, 0 of them")
+	checked(old, 1, `account: 3 × "deposited.v2", such as event 2 of account/a/1`, `note: 1 × "written.v1", such as event 1 of note/n-1`, "4 of them")
 
 	p.Use(old)
 	third := nodes.Spawn(t, old, nil, "--name", "n3", "--nats-url", server.URL(), "--schema-check", "warn", "--lease", "1s")
