@@ -146,7 +146,7 @@ func (s *settings) defaults() {
 		&s.Namespace: "ganglion", &s.DataDir: "ganglion-data", &s.MongoDatabase: "ganglion",
 		&s.HTTPAddr: ":8080", &s.AdminAddr: ":8081", &s.Replicas: replicas, &s.Lease: "3s", &s.Linger: "1s", &s.Answers: "lease",
 		&s.SchemaCheck: schemaRefuse,
-		&s.LogLevel: "info", &s.LogFormat: "text",
+		&s.LogLevel:    "info", &s.LogFormat: "text",
 	} {
 		if *v == "" {
 			*v = value
