@@ -14,7 +14,7 @@ import (
 
 // schemaTimeout bounds the look at what events there are, and at one of each sort that
 // cannot be read. It is a guard against a mistake, and must not keep a node down.
-const schemaTimeout = time.Second
+const schemaTimeout = 2 * time.Second
 
 // checkSchema refuses to go on when the event stream has events of a kind of ours under
 // a name that we cannot read, and no node is there that might. It runs before the node
