@@ -116,6 +116,10 @@ func (b *Behavior) Rejections() []*Rejection { return slices.Clone(b.rejections)
 // included, sorted.
 func (b *Behavior) EventNames() []string { return slices.Sorted(maps.Keys(b.replays)) }
 
+// Reads reports whether b knows stored events of that name: one of [Behavior.Events],
+// or one that is the runtime's own. It says nothing of their data.
+func (b *Behavior) Reads(name string) bool { return b.replays[name] != nil || knowsReserved(name) }
+
 // EventInfo describes a stored form of an event.
 type EventInfo struct {
 	Name    string       // under which it is stored

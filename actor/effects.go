@@ -109,20 +109,13 @@ func (i *Instance) setTimer(t Timer) {
 // replayReserved applies an event of the runtime's own. It returns false for one
 // that this build does not know.
 func (i *Instance) replayReserved(name string) bool {
-	switch name {
-	case EventRefused:
-		i.version++
-		return true
-	case EventEffects:
-	case EventEnded:
-		i.ended = true
-	case EventOverdue:
-		i.overdue = true
-	default:
+	if !knowsReserved(name) {
 		return false
 	}
 	i.version++
-	i.exists = true
+	i.exists = i.exists || name != EventRefused
+	i.ended = i.ended || name == EventEnded
+	i.overdue = i.overdue || name == EventOverdue
 	return true
 }
 

@@ -28,3 +28,14 @@ const (
 func Reserved(name string) bool { return reserved(name) }
 
 func reserved(name string) bool { return strings.HasPrefix(name, reservedPrefix) }
+
+// knowsReserved reports whether a history may hold an event of the runtime's own under
+// that name, as far as this build knows.
+func knowsReserved(name string) bool {
+	switch name {
+	case EventEffects, EventRefused, EventEnded, EventOverdue:
+		return true
+	default:
+		return false
+	}
+}

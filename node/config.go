@@ -54,6 +54,8 @@ type Config struct {
 	Linger     string `help:"Time for which a node that ends goes on answering after /readyz has said so, if there are others: more than the interval of what asks it." default:"1s" env:"GANGLION_LINGER"`
 	Answers    string `help:"What lets a node answer: lease (its own clock) or verified (the store's word each time, slower)." default:"lease" env:"GANGLION_ANSWERS"`
 
+	SchemaCheck string `name:"schema-check" help:"What a start does that finds stored events which this build cannot read: refuse, warn or off." default:"refuse" env:"GANGLION_SCHEMA_CHECK"`
+
 	LogLevel  string `name:"log-level" help:"debug, info, warn or error." default:"info" env:"GANGLION_LOG_LEVEL"`
 	LogFormat string `name:"log-format" help:"text or json." default:"text" env:"GANGLION_LOG_FORMAT"`
 
@@ -124,6 +126,7 @@ func (c Config) check() (settings, error) {
 	s.checkNames(fault)
 	s.checkConnections(fault)
 	s.checkNATS(fault)
+	s.checkSchemaCheck(fault)
 	s.checkLog(fault)
 	return s, errors.Join(faults...)
 }
@@ -142,7 +145,8 @@ func (s *settings) defaults() {
 	for v, value := range map[*string]string{
 		&s.Namespace: "ganglion", &s.DataDir: "ganglion-data", &s.MongoDatabase: "ganglion",
 		&s.HTTPAddr: ":8080", &s.AdminAddr: ":8081", &s.Replicas: replicas, &s.Lease: "3s", &s.Linger: "1s", &s.Answers: "lease",
-		&s.LogLevel: "info", &s.LogFormat: "text",
+		&s.SchemaCheck: schemaRefuse,
+		&s.LogLevel:    "info", &s.LogFormat: "text",
 	} {
 		if *v == "" {
 			*v = value
@@ -179,6 +183,21 @@ func (s *settings) checkNumbers(fault faultFunc) {
 		s.answers = runtime.AnswersVerified
 	default:
 		fault("--answers=%s: lease or verified is required", s.Answers)
+	}
+}
+
+// The values of Config.SchemaCheck.
+const (
+	schemaRefuse = "refuse"
+	schemaWarn   = "warn"
+	schemaOff    = "off"
+)
+
+func (s *settings) checkSchemaCheck(fault faultFunc) {
+	switch s.SchemaCheck {
+	case schemaRefuse, schemaWarn, schemaOff:
+	default:
+		fault("--schema-check=%s: refuse, warn or off is required", s.SchemaCheck)
 	}
 }
 

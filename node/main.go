@@ -35,6 +35,8 @@ type commandLine struct {
 	Inspect    inspectCommand    `cmd:"" help:"Show the state of an aggregate."`
 	Parked     parkedCommand     `cmd:"" help:"Show, retry and skip commands and events that were parked because they failed."`
 
+	CheckEvents checkEventsCommand `cmd:"" help:"Read the whole store, and show what this binary cannot decode. Exit code 1: there is some."`
+
 	Projections projectionsCommand `cmd:"" help:"Show and operate projections, sagas' and policies' routers included."`
 }
 
@@ -50,7 +52,7 @@ func MainWith(cfg Config, definitions ...actor.Registrable) {
 }
 
 func run(args []string, stdout, stderr io.Writer, cfg Config, definitions []actor.Registrable) int {
-	line := commandLine{Serve: serveCommand{Config: cfg}}
+	line := commandLine{Serve: serveCommand{Config: cfg}, CheckEvents: checkEventsCommand{Config: cfg}}
 	exited := -1
 	parser, err := kong.New(&line,
 		kong.Description("A node of a Ganglion cluster."),

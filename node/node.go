@@ -56,7 +56,8 @@ type Node struct {
 // Open checks the configuration, connects, and returns a node that listens on
 // its addresses but serves only once it runs. The caller closes it. Errors wrap
 // [ErrConfig], [ErrDataDirInUse], [ErrNoQuorum], [ErrNATSRefused],
-// [ErrNATSUntrusted], [ErrNATSUnreachable], or are those of the systems it connects to.
+// [ErrNATSUntrusted], [ErrNATSUnreachable], are an [*UndecodableError], or those of the
+// systems it connects to.
 func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*Node, error) {
 	s, err := cfg.check()
 	if err != nil {
@@ -65,7 +66,7 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 	n := &Node{cfg: s, named: s.Name != "", metrics: newMetrics(), drained: make(chan struct{})}
 	n.askDrain = sync.OnceFunc(func() { close(n.drained) })
 	for _, open := range []func(context.Context, []actor.Registrable) error{
-		n.openData, n.listen, n.openNATS, n.openStore, n.openRuntime, n.openProjections, n.openGateway, n.openServers,
+		n.openData, n.listen, n.openNATS, n.openStore, n.openRuntime, n.checkSchema, n.openProjections, n.openGateway, n.openServers,
 	} {
 		if err := open(ctx, definitions); err != nil {
 			n.release()
@@ -220,13 +221,9 @@ func (n *Node) build() string {
 }
 
 func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) error {
-	behaviors := map[actor.Kind]*actor.Behavior{}
-	for _, d := range definitions {
-		behaviors[d.Behavior().Kind()] = d.Behavior()
-	}
 	n.watch = newWatch(n.store, n.cfg.Logger)
 	g, err := gateway.New(n.client, definitions, gateway.Config{
-		History: &history{store: n.store, behaviors: behaviors, watch: n.watch},
+		History: &history{store: n.store, behaviors: behaviorsOf(definitions), watch: n.watch},
 		Cluster: &cluster{
 			namespace: n.cfg.Namespace, node: n.runtime, store: n.store,
 			partitions: n.bus.Partitions(), backlog: n.bus.Backlog, peers: n.peers,
@@ -239,6 +236,14 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 	}
 	n.gateway = g
 	return nil
+}
+
+func behaviorsOf(definitions []actor.Registrable) map[actor.Kind]*actor.Behavior {
+	behaviors := make(map[actor.Kind]*actor.Behavior, len(definitions))
+	for _, d := range definitions {
+		behaviors[d.Behavior().Kind()] = d.Behavior()
+	}
+	return behaviors
 }
 
 // listen takes the addresses, before anything is started that others would see.

@@ -38,8 +38,8 @@ func TestNode_CommandLine(t *testing.T) {
 		}
 	}
 
-	out, code := execute(t, binary, "--partitions=3", "--lease=soon", "--linger=1h", "--answers=maybe", "--replicas=9", "--log-level=loud", "--mongo-uri=http://x", "--http-addr=nowhere")
-	for _, flag := range []string{"--partitions", "--lease", "--linger", "--answers", "--replicas", "--log-level", "--mongo-uri", "--http-addr"} {
+	out, code := execute(t, binary, "--partitions=3", "--lease=soon", "--linger=1h", "--answers=maybe", "--schema-check=hope", "--replicas=9", "--log-level=loud", "--mongo-uri=http://x", "--http-addr=nowhere")
+	for _, flag := range []string{"--partitions", "--lease", "--linger", "--answers", "--schema-check", "--replicas", "--log-level", "--mongo-uri", "--http-addr"} {
 		if code != 2 || !strings.Contains(out, flag) {
 			t.Errorf("bad configuration: exit %d, nothing of %s in\n%s", code, flag, out)
 		}

@@ -108,7 +108,7 @@ var Accounts = actor.Define("account", func(d *actor.Definition[Account]) {
 	actor.Apply(d, (*Account).deposited, actor.From("deposited.v0", func(old depositedV0) Deposited {
 		return Deposited{Amount: 100 * old.Units}
 	}))
-	actor.Apply(d, (*Account).withdrawn)
+	actor.Apply(d, (*Account).withdrawn, actor.From("taken.v1", func(old Withdrawn) Withdrawn { return old })) // renamed
 	d.Rejections(ErrAmount)
 })
 

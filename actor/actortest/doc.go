@@ -36,7 +36,8 @@
 //   - the state, once there is a history, cannot be shown;
 //   - the command was refused and no Then expected that.
 //
-// [Golden] checks that recorded events of earlier builds can still be read.
+// [Golden] checks that recorded events of earlier builds can still be read, [Replay] that
+// recorded histories still lead to the same states.
 //
 // # Concurrency
 //

@@ -40,7 +40,7 @@ func TestGolden_Reports(t *testing.T) {
 	written := func(t *testing.T) map[string]string {
 		t.Helper()
 		files := map[string]string{"deposited.v0.json": oldDeposit}
-		for _, name := range []string{"opened.v1", "deposited.v1", "withdrawn.v1"} {
+		for _, name := range []string{"opened.v1", "deposited.v1", "withdrawn.v1", "taken.v1"} {
 			data, err := os.ReadFile(filepath.Join("testdata", "events", "account", name+".json"))
 			if err != nil {
 				t.Fatal(err)
@@ -56,6 +56,7 @@ func TestGolden_Reports(t *testing.T) {
 		"nothing":       {change: func(map[string]string) {}},
 		"no file":       {change: func(f map[string]string) { delete(f, "opened.v1.json") }, want: []string{"no golden file for event opened.v1"}},
 		"no old file":   {change: func(f map[string]string) { delete(f, "deposited.v0.json") }, want: []string{"older form deposited.v0"}},
+		"renamed":       {change: func(f map[string]string) { delete(f, "taken.v1.json") }, want: []string{"older form taken.v1"}},
 		"unknown event": {change: func(f map[string]string) { f["gone.v1.json"] = `{"name":"gone.v1","data":{}}` }, want: []string{"does not know", "gone.v1"}},
 		"not JSON":      {change: func(f map[string]string) { f["deposited.v0.json"] = `{` }, want: []string{"deposited.v0.json"}},
 		"other name":    {change: func(f map[string]string) { f["deposited.v0.json"] = `{"name":"x","data":{}}` }, want: []string{`records event "x"`}},
@@ -108,7 +109,7 @@ func (s *tree) planted(e nested) {
 // Not parallel: it sets an environment variable.
 func TestGolden_Update(t *testing.T) {
 	t.Setenv(actortest.UpdateVariable, "1")
-	dir := goldenDir(t, map[string]string{"deposited.v0.json": `{"name":"deposited.v0","data":{"Units":3}}`})
+	dir := goldenDir(t, map[string]string{"deposited.v0.json": `{"name":"deposited.v0","data":{"Units":3}}`, "taken.v1.json": `{"name":"taken.v1","data":{"amount":1}}`})
 	record(t, func(t testing.TB) { actortest.Golden(t, Accounts, dir, Opened{Owner: "sample"}) }).wantNone(t)
 	data, err := os.ReadFile(filepath.Join(dir, "account", "opened.v1.json"))
 	if err != nil || !strings.Contains(string(data), `"owner": "sample"`) {
@@ -117,7 +118,7 @@ func TestGolden_Update(t *testing.T) {
 	trees := actor.Define("tree", func(d *actor.Definition[tree]) { actor.Apply(d, (*tree).planted) })
 	record(t, func(t testing.TB) { actortest.Golden(t, trees, dir) }).wantNone(t)
 
-	missing := goldenDir(t, nil)
+	missing := goldenDir(t, map[string]string{"taken.v1.json": `{"name":"taken.v1","data":{"amount":1}}`})
 	record(t, func(t testing.TB) { actortest.Golden(t, Accounts, missing) }).wantReport(t, "older form")
 
 	t.Setenv(actortest.UpdateVariable, "")

@@ -27,8 +27,8 @@ func version(build string) string {
 	return v
 }
 
-// sameCode reports whether two builds certainly know the same: they have one name,
+// SameCode reports whether two builds certainly know the same: they have one name,
 // and the name stands for one state of the code.
-func sameCode(a, b string) bool {
+func SameCode(a, b string) bool {
 	return a == b && a != "" && a != "unknown" && !strings.HasPrefix(a, "(devel)") && !strings.Contains(a, "dirty")
 }

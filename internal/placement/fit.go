@@ -44,7 +44,7 @@ func (w *member) fits(lacks []lack) bool {
 		case l.kind != "":
 			return !slices.Contains(w.kinds, l.kind)
 		default:
-			return sameCode(l.code, w.build)
+			return SameCode(l.code, w.build)
 		}
 	})
 }

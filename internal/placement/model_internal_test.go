@@ -404,7 +404,7 @@ func (w *world) better(n *modelNode, p store.Partition) string {
 	for _, o := range n.m.others {
 		s := &o.session
 		lacks := slices.ContainsFunc(s.Lacks, func(l store.Lack) bool { return l.Partition == p })
-		if !s.Dead && !s.Draining && !lacks && slices.Contains(s.Kinds, inUse) && !sameCode(s.Build, n.build) {
+		if !s.Dead && !s.Draining && !lacks && slices.Contains(s.Kinds, inUse) && !SameCode(s.Build, n.build) {
 			return s.Name
 		}
 	}

@@ -112,6 +112,23 @@ func (ns Namespace) DecodeEvent(subject string, h nats.Header, data []byte) (act
 	return e, nil
 }
 
+// EventsNamed matches the stored events of one name of a kind, of all partitions.
+func (ns Namespace) EventsNamed(kind actor.Kind, name string) string {
+	return string(ns) + ".evt.*." + string(kind) + "." + eventToken(name)
+}
+
+// ParseEventSubject reads kind and name of an event from its stored subject. The error
+// wraps [ErrSubject].
+func (ns Namespace) ParseEventSubject(subject string) (kind actor.Kind, name string, err error) {
+	rest, ok := strings.CutPrefix(subject, string(ns)+".evt.")
+	_, rest, hasKind := strings.Cut(rest, ".")
+	k, token, named := strings.Cut(rest, ".")
+	if name, err = actor.ParseToken(token); !ok || !hasKind || !named || err != nil {
+		return "", "", fmt.Errorf("%q is no event: %w", subject, ErrSubject)
+	}
+	return actor.Kind(k), name, nil
+}
+
 // Mark returns what was kept with an event for the next relay, opaque here.
 func Mark(h nats.Header) (string, error) { return unescape(First(h, headerMark)) }
 

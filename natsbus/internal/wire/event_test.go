@@ -42,6 +42,10 @@ func FuzzEvent(f *testing.F) {
 			}
 			return
 		}
+		kind, parsed, err := ns.ParseEventSubject("gn.evt.7.account." + tail)
+		if err != nil || kind != "account" || parsed != name || ns.EventsNamed(kind, name) != "gn.evt.*.account."+tail {
+			t.Errorf("%q came back as %s %q, %v", name, kind, parsed, err)
+		}
 		year := e.Time.Year()
 		if year < 0 || year > 9999 {
 			return // no RFC 3339
@@ -52,6 +56,7 @@ func FuzzEvent(f *testing.F) {
 		if back, err := wire.Mark(msg.Header); err != nil || back != mark {
 			t.Errorf("mark %q came back as %q, %v", mark, back, err)
 		}
+		_, _, _ = ns.ParseEventSubject(id)
 		_, _ = ns.DecodeEvent(id, nats.Header{"ce-subject": {name}, "Gn-Version": {command}, "ce-time": {user}}, nil)
 		_, _ = wire.DecodeDue(nats.Header{"Gn-To": {id}, "Gn-Time": {name}, "Gn-Cron": {user}}, nil, version, e.Time)
 	})

@@ -1,0 +1,153 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// checkEventsCommand is the whole check of which the start makes the cheap part.
+type checkEventsCommand struct {
+	Config
+	Quiet   time.Duration `help:"Time without a commit from before the check after which the store counts as read to its end." default:"3s"`
+	Timeout time.Duration `help:"For all of it." default:"30m"`
+}
+
+// The ends of a check that are no success, besides [actor.ErrUndecodable].
+var (
+	errNoCommits = errors.New("the store has no commit: it may be the wrong one")
+	errBusy      = errors.New("the store was not read to its end")
+)
+
+// Run prints a line for each sort of events that the definitions cannot decode, and how
+// much was read.
+func (c *checkEventsCommand) Run(definitions []actor.Registrable, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout) //nolint:forbidigo // the root of the process
+	defer cancel()
+	s, closing, err := OpenStore(ctx, c.Config)
+	if err != nil {
+		return err
+	}
+	defer closing()
+	check := &eventCheck{behaviors: behaviorsOf(definitions), failed: map[eventSort]*Undecodable{}}
+	err = check.read(ctx, s, c.Quiet)
+	for _, u := range check.sorted() {
+		_, _ = fmt.Fprintln(out, u)
+	}
+	_, _ = fmt.Fprintf(out, "%d commits with %d events, %d of them cannot be decoded\n", check.commits, check.events, check.undecodable)
+	switch {
+	case err != nil:
+		return err
+	case check.commits == 0:
+		return errNoCommits
+	case check.undecodable > 0:
+		return fmt.Errorf("%d events: %w", check.undecodable, actor.ErrUndecodable)
+	}
+	return nil
+}
+
+// eventSort is what is reported together.
+type eventSort struct {
+	kind actor.Kind
+	name string
+}
+
+// eventSortsMax bounds what is remembered of a store that is not ours at all.
+const eventSortsMax = 10_000
+
+// eventCheck decodes all events of a store. It applies none.
+type eventCheck struct {
+	behaviors                    map[actor.Kind]*actor.Behavior
+	commits, events, undecodable uint64
+	failed                       map[eventSort]*Undecodable
+}
+
+// read takes in all commits. The store has been read to its end when nothing has come
+// for the time quiet but commits that were made after the call: those of nodes that go
+// on meanwhile.
+func (c *eventCheck) read(ctx context.Context, s store.Store, quiet time.Duration) error {
+	begun := time.Now().UnixMicro()
+	following, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silence := time.AfterFunc(quiet, cancel)
+	defer silence.Stop()
+	for item, err := range s.Follow(following, "") {
+		if err != nil {
+			return fmt.Errorf("%w: %w", errBusy, err)
+		}
+		if item.Commit.Time < begun {
+			silence.Reset(quiet)
+		}
+		if err := c.add(&item.Commit); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", errBusy, context.Cause(ctx))
+	}
+	if err := s.Ping(ctx); err != nil { // the silence may have been of a store that is away
+		return fmt.Errorf("%w: %w", errBusy, err)
+	}
+	return nil
+}
+
+func (c *eventCheck) add(commit *store.Commit) error {
+	source, err := actor.ParseAddress(string(commit.Aggregate))
+	if err != nil {
+		return fmt.Errorf("commit %d of %q: %w", commit.First, commit.Aggregate, err)
+	}
+	c.commits++
+	for i, e := range commit.Events {
+		c.events++
+		reason, ok := c.decodes(source.Kind, actor.Event(e))
+		if ok {
+			continue
+		}
+		c.undecodable++
+		sort := eventSort{source.Kind, e.Name}
+		u := c.failed[sort]
+		if u == nil && len(c.failed) < eventSortsMax {
+			u = &Undecodable{
+				Kind: source.Kind, Name: e.Name, Example: source,
+				Version: actor.Version(commit.First) + actor.Version(i), Reason: reason,
+			}
+			c.failed[sort] = u
+		}
+		if u != nil {
+			u.Count++
+		}
+	}
+	return nil
+}
+
+// decodes reports whether an event can be decoded, or why not.
+func (c *eventCheck) decodes(kind actor.Kind, e actor.Event) (reason string, ok bool) {
+	b := c.behaviors[kind]
+	switch {
+	case b == nil:
+		return "this build does not have the kind", false
+	case !b.Reads(e.Name):
+		return "this build does not know the name", false
+	case actor.Reserved(e.Name):
+		return "", true
+	}
+	if _, err := b.Decode(e); err != nil {
+		return err.Error(), false
+	}
+	return "", true
+}
+
+// sorted returns what failed by kind and name.
+func (c *eventCheck) sorted() []*Undecodable {
+	return slices.SortedFunc(maps.Values(c.failed), func(x, y *Undecodable) int {
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Name, y.Name))
+	})
+}
