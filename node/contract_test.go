@@ -371,6 +371,7 @@ func TestNode_UndecodableHistory_IsToldAndKept(t *testing.T) {
 		})
 		actor.Apply(d, func(g *gauge, e renamed) { g.Level += e.By })
 	})
+	cfg.SchemaCheck = "warn" // it would be refused
 	n = nodes.Start(t, cfg, other)
 	c = caller{t, n.URL()}
 	c.expect("new build", c.post("/v1/gauge/u/Raise", `{"by":1}`), 500, "unloadable")
