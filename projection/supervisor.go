@@ -17,9 +17,10 @@ type supervisor struct {
 	projection *Projection
 	poked      chan struct{} // capacity 1
 
-	live, building *running // of the goroutine of run
-	fast           bool     // look often
-	seen           []slotID // owned at the last look
+	live, building *running  // of the goroutine of run
+	fast           bool      // look often
+	seen           []slotID  // owned at the last look
+	since          time.Time // of the first look that found it
 
 	mu      sync.Mutex
 	said    string   // the last fault that was logged
@@ -47,6 +48,9 @@ func (s *supervisor) run(ctx context.Context) {
 			s.end(&s.live)
 			return
 		case <-s.poked:
+			if !s.gather(ctx) {
+				continue
+			}
 		case <-timer.C:
 		}
 		s.fast = false
@@ -60,6 +64,28 @@ func (s *supervisor) run(ctx context.Context) {
 		timer.Reset(pause)
 	}
 }
+
+// gather lets other pokes of the same cause come: in a hand-over each partition makes
+// one, and each look reads the head. It returns false when ctx has ended.
+func (s *supervisor) gather(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(min(gatherPokes, s.engine.cfg.Tick/4)):
+	}
+	select {
+	case <-s.poked:
+	default:
+	}
+	return true
+}
+
+const (
+	gatherPokes = 100 * time.Millisecond
+
+	// steadyFor is how long a node has to own the same before sessions are made for it.
+	steadyFor = 300 * time.Millisecond
+)
 
 func (s *supervisor) complain(ctx context.Context, err error) {
 	if f := s.engine.cfg.Listener.Failed; f != nil {
@@ -121,10 +147,13 @@ func (s *supervisor) head(ctx context.Context) (head, error) {
 }
 
 // reconcile ends and begins sessions. When what the node owns changes, it waits until
-// it has been the same for two looks, as partitions come and go several at a time.
+// it has been the same for a while, as partitions come and go several at a time, and a
+// session that begins reads the checkpoints of all of them.
 func (s *supervisor) reconcile(ctx context.Context, h *head, owned []slotID) {
-	steady := slices.Equal(owned, s.seen)
-	s.seen = owned
+	if !slices.Equal(owned, s.seen) {
+		s.seen, s.since = owned, time.Now()
+	}
+	steady := time.Since(s.since) >= min(steadyFor, s.engine.cfg.Tick)
 	live, building := h.Live, h.Building
 	if h.Paused || len(owned) == 0 {
 		live, building = 0, 0
@@ -132,7 +161,7 @@ func (s *supervisor) reconcile(ctx context.Context, h *head, owned []slotID) {
 	if h.Phase == PhaseThawing {
 		building = 0
 	}
-	s.fast = building != 0
+	s.fast = building != 0 || !steady
 	s.match(ctx, &s.building, h, building, owned, true, steady)
 	s.match(ctx, &s.live, h, live, owned, false, steady)
 	s.mu.Lock()
