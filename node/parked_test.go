@@ -375,11 +375,11 @@ func (s *parkedSetup) retriesEvents() {
 	if event.Type != "event" || event.Projection != "purses" || !strings.HasPrefix(event.Name, "paidIn") || !strings.Contains(event.Reason, "broken") {
 		s.Errorf("%+v", event)
 	}
-	s.failing.Store(false)
 	where := "?aggregate=purse/p-0&projection=purses"
 	s.has(adminCall(s.T, http.MethodGet, s.n.AdminURL()+"/parked/show"+where, http.StatusOK), `"data":{"cents":100}`)
 	s.has(s.cli(0), `"projection": "purses"`)
 	s.has(s.cli(2, "show", "purse/p-0"), "--id or --projection")
+	s.failing.Store(false) // not before: whatever has the session begin anew tries it, too
 	adminCall(s.T, http.MethodPost, s.n.AdminURL()+"/parked/retry"+where, http.StatusAccepted)
 	testharness.Eventually(s.T, 30*time.Second, func() bool {
 		parked, _ := s.list("?aggregate=purse/p-0")
