@@ -40,7 +40,7 @@ func processSeconds(t *testing.T, p *nodes.Process) float64 {
 // to what is promised on a machine of one's own.
 func TestNode_Idle_CostsLittle(t *testing.T) { //nolint:tparallel // one cluster at a time, so that none is measured beside another
 	t.Parallel()
-	percent := bound(3.0, "GANGLION_IDLE_SECONDS")
+	percent := min(bound(3.0, "GANGLION_IDLE_SECONDS"), 15)
 	binary := nodes.Build(t, "../cmd/node")
 	uri := testharness.SharedMongo(t, 1).URI()
 	for name, flags := range map[string][]string{
