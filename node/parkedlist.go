@@ -210,7 +210,11 @@ func (p *parking) list(ctx context.Context, aggregate string, offset int, pg *pa
 // parkedOf returns at most so many of what is parked for a projection.
 func (p *projections) parkedOf(ctx context.Context, name, aggregate string, limit int) ([]projection.Parked, error) {
 	if aggregate == "" {
-		return p.control.ParkedList(ctx, name, limit)
+		all, err := p.control.ParkedList(ctx, name, limit)
+		if errors.Is(err, projection.ErrNotFound) {
+			return nil, nil // it has not begun yet
+		}
+		return all, err
 	}
 	source, err := actor.ParseAddress(aggregate)
 	if err != nil {
