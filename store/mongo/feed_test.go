@@ -240,12 +240,18 @@ const oplogMB = 256 // what the harness gives a server
 func floodOplog(t *testing.T, client *driver.Client) {
 	t.Helper()
 	oplog := client.Database("local").Collection("oplog.rs")
-	first := func() (at bson.Timestamp) {
-		var entry struct {
-			Time bson.Timestamp `bson:"ts"`
+	first := func() bson.Timestamp {
+		for {
+			var entry struct {
+				Time bson.Timestamp `bson:"ts"`
+			}
+			err := oplog.FindOne(t.Context(), bson.D{}, options.FindOne().SetSort(bson.D{{Key: "$natural", Value: 1}})).Decode(&entry)
+			if cut, ok := errors.AsType[driver.CommandError](err); ok && cut.Name == "CappedPositionLost" {
+				continue // it was cut off while it was read
+			}
+			must(t, "read oplog", err)
+			return entry.Time
 		}
-		must(t, "read oplog", oplog.FindOne(t.Context(), bson.D{}, options.FindOne().SetSort(bson.D{{Key: "$natural", Value: 1}})).Decode(&entry))
-		return entry.Time
 	}
 	before := first()
 	ballast := client.Database("ballast").Collection("c", options.Collection().SetWriteConcern(writeconcern.W1()))
