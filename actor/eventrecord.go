@@ -21,4 +21,8 @@ type EventFilter struct {
 	Stream     string      // incarnation of the event stream that positions are of; empty: whichever there is
 	Partitions []Partition // nil: of all partitions
 	Kinds      []Kind      // nil: of all kinds
+	// Progress: records with nothing but a position come, too, now and then. Up to
+	// there no other event is selected. Who saves how far he is begins near then,
+	// however rare his events are.
+	Progress bool
 }

@@ -28,7 +28,8 @@ const (
 
 // Bus serves the partitions of one namespace at a node. It is safe for
 // concurrent use. It holds no resources of its own: subscriptions are stopped by
-// themselves, and the connection is the caller's.
+// themselves, what readers of events share goes ten seconds after the last of them, and
+// the connection is the caller's.
 type Bus struct {
 	nc      *nats.Conn
 	js      jetstream.JetStream
@@ -36,6 +37,7 @@ type Bus struct {
 	ns      wire.Namespace
 	opening chan struct{} // a slot for each consumer being made
 	trunk   *trunk
+	tail    tail
 	local   local
 	origin  string // marks announcements of this bus
 
@@ -46,8 +48,8 @@ type Bus struct {
 	goneSince map[string]time.Time // by stream: when the server first said that there is none
 }
 
-// Open finds or creates the streams of cfg.Namespace and returns a bus on them. It waits for a JetStream that does not answer yet until ctx ends, at most
-// 30 s. Errors wrap [ErrConfig], [ErrForeignStream], [ErrPartitionsMismatch], or
+// Open finds or creates the streams of cfg.Namespace and returns a bus on them. It
+// waits for a JetStream that does not answer yet until ctx ends, at most 30 s. Errors wrap [ErrConfig], [ErrForeignStream], [ErrPartitionsMismatch], or
 // are JetStream's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	cfg = cfg.withDefaults()
@@ -70,6 +72,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 		goneSince: map[string]time.Time{}, origin: nuid.Next(), local: local{owners: make(localOwners, stream.partitions)},
 	}
 	b.trunk = newTrunk(b)
+	b.tail.bus = b
 	if err := b.provisionOutgoing(ctx); err != nil {
 		return nil, fmt.Errorf("provision: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/actor"
-	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
 const (
@@ -23,9 +22,8 @@ const (
 	// events were removed that a reader has not had.
 	eventsLook = 5 * time.Second
 
-	// maxFilters bounds the subjects of one consumer. With more, the reader sorts
-	// out by itself.
-	maxFilters = 512
+	// progressEvery is how many events a reader passes over at most before it says so.
+	progressEvery = 1024
 )
 
 // EventsHead returns the incarnation of the event stream that there is now, and the
@@ -50,11 +48,15 @@ func (b *Bus) EventsHead(ctx context.Context) (incarnation string, last uint64, 
 // meets a message that is no event; and with [nats.ErrConnectionClosed]. In the first
 // two cases the reader begins anew from the store, or from position 0.
 //
-// Up to 2,048 events, and 8 MiB, are on the way to each reader. It runs on the
-// goroutine of its caller.
+// All readers of a bus share one consumer for the newest 16,384 events, or 16 MiB,
+// whatever they select; one that is farther behind has a consumer of its own until it
+// has come near, with up to 2,048 events and 8 MiB on the way. The data of an event is
+// shared by all readers. It runs on the goroutine of its caller.
 func (b *Bus) Events(ctx context.Context, filter actor.EventFilter, after uint64) iter.Seq2[actor.EventRecord, error] {
 	return func(yield func(actor.EventRecord, error) bool) {
-		r := &eventReader{bus: b, filter: filter, subjects: b.eventFilters(filter), stream: filter.Stream, cursor: after, yield: yield}
+		b.tail.join(ctx)
+		defer b.tail.leave()
+		r := &eventReader{bus: b, shares: true, filter: filter, stream: filter.Stream, cursor: after, yield: yield}
 		if err := r.run(ctx); err != nil && ctx.Err() == nil && !r.stopped {
 			yield(actor.EventRecord{}, fmt.Errorf("read events: %w", err))
 		}
@@ -95,43 +97,21 @@ func eventsLost(err error) error {
 	return err
 }
 
-// eventFilters returns the subjects that a filter selects; nil: all.
-func (b *Bus) eventFilters(f actor.EventFilter) []string {
-	partitions, kinds := []string{""}, []actor.Kind{""}
-	if f.Partitions != nil {
-		partitions = partitions[:0]
-		for _, p := range f.Partitions {
-			partitions = append(partitions, wire.FormatPartition(p))
-		}
-	}
-	if f.Kinds != nil {
-		kinds = f.Kinds
-	}
-	if f.Partitions == nil && f.Kinds == nil || len(partitions)*len(kinds) > maxFilters {
-		return nil
-	}
-	subjects := make([]string, 0, len(partitions)*len(kinds))
-	for _, p := range partitions {
-		for _, k := range kinds {
-			subjects = append(subjects, b.ns.EventsOf(p, k))
-		}
-	}
-	return subjects
-}
-
 // eventReader is one call of Events.
 type eventReader struct {
 	bus        *Bus
 	filter     actor.EventFilter
-	partitions map[actor.Partition]bool // of the filter, when the server does not apply it
-	kinds      map[actor.Kind]bool
-	subjects   []string
-	bare       bool // headers only
+	partitions map[actor.Partition]bool // of the filter; nil: all
+	kinds      map[actor.Kind]bool      // of the filter; nil: all
+	shares     bool                     // reads from the tail where that is enough
+	bare       bool                     // headers only
 	yield      func(actor.EventRecord, error) bool
 	stopped    bool // yield has returned false
+	passed     int  // events passed over since the last that was yielded
 
-	stream string // incarnation; empty before the first look without one in the filter
-	cursor uint64 // all selected events up to here have been yielded
+	stream string              // incarnation; empty before the first look without one in the filter
+	cursor uint64              // all selected events up to here have been yielded
+	recent []actor.EventRecord // what was taken from the tail
 	feed   *feed
 
 	lookAt time.Time // when to look at the stream again
@@ -149,6 +129,12 @@ func (r *eventReader) run(ctx context.Context) error {
 	defer r.bus.nc.RemoveStatusListener(status)
 	defer r.close()
 	for ctx.Err() == nil {
+		if l := r.near(); l != nil {
+			if r.share(ctx, l); r.stopped {
+				return nil
+			}
+			continue
+		}
 		if err := r.open(ctx, status); err != nil {
 			return err
 		}
@@ -159,6 +145,9 @@ func (r *eventReader) run(ctx context.Context) error {
 		switch {
 		case r.stopped || ctx.Err() != nil:
 			return nil
+		case errors.Is(err, errNear):
+			r.close()
+			continue
 		case r.bus.nc.IsClosed():
 			return nats.ErrConnectionClosed
 		case errors.Is(err, ErrEventsTrimmed), errors.Is(err, ErrEventsLost), errors.Is(err, ErrForeignStream):
@@ -170,11 +159,54 @@ func (r *eventReader) run(ctx context.Context) error {
 	return nil
 }
 
-// prepare has the reader sort out by itself what the server does not.
-func (r *eventReader) prepare() {
-	if r.subjects != nil {
-		return
+// errNear ends a reader's own consumer, as the tail has what follows.
+var errNear = errors.New("the tail has what follows")
+
+// near returns the log of the tail if that has everything that follows the cursor.
+func (r *eventReader) near() *recent {
+	if !r.shares {
+		return nil
 	}
+	l := r.bus.tail.present()
+	if l == nil {
+		return nil
+	}
+	stream, ok := l.covers(r.stream, r.cursor)
+	if !ok {
+		return nil
+	}
+	r.stream = stream
+	return l
+}
+
+// share yields from the log until ctx ends, the caller stops, or the log lacks what
+// follows.
+func (r *eventReader) share(ctx context.Context, l *recent) {
+	if r.recent == nil {
+		r.recent = make([]actor.EventRecord, tailBatch)
+	}
+	for !r.stopped && ctx.Err() == nil {
+		n, grown, ok := l.next(r.stream, r.cursor, r.recent)
+		if !ok {
+			return
+		}
+		for i := 0; i < n && !r.stopped; i++ {
+			r.hand(&r.recent[i])
+			r.recent[i] = actor.EventRecord{}
+		}
+		r.tell()
+		if n > 0 {
+			continue
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// prepare makes sets of what the filter selects.
+func (r *eventReader) prepare() {
 	if r.filter.Partitions != nil {
 		r.partitions = make(map[actor.Partition]bool, len(r.filter.Partitions))
 		for _, p := range r.filter.Partitions {
@@ -241,7 +273,7 @@ func (r *eventReader) openWithin(ctx context.Context, patience time.Duration) er
 		r.stream = s.incarnation
 	}
 	f, err := r.bus.openFeed(ctx, feedConfig{
-		of: r.bus.ns.EventStream(), bare: r.bare, name: "reader", filters: r.subjects,
+		of: r.bus.ns.EventStream(), bare: r.bare, name: "reader",
 		stream: r.stream, start: r.cursor + 1, window: eventWindow,
 	})
 	if err != nil {
@@ -290,6 +322,12 @@ func (r *eventReader) consume(ctx context.Context, status <-chan nats.Status) er
 			for run := 0; err == nil && !r.stopped && run < runLength && len(r.feed.msgs) > 0; run++ {
 				err = r.take(<-r.feed.msgs)
 			}
+			if err == nil && len(r.feed.msgs) == 0 {
+				r.tell()
+			}
+			if err == nil && r.near() != nil {
+				err = errNear
+			}
 		case <-tick.C:
 			err = r.tick(ctx)
 		case <-status:
@@ -326,10 +364,29 @@ func (r *eventReader) take(msg *nats.Msg) error {
 		return fmt.Errorf("%w: position %d: %w", ErrForeignStream, sequence, err)
 	}
 	e.Position = sequence
-	r.cursor = sequence
-	if r.partitions != nil && !r.partitions[e.Partition] || r.kinds != nil && !r.kinds[e.Source.Kind] {
-		return nil
-	}
-	r.stopped = !r.yield(e, nil)
+	r.hand(&e)
 	return nil
+}
+
+// hand yields an event if it is selected.
+func (r *eventReader) hand(e *actor.EventRecord) {
+	r.cursor = e.Position
+	if r.partitions != nil && !r.partitions[e.Partition] || r.kinds != nil && !r.kinds[e.Source.Kind] {
+		if r.passed++; r.passed >= progressEvery {
+			r.tell()
+		}
+		return
+	}
+	r.passed = 0
+	r.stopped = !r.yield(*e, nil)
+}
+
+// tell yields the position if the events before it were passed over, and somebody
+// wants to know.
+func (r *eventReader) tell() {
+	if !r.filter.Progress || r.passed == 0 || r.stopped {
+		return
+	}
+	r.passed = 0
+	r.stopped = !r.yield(actor.EventRecord{Position: r.cursor}, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -131,6 +132,109 @@ func TestBus_Events_Filter(t *testing.T) {
 		if diff := cmp.Diff(want, readEvents(t, f.bus, filter, 0, len(want))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestBus_Events_ShareOneConsumer: readers near the end have one consumer together,
+// whatever they select, and are told how far they are without an event of theirs.
+func TestBus_Events_ShareOneConsumer(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 8})
+	events, marks := eventsOf("a", 1, 3000)
+	appendEvents(t, f.bus, events, marks)
+	js := newJetStream(t, f.server)
+	var readers sync.WaitGroup
+	for _, filter := range []actor.EventFilter{
+		{},
+		{Kinds: []actor.Kind{"account", "other"}},
+		{Kinds: []actor.Kind{"other"}, Progress: true},
+		{Partitions: []actor.Partition{1, 2, 3, 4, 5, 6, 7, 0}},
+	} {
+		readers.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), patient)
+			defer cancel()
+			last := uint64(0)
+			for e, err := range f.bus.Events(ctx, filter, 0) {
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if e.Position <= last || e.Position > last+1 && !filter.Progress {
+					t.Errorf("%+v: position %d after %d", filter, e.Position, last)
+				}
+				if (e.Name == "") != filter.Progress {
+					t.Errorf("%+v: got %+v", filter, e)
+				}
+				if last = e.Position; last == 3000 {
+					break
+				}
+			}
+			if last != 3000 {
+				t.Errorf("%+v: ended at %d", filter, last)
+			}
+		})
+	}
+	readers.Wait()
+	stream, err := js.Stream(t.Context(), "ganglion_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testharness.Eventually(t, patient, func() bool { // those of readers that were faster than the tail go
+		info, err := stream.Info(t.Context())
+		return err == nil && info.State.Consumers == 1
+	})
+}
+
+// TestBus_Events_SlowReader: one that the shared part has left behind goes on with a
+// consumer of its own, and misses nothing; so does one whose stream is made anew
+// beneath the shared part.
+func TestBus_Events_SlowReader(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 8})
+	const n = 60 // of half a megabyte each: more than is kept for all
+	events, marks := eventsOf("a", 1, n)
+	for i := range events {
+		events[i].Data = fmt.Appendf(nil, `{"n":%d,"text":"%s"}`, i, strings.Repeat("x", 500_000))
+	}
+	appendEvents(t, f.bus, events[:1], marks[:1])
+	want := uint64(0)
+	for e, err := range f.bus.Events(t.Context(), actor.EventFilter{}, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want++; e.Position != want || !strings.HasPrefix(string(e.Data), fmt.Sprintf(`{"n":%d,`, (want-1)%n)) {
+			t.Fatalf("position %d, want %d: %.20s", e.Position, want, e.Data)
+		}
+		if want == 1 { // it takes its time
+			for i := 1; i < n; i++ {
+				appendEvents(t, f.bus, events[i:i+1], marks[i:i+1])
+			}
+			readEvents(t, f.bus, actor.EventFilter{}, n-1, 1)
+		}
+		if want == n {
+			break
+		}
+	}
+	stream, _, err := f.bus.EventsHead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.bus.RebuildEvents(t.Context(), stream); err != nil {
+		t.Fatal(err)
+	}
+	testharness.Eventually(t, patient, func() bool { // the server has to say for a while that there is none
+		_, _, _, err := f.bus.EventsTail(t.Context())
+		return err == nil
+	})
+	appendEvents(t, f.bus, events[:1], marks[:1])
+	if got := readEvents(t, f.bus, actor.EventFilter{}, 0, 1); string(got[0].Data) != string(events[0].Data) {
+		t.Errorf("got %.40s of the stream that was made anew", got[0].Data)
+	}
+	for _, err := range f.bus.Events(t.Context(), actor.EventFilter{Stream: stream}, 0) {
+		if !errors.Is(err, natsbus.ErrEventsLost) {
+			t.Errorf("of the stream that is gone: %v", err)
+		}
+		break
 	}
 }
 
@@ -278,4 +382,84 @@ func BenchmarkBus_AppendEvents(b *testing.B) {
 		last += uint64(len(events))
 	}
 	b.ReportMetric(float64(b.N*len(events))/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkBus_Events_CatchUp reads the events of half of the partitions, of many
+// aggregates, from the beginning. Its peers are what the server does with a consumer
+// of each sort.
+func BenchmarkBus_Events_CatchUp(b *testing.B) {
+	const partitions, aggregates, total = 128, 10_000, 60_000
+	f := setup(b, natsbus.Config{Partitions: partitions})
+	js := newJetStream(b, f.server)
+	for at := 0; at < total; at += 2000 {
+		events, marks := eventsOf("", at, 2000)
+		for i := range events {
+			events[i].Source.ID = fmt.Sprint((at + i) * 7919 % aggregates)
+			events[i].Partition = actor.Partitions(partitions).Of(events[i].Source)
+			events[i].Version = actor.Version((at+i)/aggregates + 1)
+		}
+		stream, last, _, err := f.bus.EventsTail(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := f.bus.AppendEvents(b.Context(), stream, last, events, marks); err != nil {
+			b.Fatal(err)
+		}
+	}
+	filter := actor.EventFilter{Progress: true}
+	var subjects []string
+	for p := range actor.Partition(partitions / 2) {
+		filter.Partitions = append(filter.Partitions, 2*p)
+		subjects = append(subjects, fmt.Sprintf("ganglion.evt.%d.*.*", 2*p))
+	}
+	rate := func(b *testing.B, events int) {
+		b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+	}
+	b.Run("reader", func(b *testing.B) {
+		n := 0
+		for b.Loop() {
+			for e, err := range f.bus.Events(b.Context(), filter, 0) {
+				if err != nil {
+					b.Fatal(err)
+				}
+				if e.Name != "" {
+					n++
+				}
+				if e.Position == total {
+					break
+				}
+			}
+		}
+		rate(b, n)
+	})
+	for name, c := range map[string]struct {
+		filters []string
+		most    int
+	}{
+		"raw, no filter":            {nil, total},
+		"raw, a filter a partition": {subjects, 1000},
+	} {
+		b.Run(name, func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				made, err := js.CreateConsumer(b.Context(), "ganglion_EVENTS", jetstream.ConsumerConfig{
+					FilterSubjects: c.filters, AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true,
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				for left := c.most; left > 0; {
+					batch, err := made.Fetch(min(left, 2000), jetstream.FetchMaxWait(time.Minute))
+					if err != nil {
+						b.Fatal(err)
+					}
+					for range batch.Messages() {
+						n++
+						left--
+					}
+				}
+			}
+			rate(b, n)
+		})
+	}
 }

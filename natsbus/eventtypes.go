@@ -63,7 +63,7 @@ func (b *Bus) eventCounts(ctx context.Context) (map[string]uint64, error) {
 	if _, err := inspectEvents(b.ns, found.CachedInfo()); err != nil {
 		return nil, err
 	}
-	info, err := found.Info(ctx, jetstream.WithSubjectFilter(b.ns.EventsOf("", "")))
+	info, err := found.Info(ctx, jetstream.WithSubjectFilter(b.ns.EventsStored()))
 	if err != nil {
 		return nil, fmt.Errorf("subjects of stream %s: %w", b.ns.EventStream(), err)
 	}

@@ -44,16 +44,8 @@ func (ns Namespace) EventMapping(incarnation string) *jetstream.SubjectTransform
 	}
 }
 
-// EventsOf matches stored events; a part that is empty matches all.
-func (ns Namespace) EventsOf(partition string, kind actor.Kind) string {
-	if partition == "" {
-		partition = "*"
-	}
-	if kind == "" {
-		kind = "*"
-	}
-	return string(ns) + ".evt." + partition + "." + string(kind) + ".*"
-}
+// EventsStored matches all stored events.
+func (ns Namespace) EventsStored() string { return string(ns) + ".evt.*.*.*" }
 
 // EncodeEvent writes an event for an incarnation of the stream. The mark is kept
 // with it, see [Mark].
