@@ -23,6 +23,15 @@ const (
 	// trunkSettle is how long the trunk waits for others once somebody has joined.
 	trunkSettle = 50 * time.Millisecond
 
+	// trunkFar is how many messages may wait for a trunk with filters. A consumer with
+	// several filters that is farther behind than a block of the stream has subjects
+	// has the server look at each of these for each message
+	// (docs/adr/0022-one-tail-for-all-readers.md).
+	trunkFar = 512
+
+	// trunkNarrow is how long a trunk without filters goes on that is not far behind.
+	trunkNarrow = 10 * time.Second
+
 	// trunkPatience is how long the trunk tries to replace a broken feed before its
 	// lanes are left to feeds of their own.
 	trunkPatience = 10 * time.Second
@@ -46,7 +55,9 @@ var errCut = errors.New("the trunk has given up the partition")
 //
 // Its goroutine runs while there are members. All fields below mu belong to it.
 type trunk struct {
-	bus *Bus
+	bus    *Bus
+	far    atomic.Uint64 // trunkFar
+	narrow time.Duration // trunkNarrow
 
 	mu       sync.Mutex
 	stream   string // identity of the stream that it brings, while it runs
@@ -57,6 +68,8 @@ type trunk struct {
 	current, next *source
 	opened        chan opening  // one answer for each opening
 	pending       bool          // an opening is under way
+	wide          bool          // the next source is to have no filters
+	wideSince     time.Time     // or since it was last far behind
 	brokenSince   time.Time     // current has no feed since then; zero: it has
 	patience      time.Duration // with the next opening
 }
@@ -82,6 +95,7 @@ type source struct {
 	feed    *feed // nil: broken
 	members map[actor.Partition][]*branch
 	size    int           // members when it was opened
+	wide    bool          // without filters, although it need not bring everything
 	reached atomic.Uint64 // everything up to here is in the branches
 }
 
@@ -91,7 +105,9 @@ type opening struct {
 }
 
 func newTrunk(b *Bus) *trunk {
-	return &trunk{bus: b, branches: map[*branch]struct{}{}, changed: make(chan struct{}, 1), opened: make(chan opening, 1), patience: beginPatience}
+	t := &trunk{bus: b, narrow: trunkNarrow, branches: map[*branch]struct{}{}, changed: make(chan struct{}, 1), opened: make(chan opening, 1), patience: beginPatience}
+	t.far.Store(trunkFar)
+	return t
 }
 
 // join makes a lane a member. It is told by the branch what became of it. nil: not
@@ -180,7 +196,7 @@ func (t *trunk) ended() bool {
 			s.feed.close()
 		}
 	}
-	t.current, t.next, t.brokenSince, t.running = nil, nil, time.Time{}, false
+	t.current, t.next, t.brokenSince, t.running, t.wide = nil, nil, time.Time{}, false, false
 	return true
 }
 
@@ -280,11 +296,25 @@ func (t *trunk) broken(ctx context.Context, s *source, cause error) {
 	switch s {
 	case t.next:
 		t.next = nil
+		s.release()
 	case t.current:
 		t.brokenSince = time.Now()
 	}
 	t.promote()
 	t.open(ctx)
+}
+
+// release has the branches that are in no source but this one, which never took over,
+// wait for the one that follows. Say a lane joins, N is opened for it and breaks before
+// it is as far as the present source: the next one takes in what belongs to none, or to
+// the present one. A branch that still belonged to N would be at N's place for ever,
+// and have the trunk open sources for ever.
+func (s *source) release() {
+	for _, branches := range s.members {
+		for _, b := range branches {
+			b.source.CompareAndSwap(s, nil)
+		}
+	}
 }
 
 // tick looks after the feeds, and opens another source when the members are not
@@ -298,11 +328,26 @@ func (t *trunk) tick(ctx context.Context) {
 			t.broken(ctx, s, err)
 		}
 	}
+	t.measure()
 	if !t.brokenSince.IsZero() && time.Since(t.brokenSince) > trunkPatience {
 		t.current, t.brokenSince = nil, time.Time{}
 		t.cutAll()
 	}
 	t.open(ctx)
+}
+
+// measure decides by how far behind the trunk is whether it does better without
+// filters: it then gets what is of no use to it, and the server has less to do.
+func (t *trunk) measure() {
+	if t.current == nil || t.current.feed == nil || len(t.current.members) == int(t.bus.partitions) {
+		return
+	}
+	switch far := t.current.feed.flow.Pending() >= t.far.Load(); {
+	case far:
+		t.wide, t.wideSince = true, time.Now()
+	case t.wide && time.Since(t.wideSince) > t.narrow:
+		t.wide = false
+	}
 }
 
 // open begins to open the next source if one is needed.
@@ -311,11 +356,15 @@ func (t *trunk) open(ctx context.Context) {
 		return
 	}
 	all := t.registered()
-	if !t.current.outdated(all) {
+	if !t.current.outdated(all, t.wide) {
 		return
 	}
 	s := &source{members: map[actor.Partition][]*branch{}, size: len(all)}
 	start := t.include(s, all)
+	filters := t.bus.filters(s.members)
+	if s.wide = t.wide; s.wide {
+		filters = nil
+	}
 	t.pending = true
 	patience := t.patience
 	go func() {
@@ -323,7 +372,7 @@ func (t *trunk) open(ctx context.Context) {
 		defer cancel()
 		var err error
 		s.feed, err = t.bus.openFeed(ctx, feedConfig{
-			name: "trunk", filters: t.bus.filters(s.members), stream: all[0].lane.stream, start: start, window: min(trunkWindows*t.bus.cfg.Window, maxWindow),
+			name: "trunk", filters: filters, stream: all[0].lane.stream, start: start, window: min(trunkWindows*t.bus.cfg.Window, maxWindow),
 		})
 		t.opened <- opening{s, err}
 	}()
@@ -331,8 +380,8 @@ func (t *trunk) open(ctx context.Context) {
 
 // outdated reports whether another source would serve the members better: one of
 // them is not in this one, or it brings more than twice as many partitions as are
-// wanted, or it is broken.
-func (s *source) outdated(members []*branch) bool {
+// wanted, or it is to be with or without filters and is not, or it is broken.
+func (s *source) outdated(members []*branch, wide bool) bool {
 	if s == nil {
 		return len(members) > 1 // one partition alone has no use for a trunk
 	}
@@ -345,7 +394,7 @@ func (s *source) outdated(members []*branch) bool {
 			inside++
 		}
 	}
-	return s.feed == nil || inside < len(members) || 2*inside < s.size
+	return s.feed == nil || inside < len(members) || 2*inside < s.size || s.wide != wide
 }
 
 // include makes branches members of a source that is to be opened, and returns

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -65,6 +66,47 @@ func TestTrunk_OneConsumerForAll(t *testing.T) {
 	testharness.Eventually(t, patient, func() bool { return len(consumers(t, f.server)) == 0 })
 }
 
+// TestTrunk_FarBehind: a trunk that is far behind is replaced by one without filters,
+// and that by one with filters later. Nothing is missed, and nothing comes twice.
+func TestTrunk_FarBehind(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 8, Heartbeat: 100 * time.Millisecond})
+	natsbus.SetTrunkNarrow(f.bus, 300*time.Millisecond)
+	o := &owner{}
+	serve(t, f.bus, o, 0, 1, 2, 3)
+	testharness.Eventually(t, patient, func() bool { return len(consumers(t, f.server)) == 1 })
+	filters := func() int {
+		names := consumers(t, f.server)
+		if len(names) != 1 {
+			return -1
+		}
+		c, err := newJetStream(t, f.server).Consumer(t.Context(), "ganglion_COMMANDS", names[0])
+		if err != nil {
+			return -1
+		}
+		return len(c.CachedInfo().Config.FilterSubjects)
+	}
+	if n := filters(); n != 4 {
+		t.Errorf("%d filters for 4 of 8 partitions", n)
+	}
+	sent := 0
+	for _, step := range []struct {
+		far     uint64
+		filters int
+	}{{0, 0}, {math.MaxUint64, 4}} {
+		natsbus.SetTrunkFar(f.bus, step.far)
+		testharness.Eventually(t, patient, func() bool {
+			enqueue(t, f.client, idIn(3, 8), sent, 20)
+			enqueue(t, f.client, idIn(7, 8), sent, 20) // of nobody here
+			sent += 20
+			return filters() == step.filters
+		})
+		expectInOrder(t, o, sent)
+	}
+	enqueue(t, f.client, idIn(3, 8), sent, 10)
+	expectInOrder(t, o, sent+10)
+}
+
 // stage is one partition in TestTrunk_Faults: whoever serves it, its commands
 // must come once each and in order.
 type stage struct {
@@ -117,11 +159,24 @@ func (s *stage) look() {
 // is ever ahead of a command that has yet to come. GANGLION_SEED repeats a run.
 func TestTrunk_Faults(t *testing.T) {
 	t.Parallel()
-	const partitions, rounds = 8, 60
+	for name, wide := range map[string]bool{"": false, "also without filters": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			trunkFaults(t, wide)
+		})
+	}
+}
+
+func trunkFaults(t *testing.T, wide bool) {
+	const partitions, rounds = 16, 60
 	rng := testenv.Rand(t)
 	f := setup(t, natsbus.Config{Partitions: partitions, Window: 8, Heartbeat: 100 * time.Millisecond})
+	if wide {
+		natsbus.SetTrunkFar(f.bus, 1)
+		natsbus.SetTrunkNarrow(f.bus, 0)
+	}
 	js := newJetStream(t, f.server)
-	stages := make([]*stage, partitions)
+	stages := make([]*stage, partitions/2)
 	for p := range stages {
 		stages[p] = &stage{partition: actor.Partition(p), got: []string{}}
 		if err := stages[p].serve(t.Context(), f.bus); err != nil {
@@ -135,7 +190,7 @@ func TestTrunk_Faults(t *testing.T) {
 		publishing.Go(func() { publishUntil(t, f.client, s, partitions, ended) })
 	}
 	for range rounds {
-		s := stages[rng.IntN(partitions)]
+		s := stages[rng.IntN(len(stages))]
 		switch rng.IntN(6) {
 		case 0:
 			s.blocked.Store(time.Now().Add(time.Duration(rng.IntN(300)) * time.Millisecond).UnixNano())
