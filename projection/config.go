@@ -38,8 +38,8 @@ type Config struct {
 	// ParkedMax is how many events of one partition of a projection can wait. Beyond
 	// it the partition stands still for that projection. 0: 10,000.
 	ParkedMax int
-	// SaveEvery is after how many events of other partitions the place of one that
-	// has none itself is saved. 0: 65,536.
+	// SaveEvery is after how many events of other partitions and kinds, and at least
+	// four ticks, the place of a partition that has none itself is saved. 0: 4,096.
 	SaveEvery uint64
 	// Tick is how often the engine looks at what it owns and what operators want;
 	// while there is a rebuild, ten times as often. 0: 500 ms.
@@ -70,7 +70,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.SaveEvery == 0 {
-		c.SaveEvery = 1 << 16
+		c.SaveEvery = 4096
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -189,6 +190,27 @@ func TestEngine_QuietPartitionsAreNotReadAgain(t *testing.T) {
 			t.Errorf("partition %d: %v", partition, err)
 		}
 		cancel()
+	}
+}
+
+// The same while it runs, for whoever takes over from a runner that dies, also where
+// all events are of kinds that the projection does not follow.
+func TestEngine_PlacesAreSavedWhileItRuns(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	p := balances(&hook{})
+	f.deposit("a", 1)
+	f.run(t, config(), p)
+	f.settle(t, f.view(p))
+	for n := range 100 {
+		f.stream.AppendStored(actor.Address{Kind: "other", ID: strconv.Itoa(n % 3)}, "remarked.v1", []byte(`{}`))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for partition := range actor.Partition(partitions) {
+		if err := f.view(p).Wait(ctx, projection.Position(partition, 101-config().SaveEvery)); err != nil {
+			t.Errorf("partition %d: %v", partition, err)
+		}
 	}
 }
 

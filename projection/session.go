@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,7 +138,7 @@ func (s *session) place(collection string) Place {
 
 // read hands events to slots until there is an error, or ctx ends.
 func (s *session) read(ctx context.Context) error {
-	filter := actor.EventFilter{Stream: s.stream}
+	filter := actor.EventFilter{Stream: s.stream, Progress: true}
 	if !s.building { // one that is built sees the events of whatever kinds the live one has ever stood at
 		filter.Kinds = s.projection.Kinds()
 	}
@@ -187,6 +186,10 @@ func (s *session) from() (after uint64, active bool) {
 }
 
 func (s *session) deliver(ctx context.Context, e *actor.EventRecord) error {
+	if e.Name == "" { // it only tells how far the reader is
+		s.reached.Store(e.Position)
+		return nil
+	}
 	id := slotID(e.Partition)
 	if s.projection.singleton {
 		id = 0
@@ -223,13 +226,16 @@ func (s *session) watch(ctx context.Context) {
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for next := int64(0); ; {
+	next := int64(0)
+	for n := 0; ; n++ {
 		if s.building {
 			s.raiseBounds(ctx)
 		}
-		reached := s.reached.Load()
 		for _, sl := range s.slots {
-			sl.attend(ctx, reached)
+			sl.attend(ctx)
+		}
+		if n%saveTicks == 0 {
+			s.saveFar(ctx)
 		}
 		if now := s.now(); now >= next && !s.building {
 			s.measure(ctx)
@@ -302,39 +308,4 @@ func (s *session) load() Load {
 	l := s.lag
 	l.Partitions = len(s.owned)
 	return l
-}
-
-// Bounds of what is saved at the end of a session, for whoever reads on.
-const (
-	leaveWorth   = 1024 // events that need not be read again
-	leaveWrites  = 200
-	leaveTimeout = 2 * time.Second
-)
-
-// leave saves the places of slots without events, many at a time. It only saves time.
-func (s *session) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-	defer cancel()
-	var writes []Write
-	reached := s.reached.Load()
-	for id, sl := range s.slots {
-		cp, ok := sl.passing(reached, min(leaveWorth, s.engine.cfg.SaveEvery))
-		if !ok {
-			continue
-		}
-		data, err := s.engine.store.Marshal(cp)
-		if err != nil {
-			return
-		}
-		writes = append(writes, Write{Place: s.place(checkpointsName), Key: id.key(), Data: data, Check: true, Expect: cp.revision})
-	}
-	slices.SortFunc(writes, func(a, b Write) int { return strings.Compare(a.Key, b.Key) })
-	for some := range slices.Chunk(writes, leaveWrites) {
-		txn := s.engine.store.Begin()
-		_, err := txn.Commit(ctx, some)
-		txn.Abort(ctx)
-		if err != nil {
-			return
-		}
-	}
 }

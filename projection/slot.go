@@ -107,30 +107,11 @@ func (sl *slot) dueLocked() bool {
 }
 
 // attend has the slot do what is due without an event.
-func (sl *slot) attend(ctx context.Context, reached uint64) {
-	_, far := sl.passing(reached, sl.session.engine.cfg.SaveEvery)
+func (sl *slot) attend(ctx context.Context) {
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
-	if far && len(sl.queue) == 0 && !sl.working {
-		sl.saveTo = reached
-	}
 	sl.review = sl.review || sl.waiting.Load() > 0
 	sl.startLocked(ctx)
-}
-
-// passing returns the checkpoint of a slot that has nothing to do, moved to where the
-// reader is; false when that is not worth so many events. reached must have been read
-// before the call: all events up to there were pushed then, so a queue that is empty
-// now is empty because they are done with.
-func (sl *slot) passing(reached, worth uint64) (checkpoint, bool) {
-	sl.mu.Lock()
-	defer sl.mu.Unlock()
-	cp := sl.at
-	if sl.halted || sl.working || len(sl.queue) > 0 || reached < max(cp.Position, cp.Passed)+worth {
-		return cp, false
-	}
-	cp.Passed = reached
-	return cp, true
 }
 
 // raise moves the bound.

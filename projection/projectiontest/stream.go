@@ -109,7 +109,10 @@ func (s *Stream) Events(ctx context.Context, f actor.EventFilter, after uint64) 
 			}
 			after = e.Position
 			if f.Partitions != nil && !slices.Contains(f.Partitions, e.Partition) || f.Kinds != nil && !slices.Contains(f.Kinds, e.Source.Kind) {
-				continue
+				if !f.Progress {
+					continue
+				}
+				e = actor.EventRecord{Position: e.Position}
 			}
 			if !yield(e, nil) {
 				return
