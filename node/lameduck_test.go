@@ -30,15 +30,12 @@ const lameDuckGrace = 30 * time.Second
 //	"I end"                ->  connects to another one
 //	                           what came for it in between is asked for again
 //	                           after a second, under the same id
-func TestNode_LameDuck_MovesWithoutAFailure(t *testing.T) {
-	t.Parallel()
+func TestNode_LameDuck_MovesWithoutAFailure(t *testing.T) { // not parallel: it measures
 	t.Run("mongo", func(t *testing.T) {
-		t.Parallel()
 		uri := testharness.SharedMongo(t, 1).URI()
 		endServers(t, node.Config{MongoURI: uri, MongoDatabase: testharness.DatabaseName(t)}, 3*time.Second)
 	})
 	t.Run("jetstream", func(t *testing.T) {
-		t.Parallel()
 		// A write that the server took and did not answer is looked up after 4 s.
 		endServers(t, node.Config{}, 5*time.Second)
 	})
