@@ -177,7 +177,7 @@ func TestNode_Start_TakesItsShare(t *testing.T) { // not parallel: it measures
 		t.Run(name, func(t *testing.T) {
 			var flags []string
 			if name == "mongo" {
-				flags = []string{"--mongo-uri", testharness.SharedMongo(t, 1).URI(), "--mongo-database", testharness.DatabaseName(t)}
+				flags = []string{"--mongo-uri", testharness.SharedMongo(t, 3).URI(), "--mongo-database", testharness.DatabaseName(t)}
 			}
 			m := spawnMembers(t, binary, names, flags...)
 			c := caller{t, m.nodes["second"].URL()}

@@ -218,7 +218,8 @@ func (in *incarnation) renewalAttempt() time.Duration { return in.cfg.Lease / 2 
 // session is lost.
 func (in *incarnation) renew(ctx context.Context) {
 	session := in.session
-	for in.awaitRenewal(ctx) {
+	in.announce(ctx)
+	for early := firstRenewal; in.awaitRenewal(ctx, early); early = min(2*early, in.renewEvery()) {
 		session.Draining, session.Lacks = in.placer.toTell()
 		started := in.cfg.Clock.Elapsed()
 		err := in.renewOnce(ctx, &session)
@@ -231,18 +232,29 @@ func (in *incarnation) renew(ctx context.Context) {
 		case err != nil && ctx.Err() == nil:
 			in.cfg.Logger.WarnContext(ctx, "session not renewed", "error", err)
 		}
+		if err == nil && early < in.renewEvery() {
+			in.announce(ctx)
+		}
 		if f := in.cfg.Listener.Renewed; f != nil {
 			f(in.cfg.Clock.Elapsed()-started, err)
 		}
 	}
 }
 
-// awaitRenewal waits until it is time to renew; false: ctx has ended.
-func (in *incarnation) awaitRenewal(ctx context.Context) bool {
+// firstRenewal is the pause before the first renewal of a session. It doubles until it
+// is the usual one: others hand over only to a node that they have seen renew, and are
+// told to look at these renewals. Say they look at what the opening announces so late
+// that the first renewal is there already, which they cannot know for one: then there
+// is the second.
+const firstRenewal = 75 * time.Millisecond
+
+// awaitRenewal waits until it is time to renew, at most for a pause; false: ctx has
+// ended.
+func (in *incarnation) awaitRenewal(ctx context.Context, pause time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(in.renewEvery()):
+	case <-time.After(min(pause, in.renewEvery())):
 	case <-in.renewSoon:
 	}
 	return ctx.Err() == nil
