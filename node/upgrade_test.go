@@ -196,7 +196,7 @@ func TestNode_RollingRestart_NoRequestFails(t *testing.T) { //nolint:tparallel /
 		t.Run(name, func(t *testing.T) {
 			flags := []string{"--nats-url", testharness.NATS(t, testharness.WithListener()).URL()}
 			if name == "mongo" {
-				flags = append(flags, "--mongo-uri", testharness.SharedMongo(t, 1).URI(), "--mongo-database", testharness.DatabaseName(t))
+				flags = append(flags, "--mongo-uri", testharness.SharedMongo(t, 3).URI(), "--mongo-database", testharness.DatabaseName(t))
 			}
 			rollingRestart(t, old, next, flags)
 		})
