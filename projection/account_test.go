@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/projection"
 	"github.com/ganglion-go/ganglion/projection/memory"
@@ -169,6 +171,14 @@ func all(t *testing.T, v *projection.View) map[string]balance {
 		found[e.Key] = e.Value
 	}
 	return found
+}
+
+// check compares a view that has settled with all events.
+func (f *fixture) check(t *testing.T, p *projection.Projection) {
+	t.Helper()
+	if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
+		t.Errorf("view (-want +got):\n%s", diff)
+	}
 }
 
 // settle waits until the view shows everything that is in the stream.

@@ -41,9 +41,7 @@ func TestEngine_ViewIsTheFoldOfAllEvents(t *testing.T) {
 				f.deposit(fmt.Sprint("a", i%23), int64(i))
 			}
 			f.settle(t, f.view(p))
-			if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
-				t.Errorf("view (-want +got):\n%s", diff)
-			}
+			f.check(t, p)
 		})
 	}
 }
@@ -65,9 +63,7 @@ func TestEngine_RestartGoesOnFromTheCheckpoint(t *testing.T) {
 	if n := calls.Load(); n != 4 {
 		t.Errorf("handler ran %d times for 4 events", n)
 	}
-	if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
-		t.Errorf("view (-want +got):\n%s", diff)
-	}
+	f.check(t, p)
 }
 
 func TestEngine_FailingAggregateIsParkedAndOthersGoOn(t *testing.T) {
@@ -120,9 +116,7 @@ func TestEngine_FailingAggregateIsParkedAndOthersGoOn(t *testing.T) {
 		s, err := c.Show(t.Context(), "balances")
 		return err == nil && s.Parked == 0
 	})
-	if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
-		t.Errorf("after the retry (-want +got):\n%s", diff)
-	}
+	f.check(t, p)
 	if err := c.Retry(t.Context(), "balances", accounts.ID("bad")); !errors.Is(err, projection.ErrNotFound) {
 		t.Errorf("retry of what is not parked: %v", err)
 	}
@@ -318,9 +312,7 @@ func TestEngine_RebuildWhileWritesGoOn(t *testing.T) {
 	stop()
 	<-finished
 	f.settle(t, f.view(p))
-	if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
-		t.Errorf("view (-want +got):\n%s", diff)
-	}
+	f.check(t, p)
 	eventually(t, "old generations are dropped", func() bool {
 		for doc, err := range f.storage.List(t.Context(), projection.Place{Projection: "balances", Generation: 1, Collection: "accounts"}, projection.Range{}) {
 			return err != nil && doc.Key == ""
@@ -351,9 +343,7 @@ func TestEngine_CancelledRebuildLeavesTheViewAlive(t *testing.T) {
 		f.deposit("a", 1)
 		f.settle(t, f.view(p))
 	}
-	if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
-		t.Errorf("view (-want +got):\n%s", diff)
-	}
+	f.check(t, p)
 }
 
 func TestEngine_StreamMadeAnewDoublesNothing(t *testing.T) {
@@ -371,14 +361,10 @@ func TestEngine_StreamMadeAnewDoublesNothing(t *testing.T) {
 			f.deposit(fmt.Sprint("a", i%29), int64(i))
 		}
 		f.settle(t, f.view(p))
-		if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
-			t.Fatalf("view (-want +got):\n%s", diff)
-		}
+		f.check(t, p)
 	}
 	rebuild(t, f, p)
-	if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
-		t.Errorf("rebuilt (-want +got):\n%s", diff)
-	}
+	f.check(t, p)
 }
 
 // shuffleSources puts the events in another order, in which those of each source stay

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/projection"
@@ -129,9 +127,7 @@ func TestEngine_TwoRunnersOfOnePartition(t *testing.T) {
 		}
 	}
 	storage.late.Wait()
-	if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
-		t.Errorf("view (-want +got):\n%s", diff)
-	}
+	f.check(t, p)
 	n, _, err := projection.Get[int](t.Context(), f.view(p), "totals", "deposits")
 	if want := countDeposits(f.stream.All()); err != nil || n != want {
 		t.Errorf("%d deposits in all, want %d, %v", n, want, err)
@@ -181,9 +177,7 @@ func TestEngine_RebuildWithTwoRunners(t *testing.T) {
 		return err == nil && s.Rebuild == nil
 	})
 	f.settle(t, f.view(p))
-	if diff := cmp.Diff(fold(f.stream.All()), all(t, f.view(p))); diff != "" {
-		t.Errorf("view (-want +got):\n%s", diff)
-	}
+	f.check(t, p)
 	n, _, err := projection.Get[int](t.Context(), f.view(p), "totals", "deposits")
 	if want := countDeposits(f.stream.All()); err != nil || n != want {
 		t.Errorf("%d deposits in all, want %d, %v", n, want, err)
