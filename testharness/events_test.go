@@ -170,26 +170,33 @@ func (r *relayed) check() {
 	}
 }
 
+// onEachStore runs a test for each kind of store, with a relay to be of its own.
+func onEachStore(t *testing.T, run func(t *testing.T, r *relayed)) {
+	t.Helper()
+	for name, open := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, newRelayed(t, open(t)))
+		})
+	}
+}
+
 // TestRelay_Relays: what was committed before the relay and after, also in commits of
 // more events than go into one batch.
 func TestRelay_Relays(t *testing.T) {
 	t.Parallel()
-	for name, open := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRelayed(t, open(t))
-			r.write(20)
-			stop := r.start(nil, runtime.RelayConfig{})
-			r.append(r.next("account/big", 1300))
-			r.write(20)
-			r.settle()
-			stop()
-			r.write(20)
-			r.start(nil, runtime.RelayConfig{})
-			r.write(20)
-			r.check()
-		})
-	}
+	onEachStore(t, func(t *testing.T, r *relayed) {
+		r.write(20)
+		stop := r.start(nil, runtime.RelayConfig{})
+		r.append(r.next("account/big", 1300))
+		r.write(20)
+		r.settle()
+		stop()
+		r.write(20)
+		r.start(nil, runtime.RelayConfig{})
+		r.write(20)
+		r.check()
+	})
 }
 
 // fickle is an outbox some of whose calls fail, before or after they took effect, or
@@ -253,52 +260,48 @@ func (f *fickle) Send(ctx context.Context, m actor.Message) error {
 // repeats a run.
 func TestRelay_Faults(t *testing.T) {
 	t.Parallel()
-	for name, open := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRelayed(t, open(t))
-			got := &collector{}
-			got.serveAll(t, r.bus)
-			var faulty []*fickle
-			for i := range 3 {
-				f := &fickle{Outbox: r.bus, random: rand.New(rand.NewPCG(r.random.Uint64(), uint64(i))), share: 0.5} //nolint:gosec // not negative
-				faulty = append(faulty, f)
-				r.start(f, runtime.RelayConfig{BatchEvents: 50})
-			}
-			want := map[actor.CommandID]bool{}
-			parts := func() (n int64) {
-				for _, f := range faulty {
-					n += f.parts.Load()
-				}
-				return n
-			}
-			until := time.Now().Add(20 * time.Second)
-			for i := 0; i < 150 || parts() < 8 && time.Now().Before(until); i++ {
-				id := fmt.Sprintf("out %d", i)
-				want[actor.CommandID(id)] = true
-				a := store.Aggregate(fmt.Sprintf("account/%d", r.random.IntN(5)))
-				r.append(r.next(a, 1+r.random.IntN(30), store.Outgoing{ID: id, To: "account/target", Name: "Note", Data: []byte("{}")}))
-				if i == 75 {
-					r.server.Restart(t)
-				}
-				<-time.After(time.Duration(r.random.IntN(30)) * time.Millisecond)
-			}
-			t.Logf("%d appends were cut off in the middle", parts())
+	onEachStore(t, func(t *testing.T, r *relayed) {
+		got := &collector{}
+		got.serveAll(t, r.bus)
+		var faulty []*fickle
+		for i := range 3 {
+			f := &fickle{Outbox: r.bus, random: rand.New(rand.NewPCG(r.random.Uint64(), uint64(i))), share: 0.5} //nolint:gosec // not negative
+			faulty = append(faulty, f)
+			r.start(f, runtime.RelayConfig{BatchEvents: 50})
+		}
+		want := map[actor.CommandID]bool{}
+		parts := func() (n int64) {
 			for _, f := range faulty {
-				f.mu.Lock()
-				f.share = 0
-				f.mu.Unlock()
-				f.late.Wait()
+				n += f.parts.Load()
 			}
-			r.check()
-			testharness.Eventually(t, relayPatience, func() bool { return len(got.firsts()) >= len(want) })
-			for _, id := range got.firsts() {
-				if !want[id] {
-					t.Errorf("%s was sent by nobody", id)
-				}
+			return n
+		}
+		until := time.Now().Add(20 * time.Second)
+		for i := 0; i < 150 || parts() < 8 && time.Now().Before(until); i++ {
+			id := fmt.Sprintf("out %d", i)
+			want[actor.CommandID(id)] = true
+			a := store.Aggregate(fmt.Sprintf("account/%d", r.random.IntN(5)))
+			r.append(r.next(a, 1+r.random.IntN(30), store.Outgoing{ID: id, To: "account/target", Name: "Note", Data: []byte("{}")}))
+			if i == 75 {
+				r.server.Restart(t)
 			}
-		})
-	}
+			<-time.After(time.Duration(r.random.IntN(30)) * time.Millisecond)
+		}
+		t.Logf("%d appends were cut off in the middle", parts())
+		for _, f := range faulty {
+			f.mu.Lock()
+			f.share = 0
+			f.mu.Unlock()
+			f.late.Wait()
+		}
+		r.check()
+		testharness.Eventually(t, relayPatience, func() bool { return len(got.firsts()) >= len(want) })
+		for _, id := range got.firsts() {
+			if !want[id] {
+				t.Errorf("%s was sent by nobody", id)
+			}
+		}
+	})
 }
 
 // collector owns all partitions and keeps what comes on the durable lane.
@@ -354,44 +357,40 @@ func (c *collector) serveAll(t *testing.T, bus *natsbus.Bus) {
 // between two: it is filled anew from the store.
 func TestRelay_StreamLost(t *testing.T) {
 	t.Parallel()
-	for name, open := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRelayed(t, open(t))
-			js, err := jetstream.New(r.server.Connect(t))
-			if err != nil {
-				t.Fatal(err)
-			}
-			stop := r.start(nil, runtime.RelayConfig{})
-			r.write(30)
-			r.settle()
-			was, _, err := r.bus.EventsHead(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := js.DeleteStream(t.Context(), "ganglion_EVENTS"); err != nil {
-				t.Fatal(err)
-			}
-			r.another(was)
-			r.write(10)
-			r.check()
-			stop()
-			found, err := js.Stream(t.Context(), "ganglion_EVENTS")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := found.Purge(t.Context(), jetstream.WithPurgeKeep(1)); err != nil {
-				t.Fatal(err)
-			}
-			was, _, err = r.bus.EventsHead(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.start(nil, runtime.RelayConfig{})
-			r.another(was)
-			r.check()
-		})
-	}
+	onEachStore(t, func(t *testing.T, r *relayed) {
+		js, err := jetstream.New(r.server.Connect(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := r.start(nil, runtime.RelayConfig{})
+		r.write(30)
+		r.settle()
+		was, _, err := r.bus.EventsHead(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := js.DeleteStream(t.Context(), "ganglion_EVENTS"); err != nil {
+			t.Fatal(err)
+		}
+		r.another(was)
+		r.write(10)
+		r.check()
+		stop()
+		found, err := js.Stream(t.Context(), "ganglion_EVENTS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := found.Purge(t.Context(), jetstream.WithPurgeKeep(1)); err != nil {
+			t.Fatal(err)
+		}
+		was, _, err = r.bus.EventsHead(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.start(nil, runtime.RelayConfig{})
+		r.another(was)
+		r.check()
+	})
 }
 
 // another waits until there is another event stream.
@@ -420,37 +419,33 @@ func (f forgetful) Follow(ctx context.Context, after store.Token) iter.Seq2[stor
 // itself be interrupted.
 func TestRelay_TokenExpired(t *testing.T) {
 	t.Parallel()
-	for name, open := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRelayed(t, open(t))
-			stop := r.start(nil, runtime.RelayConfig{})
-			r.write(50)
-			r.settle()
-			stop()
-			r.write(10)
-			r.append(r.next("account/new", 40))
-			inner := r.store
-			r.store = forgetful{inner}
-			was, _, err := r.bus.EventsHead(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			f := &fickle{Outbox: r.bus, random: rand.New(rand.NewPCG(r.random.Uint64(), 1)), share: 0.6}
-			stop = r.start(f, runtime.RelayConfig{})
-			r.write(50)
-			r.settle()
-			stop()
-			f.late.Wait()
-			r.store = inner
-			r.start(nil, runtime.RelayConfig{}) // as after any other
-			r.write(10)
-			r.check()
-			if is, _, err := r.bus.EventsHead(t.Context()); err != nil || is != was {
-				t.Errorf("the stream was made anew: %v", err)
-			}
-		})
-	}
+	onEachStore(t, func(t *testing.T, r *relayed) {
+		stop := r.start(nil, runtime.RelayConfig{})
+		r.write(50)
+		r.settle()
+		stop()
+		r.write(10)
+		r.append(r.next("account/new", 40))
+		inner := r.store
+		r.store = forgetful{inner}
+		was, _, err := r.bus.EventsHead(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &fickle{Outbox: r.bus, random: rand.New(rand.NewPCG(r.random.Uint64(), 1)), share: 0.6}
+		stop = r.start(f, runtime.RelayConfig{})
+		r.write(50)
+		r.settle()
+		stop()
+		f.late.Wait()
+		r.store = inner
+		r.start(nil, runtime.RelayConfig{}) // as after any other
+		r.write(10)
+		r.check()
+		if is, _, err := r.bus.EventsHead(t.Context()); err != nil || is != was {
+			t.Errorf("the stream was made anew: %v", err)
+		}
+	})
 }
 
 // TestRelay_TooManyToRemember: a rescan beyond its limit fills the stream anew.
