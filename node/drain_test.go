@@ -117,11 +117,24 @@ func (s *steady) mustNotFail(t *testing.T, longest time.Duration) {
 // still for long. GANGLION_DRAINS sets how often, and has the time held to what is
 // promised on a machine of one's own.
 func TestNode_Drain_HandsOver(t *testing.T) { // not parallel: it measures
+	binary := nodes.Build(t, "../cmd/node")
+	for _, name := range []string{"embedded", "mongo"} {
+		t.Run(name, func(t *testing.T) {
+			var flags []string
+			if name == "mongo" {
+				flags = []string{"--mongo-uri", testharness.SharedMongo(t, 3).URI(), "--mongo-database", testharness.DatabaseName(t)}
+			}
+			drains(t, binary, flags)
+		})
+	}
+}
+
+func drains(t *testing.T, binary string, flags []string) {
+	t.Helper()
 	const aggregates = 32
 	longest := bound(500*time.Millisecond, "GANGLION_DRAINS")
-	binary := nodes.Build(t, "../cmd/node")
 	names := []string{"goes", "stays"}
-	m := spawnMembers(t, binary, names)
+	m := spawnMembers(t, binary, names, flags...)
 	l := newLoad(t, testenv.Seed(t), m.nodes["stays"].URL)
 	l.open(aggregates)
 	s := &steady{load: l, moves: func(id string) bool {
@@ -129,7 +142,7 @@ func TestNode_Drain_HandsOver(t *testing.T) { // not parallel: it measures
 		return placement.Highest(names, store.Partition(p)) == "goes"
 	}}
 	stop := inBackground(t.Context(), func(ctx context.Context) { s.run(ctx, aggregates) })
-	for range testenv.Times(t, "GANGLION_DRAINS", 3) {
+	for range testenv.Times(t, "GANGLION_DRAINS", 2) {
 		start := time.Now()
 		m.nodes["goes"].Terminate(t)
 		t.Logf("ended within %v", time.Since(start))

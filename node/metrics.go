@@ -28,6 +28,8 @@ type metrics struct {
 	overloaded  *prometheus.CounterVec
 	parked      *prometheus.CounterVec
 	snapshots   *prometheus.CounterVec
+	timers      *prometheus.HistogramVec
+	overdue     *prometheus.CounterVec
 	renewals    *prometheus.CounterVec
 	relayed     prometheus.Counter
 	relayLag    prometheus.Histogram
@@ -62,6 +64,8 @@ func newMetrics() *metrics {
 		overloaded:  counter("overloaded_total", "Messages refused because of a limit.", "kind", "limit"),
 		parked:      counter("parked_total", "Commands that were parked.", "kind"),
 		snapshots:   counter("snapshots_total", "Snapshots written, or not.", "kind", "result"),
+		timers:      histogram("timer_late_seconds", "How long after its time a timer met its owner; less than 0 for one that came early and waits.", latencyBuckets(), "kind"),
+		overdue:     counter("overdue_sagas_total", "Sagas that had not ended within their deadline.", "kind"),
 		relayed:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ganglion", Name: "relayed_events_total", Help: "Events that this node has appended to the event stream."}),
 		relayLag:    prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "relay_lag_seconds", Help: "Time from a commit to its events in the event stream, of the newest commit of each append.", Buckets: latencyBuckets()}),
 		relays:      prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "ganglion", Name: "relay_append_seconds", Help: "Duration of appends to the event stream, with what is sent before.", Buckets: latencyBuckets()}),
@@ -73,7 +77,7 @@ func newMetrics() *metrics {
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.decided, m.latency, m.flushes, m.flushSize, m.failed, m.loads, m.replayed, m.discarded, m.passivated,
-		m.overloaded, m.parked, m.snapshots, m.relayed, m.relayLag, m.relays, m.relayFaults, m.renewals, m.confirms, m.requests, m.streams)
+		m.overloaded, m.parked, m.snapshots, m.timers, m.overdue, m.relayed, m.relayLag, m.relays, m.relayFaults, m.renewals, m.confirms, m.requests, m.streams)
 	return m
 }
 
@@ -139,6 +143,10 @@ func (m *metrics) runtimeListener() runtime.EventListener {
 		SnapshotSaved: func(kind actor.Kind, _ int, err error) {
 			m.snapshots.WithLabelValues(string(kind), result(err)).Inc()
 		},
+		TimerFired: func(kind actor.Kind, late time.Duration) {
+			m.timers.WithLabelValues(string(kind)).Observe(late.Seconds())
+		},
+		Overdue: func(kind actor.Kind) { m.overdue.WithLabelValues(string(kind)).Inc() },
 		Confirmed: func(_ int, took time.Duration, err error) {
 			m.confirms.WithLabelValues(result(err)).Observe(took.Seconds())
 		},
