@@ -211,7 +211,7 @@ func TestNode_Timers_AcrossRestarts(t *testing.T) {
 			names := []string{"goes", "stays"}
 			a := &alarms{t: t, m: spawnMembers(t, binary, names, flags...), random: testenv.Rand(t), due: map[string]time.Time{}}
 			n := testenv.Times(t, "GANGLION_TIMERS", 300)
-			setting := 10*time.Second + time.Duration(n)*3*time.Millisecond
+			setting := 10*time.Second + time.Duration(n)*8*time.Millisecond
 			a.set("broken", 2*n/3, setting, 20*time.Second)
 			a.restartAll(rs)
 			a.m.awaitShared(names...)
