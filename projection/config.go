@@ -31,8 +31,9 @@ type Config struct {
 	// retry or skip it. An event that cannot be decoded is tried for ever, as a newer
 	// build may know it. 0: 8.
 	Attempts int
-	// Backoff is the pause after the first failure; it doubles up to BackoffMax.
-	// 0: 100 ms, and 30 s.
+	// Backoff is the pause after the first failure; it doubles up to BackoffMax for an
+	// event that fails, and up to two seconds at most while the storage or the event
+	// stream does, which everybody waits for. 0: 100 ms, and 30 s.
 	Backoff    time.Duration
 	BackoffMax time.Duration
 	// ParkedMax is how many events of one partition of a projection can wait. Beyond
@@ -79,6 +80,15 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	return c
+}
+
+// outageMax bounds the pauses while something is away that is to be used again soon
+// after it is back.
+const outageMax = 2 * time.Second
+
+// outagePause returns the pause after one of that length, or after none.
+func (c *Config) outagePause(last time.Duration) time.Duration {
+	return min(max(2*last, c.Backoff), c.BackoffMax, outageMax)
 }
 
 func (c *Config) validate() error {

@@ -47,7 +47,7 @@ func newSession(s *supervisor, h *head, generation uint64, owned []slotID, build
 
 // run goes on until ctx ends.
 func (s *session) run(ctx context.Context) {
-	backoff := s.engine.cfg.Backoff
+	var backoff time.Duration
 	for ctx.Err() == nil {
 		began := s.engine.cfg.Now()
 		err := s.once(ctx)
@@ -55,11 +55,11 @@ func (s *session) run(ctx context.Context) {
 			return
 		}
 		s.complain(ctx, err)
-		if s.engine.cfg.Now().Sub(began) > s.engine.cfg.BackoffMax {
-			backoff = s.engine.cfg.Backoff
+		if s.engine.cfg.Now().Sub(began) > outageMax {
+			backoff = 0
 		}
+		backoff = s.engine.cfg.outagePause(backoff)
 		wait(ctx, backoff)
-		backoff = min(2*backoff, s.engine.cfg.BackoffMax)
 	}
 }
 

@@ -218,7 +218,7 @@ func (sl *slot) recover(ctx context.Context, err error) bool {
 		wait(ctx, rand.N(conflictPause))
 	} else {
 		e := sl.session.engine
-		sl.backoff = min(max(2*sl.backoff, e.cfg.Backoff), e.cfg.BackoffMax)
+		sl.backoff = e.cfg.outagePause(sl.backoff)
 		wait(ctx, sl.backoff)
 	}
 	for ctx.Err() == nil {
@@ -231,7 +231,7 @@ func (sl *slot) recover(ctx context.Context, err error) bool {
 			return false
 		}
 		sl.session.failed(err)
-		sl.backoff = min(max(2*sl.backoff, sl.session.engine.cfg.Backoff), sl.session.engine.cfg.BackoffMax)
+		sl.backoff = sl.session.engine.cfg.outagePause(sl.backoff)
 		wait(ctx, sl.backoff)
 	}
 	return false
