@@ -69,9 +69,12 @@ type (
 	healFunc   = func(context.Context) error
 )
 
+// damageFunc breaks a node, and returns what repairs it.
+type damageFunc func(ctx context.Context, c *Cluster, n *Node) (healFunc, error)
+
 // onNode breaks the owner of a random partition, or any other node if that one is
 // broken. Most of the time it is the owner that matters.
-func onNode(rnd *rand.Rand, damage func(ctx context.Context, c *Cluster, n *Node) (healFunc, error)) injectFunc {
+func onNode(rnd *rand.Rand, damage damageFunc) injectFunc {
 	partition, other, owner := rnd.Uint32(), rnd.IntN(1<<16), rnd.IntN(3) > 0
 	return func(ctx context.Context, c *Cluster) (string, healFunc, error) {
 		var candidates []*Node
@@ -83,16 +86,37 @@ func onNode(rnd *rand.Rand, damage func(ctx context.Context, c *Cluster, n *Node
 		for i := range c.Nodes {
 			candidates = append(candidates, c.Nodes[(other+i)%len(c.Nodes)])
 		}
-		for _, n := range candidates {
-			name := fmt.Sprintf("node %d", n.Index())
-			if !n.Running() || !c.busy.take(name) {
-				continue
-			}
-			heal, err := damage(ctx, c, n)
-			return name, c.releasing(name, heal), err
-		}
-		return "", nil, ErrBusy
+		return c.breakNode(ctx, candidates, damage)
 	}
+}
+
+// relayPartition is the one whose owner relays the events.
+const relayPartition actor.Partition = 0
+
+// onRelay breaks the node that has the relay, and no other.
+func onRelay(damage damageFunc) func(*rand.Rand, time.Duration) injectFunc {
+	return func(*rand.Rand, time.Duration) injectFunc {
+		return func(ctx context.Context, c *Cluster) (string, healFunc, error) {
+			n := c.Owner(ctx, relayPartition)
+			if n == nil {
+				return "", nil, ErrBusy
+			}
+			return c.breakNode(ctx, []*Node{n}, damage)
+		}
+	}
+}
+
+// breakNode breaks the first of the nodes that is not broken.
+func (c *Cluster) breakNode(ctx context.Context, candidates []*Node, damage damageFunc) (string, healFunc, error) {
+	for _, n := range candidates {
+		name := fmt.Sprintf("node %d", n.Index())
+		if !n.Running() || !c.busy.take(name) {
+			continue
+		}
+		heal, err := damage(ctx, c, n)
+		return name, c.releasing(name, heal), err
+	}
+	return "", nil, ErrBusy
 }
 
 // releasing makes a repair give the thing free, also when there is none to do.

@@ -18,10 +18,7 @@ import (
 func nodeKinds() []kind {
 	return []kind{
 		{"kill -9 and restart", 4, 100 * time.Millisecond, 4 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
-			return onNode(rnd, func(_ context.Context, _ *Cluster, n *Node) (healFunc, error) {
-				n.Kill()
-				return n.Start, nil
-			})
+			return onNode(rnd, killed)
 		}},
 		{"orderly stop and restart", 1, 100 * time.Millisecond, 2 * time.Second, func(rnd *rand.Rand, _ time.Duration) injectFunc {
 			return onNode(rnd, func(ctx context.Context, _ *Cluster, n *Node) (healFunc, error) {
@@ -54,6 +51,17 @@ func nodeKinds() []kind {
 				return func(context.Context) error { return n.ShiftClock(0) }, n.ShiftClock(d)
 			})
 		}},
+	}
+}
+
+// relayKinds are the faults of the node from which all events go out: the owner of
+// partition 0. One that is paused for long is declared dead and does not know it: two
+// relays are at work when it goes on.
+func relayKinds() []kind {
+	return []kind{
+		{"kill -9 of its node", 2, 100 * time.Millisecond, 3 * time.Second, onRelay(killed)},
+		{"pause of its node", 1, 100 * time.Millisecond, 2 * time.Second, onRelay(paused)},
+		{"long pause of its node", 2, 3 * time.Second, 8 * time.Second, onRelay(paused)},
 	}
 }
 
@@ -96,9 +104,16 @@ func haltClock(rnd *rand.Rand, _ time.Duration) injectFunc {
 }
 
 func pauseNode(rnd *rand.Rand, _ time.Duration) injectFunc {
-	return onNode(rnd, func(_ context.Context, _ *Cluster, n *Node) (healFunc, error) {
-		return func(context.Context) error { return n.Resume() }, n.Pause()
-	})
+	return onNode(rnd, paused)
+}
+
+func killed(_ context.Context, _ *Cluster, n *Node) (healFunc, error) {
+	n.Kill()
+	return n.Start, nil
+}
+
+func paused(_ context.Context, _ *Cluster, n *Node) (healFunc, error) {
+	return func(context.Context) error { return n.Resume() }, n.Pause()
 }
 
 func cutNode(nats, store bool) func(*rand.Rand, time.Duration) injectFunc {

@@ -39,7 +39,14 @@ type nodeSettings struct {
 // definitions. Nodes and NATS servers are this same binary, started again; in such
 // a process Main serves and runs no test. Otherwise it is [testharness.Main].
 func Main(m *testing.M, definitions ...actor.Registrable) {
-	if RunChild(definitions...) {
+	MainWith(m, node.Config{}, definitions...)
+}
+
+// MainWith is [Main] for nodes that have more than definitions, as [node.MainWith]:
+// projections, for example. The cluster sets what is its own in cfg: names, addresses,
+// servers, the lease and the log's level among it.
+func MainWith(m *testing.M, cfg node.Config, definitions ...actor.Registrable) {
+	if RunChildWith(cfg, definitions...) {
 		return
 	}
 	testharness.Main(m)
@@ -49,6 +56,11 @@ func Main(m *testing.M, definitions ...actor.Registrable) {
 // it returns false at once in any other process, and true when the caller should
 // return from its main.
 func RunChild(definitions ...actor.Registrable) bool {
+	return RunChildWith(node.Config{}, definitions...)
+}
+
+// RunChildWith is [RunChild] as [MainWith] is [Main].
+func RunChildWith(cfg node.Config, definitions ...actor.Registrable) bool {
 	if natsd.RunChild() {
 		return true
 	}
@@ -56,28 +68,21 @@ func RunChild(definitions ...actor.Registrable) bool {
 	if text == "" {
 		return false
 	}
-	if err := serveNode(text, definitions); err != nil {
+	if err := serveNode(text, cfg, definitions); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		os.Exit(1)
 	}
 	return true
 }
 
-func serveNode(text string, definitions []actor.Registrable) error {
+func serveNode(text string, cfg node.Config, definitions []actor.Registrable) error {
 	var s nodeSettings
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	cfg := node.Config{
-		Name: s.Name, Namespace: s.Namespace, DataDir: s.DataDir,
-		NATSURL: s.NATSURL, MongoURI: s.MongoURI, MongoDatabase: s.MongoDatabase,
-		HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr,
-		Partitions: s.Partitions, Replicas: s.Replicas, Lease: s.Lease, Answers: s.Answers, LogLevel: s.LogLevel,
-		Dial: netproxy.DialThrough(s.Egress),
-	}
-	cfg.Limits.Clock, cfg.Limits.RingMax, cfg.Limits.MaxActivations = newBrokenClock(s.ClockFile), s.RingMax, s.Activations
+	s.apply(&cfg)
 	n, err := node.Open(ctx, cfg, definitions...)
 	if err != nil {
 		return err
@@ -93,4 +98,14 @@ func serveNode(text string, definitions []actor.Registrable) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	return errors.Join(n.Shutdown(drain), <-ended)
+}
+
+// apply sets what the cluster decides.
+func (s *nodeSettings) apply(cfg *node.Config) {
+	cfg.Name, cfg.Namespace, cfg.DataDir = s.Name, s.Namespace, s.DataDir
+	cfg.NATSURL, cfg.MongoURI, cfg.MongoDatabase = s.NATSURL, s.MongoURI, s.MongoDatabase
+	cfg.HTTPAddr, cfg.AdminAddr = s.HTTPAddr, s.AdminAddr
+	cfg.Partitions, cfg.Replicas, cfg.Lease, cfg.Answers, cfg.LogLevel = s.Partitions, s.Replicas, s.Lease, s.Answers, s.LogLevel
+	cfg.Dial = netproxy.DialThrough(s.Egress)
+	cfg.Limits.Clock, cfg.Limits.RingMax, cfg.Limits.MaxActivations = newBrokenClock(s.ClockFile), s.RingMax, s.Activations
 }

@@ -94,6 +94,9 @@ func (n *Node) Index() int { return n.index }
 // URL is the base of the node's HTTP API, in all its lives.
 func (n *Node) URL() string { return "http://" + n.settings.HTTPAddr }
 
+// AdminURL is the base of the node's administration, in all its lives.
+func (n *Node) AdminURL() string { return "http://" + n.settings.AdminAddr }
+
 // LogPath is the file with everything that the node wrote, over all its restarts.
 func (n *Node) LogPath() string { return n.logPath }
 
@@ -175,7 +178,7 @@ func (n *Node) launch() error {
 func (n *Node) Ready(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.settings.AdminAddr+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.AdminURL()+"/readyz", nil)
 	if err != nil {
 		return false
 	}

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/ganglion-go/ganglion/store"
 )
 
 // Report is the result of [Run].
@@ -81,23 +79,15 @@ func (r *Report) String() string {
 // the calls of the aggregates concerned with porcupine's picture of each, what
 // the store has of them, and the logs of all processes.
 func (r *Report) keep(parent, log string, c *Cluster) (string, error) {
-	dir, err := mkdir(parent, r.Seed)
-	if err != nil {
-		return "", err
-	}
-	text := strings.Join(r.Violations, "\n") + "\n"
-	errs := []error{
-		os.WriteFile(filepath.Join(dir, "violations.txt"), []byte(text), 0o600),
-		os.WriteFile(filepath.Join(dir, "schedule.txt"), []byte(log), 0o600),
-	}
-	if r.findings != nil {
+	dir, err := c.Keep(parent, r.Seed, map[string]string{
+		"violations.txt": strings.Join(r.Violations, "\n") + "\n", "schedule.txt": log,
+	})
+	errs := []error{err}
+	if r.findings != nil && dir != "" {
 		for target, picture := range r.findings.pictures {
 			errs = append(errs, picture(filepath.Join(dir, string(target.Kind)+"-"+target.ID+".html")))
 		}
 		errs = append(errs, r.keepHistory(dir))
-	}
-	for _, path := range c.logs() {
-		errs = append(errs, copyFile(path, dir))
 	}
 	return dir, errors.Join(errs...)
 }
@@ -133,34 +123,4 @@ func (r *Report) keepHistory(dir string) (err error) {
 		}
 	}
 	return nil
-}
-
-// describeCommit makes the bytes in a commit readable.
-func describeCommit(c *store.Commit) any {
-	type outcome struct {
-		ID        string          `json:"id"`
-		Events    int             `json:"events"`
-		Reply     json.RawMessage `json:"reply,omitempty"`
-		Rejection json.RawMessage `json:"rejection,omitempty"`
-	}
-	type event struct {
-		Name string          `json:"name"`
-		Data json.RawMessage `json:"data"`
-	}
-	d := struct {
-		Aggregate store.Aggregate `json:"aggregate"`
-		First     store.Version   `json:"first"`
-		Partition store.Partition `json:"partition"`
-		Position  store.Position  `json:"position"`
-		Time      time.Time       `json:"time"`
-		Outcomes  []outcome       `json:"outcomes"`
-		Events    []event         `json:"events"`
-	}{Aggregate: c.Aggregate, First: c.First, Partition: c.Partition, Position: c.Position, Time: time.UnixMicro(c.Time).UTC()}
-	for _, o := range c.Outcomes {
-		d.Outcomes = append(d.Outcomes, outcome{o.CommandID, o.Events, o.Reply, o.Rejection})
-	}
-	for _, e := range c.Events {
-		d.Events = append(d.Events, event{e.Name, e.Data})
-	}
-	return d
 }

@@ -13,33 +13,46 @@ import (
 	"time"
 )
 
-// Plan makes a schedule of faults from a seed: four tracks side by side, two for
-// nodes, one for NATS and one for MongoDB, each with one fault after the other and
-// times of peace between them. All of it is over by the end of the duration. The
-// same seed and duration make the same schedule.
-func Plan(seed uint64, duration time.Duration) []Fault {
-	return planOf(seed, duration, nodeKinds(), nodeKinds(), natsKinds(), mongoKinds())
-}
+// Plan makes a schedule of faults from a seed: tracks side by side, two for nodes, one
+// for NATS, one for MongoDB and one for the node with the relay, each with one fault
+// after the other and times of peace between them. All of it is over by the end of the
+// duration. The same seed and duration make the same schedule.
+func Plan(seed uint64, duration time.Duration) []Fault { return planOf(seed, duration, tracks()...) }
 
-// PlanWithClocks is Plan with a fifth track, on which nodes' clocks stand still. It
+// PlanWithClocks is Plan with one more track, on which nodes' clocks stand still. It
 // is for clusters whose answers are verified: a lease on such a clock is worth
 // nothing.
 func PlanWithClocks(seed uint64, duration time.Duration) []Fault {
-	return planOf(seed, duration, nodeKinds(), nodeKinds(), natsKinds(), mongoKinds(), clockKinds())
+	return planOf(seed, duration, append(tracks(), track{"clock", clockKinds(), time.Second})...)
 }
 
-func planOf(seed uint64, duration time.Duration, tracks ...[]kind) []Fault {
+// track is what goes wrong with one system, one fault after the other.
+type track struct {
+	system string
+	kinds  []kind
+	rest   time.Duration // half of it to one and a half between two faults
+}
+
+// tracks has servers rest for longer than nodes: an election takes its time, and while
+// there is no majority nothing is tested.
+func tracks() []track {
+	return []track{
+		{"node", nodeKinds(), 2 * time.Second},
+		{"node", nodeKinds(), 4 * time.Second},
+		{"nats", natsKinds(), 7 * time.Second},
+		{"mongo", mongoKinds(), 10 * time.Second},
+		{"relay", relayKinds(), 6 * time.Second},
+	}
+}
+
+func planOf(seed uint64, duration time.Duration, tracks ...track) []Fault {
 	var plan []Fault
-	for track, kinds := range tracks {
-		system := [...]string{"node", "node", "nats", "mongo", "clock"}[track]
-		rnd := rand.New(rand.NewPCG(seed, 1<<32+uint64(track)))
-		// Servers rest for longer than nodes: an election takes its time, and while
-		// there is no majority nothing is tested.
-		rest := [...]time.Duration{2 * time.Second, 4 * time.Second, 7 * time.Second, 10 * time.Second, time.Second}[track]
-		at := upTo(rnd, rest)
-		for deck := newDeck(rnd, kinds); ; {
+	for i, t := range tracks {
+		rnd := rand.New(rand.NewPCG(seed, 1<<32+uint64(i))) //nolint:gosec // an index
+		at := upTo(rnd, t.rest)
+		for deck := newDeck(rnd, t.kinds); ; {
 			k := deck.next()
-			f := Fault{Name: system + ": " + k.name, At: at, For: k.least}
+			f := Fault{Name: t.system + ": " + k.name, At: at, For: k.least}
 			if k.most > k.least {
 				f.For += upTo(rnd, k.most-k.least)
 			}
@@ -48,7 +61,7 @@ func planOf(seed uint64, duration time.Duration, tracks ...[]kind) []Fault {
 				break
 			}
 			plan = append(plan, f)
-			at += f.For + rest/2 + upTo(rnd, rest)
+			at += f.For + t.rest/2 + upTo(rnd, t.rest)
 		}
 	}
 	slices.SortStableFunc(plan, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
@@ -122,6 +135,26 @@ func (c *Cluster) Break(ctx context.Context, plan []Fault, out io.Writer) int {
 		}
 	}
 	return n
+}
+
+// Disturbance is what [Cluster.Disturb] has done.
+type Disturbance struct {
+	Faults int       // that took place
+	Ended  time.Time // the last of them; what follows is repair
+}
+
+// Disturb is [Cluster.Break] and then [Cluster.Heal], for a load of one's own: it
+// returns when every node is ready again. The error, beside what was done, is that they
+// are not within a minute after the last fault, which breaks the promise that they will
+// be.
+func (c *Cluster) Disturb(ctx context.Context, plan []Fault, out io.Writer) (Disturbance, error) {
+	d := Disturbance{Faults: c.Break(ctx, plan, out), Ended: time.Now()}
+	healing, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	if err := c.Heal(healing); err != nil {
+		return d, fmt.Errorf("heal: %w", err)
+	}
+	return d, nil
 }
 
 // repairTimeout bounds the repair of one fault, for example the start of a node

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -138,19 +137,18 @@ func (t *Trial[S]) breakUnderLoad(ctx context.Context, c *Cluster, r *Recorder, 
 	driving.Go(r.Run)
 	defer driving.Wait()
 	defer r.Stop()
-	report.Faults = c.Break(ctx, t.Plan, out)
-	healing, cancel := context.WithTimeout(ctx, recoverTimeout)
-	defer cancel()
-	start := time.Now()
-	if err := c.Heal(healing); err != nil {
-		return fmt.Errorf("heal: %w", err)
+	done, err := c.Disturb(ctx, t.Plan, out)
+	if report.Faults = done.Faults; err != nil {
+		return err
 	}
+	serving, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
 	for node := range c.Nodes {
-		if op := r.Do(healing, node, r.Targets()[0], Call{}); op.Fate != FateDone {
+		if op := r.Do(serving, node, r.Targets()[0], Call{}); op.Fate != FateDone {
 			return fmt.Errorf("node %d does not serve after all was healed: %s\n%s", node, op, c.Nodes[node].Log())
 		}
 	}
-	report.Recovery = time.Since(start)
+	report.Recovery = time.Since(done.Ended)
 	sleep(ctx, time.Second) // of load in peace
 	return nil
 }
@@ -185,7 +183,7 @@ func (t *Trial[S]) examine(ctx context.Context, c *Cluster, r *Recorder, report 
 	if t.Settled != nil && err == nil && unsettled == nil {
 		violated(t.Settled(h))
 	}
-	report.Violations = append(report.Violations, c.crashes()...)
+	report.Violations = append(report.Violations, c.Crashes()...)
 }
 
 // settle waits until the aggregate has decided on all that was left for it in the
@@ -202,8 +200,9 @@ func (t *Trial[S]) settle(ctx context.Context, r *Recorder, node int, target act
 	return nil
 }
 
-// crashes are signs in the nodes' logs of what must not happen to a process.
-func (c *Cluster) crashes() []string {
+// Crashes are signs in the nodes' logs of what must not happen to a process: a panic, a
+// data race, a handler that does not return.
+func (c *Cluster) Crashes() []string {
 	var found []string
 	for _, n := range c.Nodes {
 		data, err := os.ReadFile(n.LogPath())
@@ -236,22 +235,5 @@ func (h *History) LastState(target actor.Address) (state json.RawMessage, ok boo
 	return last.Answer, true
 }
 
-// mkdir makes a new folder for evidence.
-func mkdir(parent string, seed uint64) (string, error) {
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", err
-	}
-	return os.MkdirTemp(parent, fmt.Sprintf("ganglion-chaos-seed-%d-*", seed))
-}
-
 // RandomSeed returns a seed that was not used before.
 func RandomSeed() uint64 { return rand.Uint64() >> 1 }
-
-// copyFile copies a log.
-func copyFile(from, dir string) error {
-	data, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, filepath.Base(from)), data, 0o600)
-}
