@@ -54,6 +54,11 @@ chaos: ## Break a cluster of nine processes for DURATION (2m) by SEED, and check
 	GANGLION_SEED=$(SEED) GANGLION_CHAOS=$(DURATION) GANGLION_CHAOS_DIR=$(CURDIR)/bin/chaos \
 		$(GO) test -count=1 -timeout 24h -v -run '^TestCluster_Chaos$$' ./testharness/chaos
 
+.PHONY: trader-chaos
+trader-chaos: ## Break such a cluster while the trading application trades, with cancels, and check all that must hold then (SEED, DURATION as in chaos).
+	GANGLION_SEED=$(SEED) GANGLION_CHAOS=$(DURATION) GANGLION_CHAOS_DIR=$(CURDIR)/bin/chaos \
+		$(GO) test -count=1 -timeout 24h -v -run '^TestCluster_Chaos$$' ./examples/trader
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME (30s).
 	@set -euo pipefail; \

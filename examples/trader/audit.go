@@ -26,6 +26,7 @@ type auditCommand struct {
 	NATSCreds     string        `name:"nats-creds" help:"NATS credentials file." env:"GANGLION_NATS_CREDS" placeholder:"FILE"`
 	DataDir       string        `help:"Data folder of a node that is not running." default:"ganglion-data" env:"GANGLION_DATA_DIR" type:"path"`
 	Namespace     string        `help:"Prefix of the streams." default:"ganglion" env:"GANGLION_NAMESPACE"`
+	Replicas      string        `help:"Replicas of the streams of a JetStream store. Default: 1." env:"GANGLION_REPLICAS" placeholder:"N"`
 	Quiet         time.Duration `help:"Time without a commit after which the store counts as read to its end." default:"3s"`
 	Timeout       time.Duration `help:"For all of it." default:"30m"`
 }
@@ -36,9 +37,7 @@ func (c auditCommand) Run(ctx context.Context) error { return c.run(ctx, os.Stdo
 func (c auditCommand) run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not done within %v", c.Timeout))
 	defer cancel()
-	s, closing, err := node.OpenStore(ctx, node.Config{
-		MongoURI: c.MongoURI, MongoDatabase: c.MongoDatabase, NATSURL: c.NATSURL, NATSCreds: c.NATSCreds, DataDir: c.DataDir, Namespace: c.Namespace,
-	})
+	s, closing, err := node.OpenStore(ctx, c.node())
 	switch {
 	case errors.Is(err, node.ErrConfig):
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -54,6 +53,14 @@ func (c auditCommand) run(ctx context.Context, out io.Writer) error {
 		return errNothing
 	}
 	return report(out, ledger)
+}
+
+// node is what a node is told to use the same store.
+func (c auditCommand) node() node.Config {
+	return node.Config{
+		MongoURI: c.MongoURI, MongoDatabase: c.MongoDatabase, NATSURL: c.NATSURL, NATSCreds: c.NATSCreds, DataDir: c.DataDir,
+		Namespace: c.Namespace, Replicas: c.Replicas,
+	}
 }
 
 // report writes what was found.

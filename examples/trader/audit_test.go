@@ -17,7 +17,7 @@ import (
 // runAudit audits and returns the report.
 func runAudit(t *testing.T, c auditCommand) (string, error) {
 	t.Helper()
-	c.Quiet, c.Timeout = max(c.Quiet, time.Second), 2*time.Minute
+	c.Quiet, c.Timeout = max(c.Quiet, time.Second), max(c.Timeout, 2*time.Minute)
 	var report strings.Builder
 	err := c.run(t.Context(), &report)
 	return report.String(), err

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,18 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
-	"github.com/ganglion-go/ganglion/actor"
-	"github.com/ganglion-go/ganglion/examples/trader/domain"
-	"github.com/ganglion-go/ganglion/examples/trader/views"
 	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/natsbus"
-	"github.com/ganglion-go/ganglion/node"
-	"github.com/ganglion-go/ganglion/projection"
-	projectionjetstream "github.com/ganglion-go/ganglion/projection/jetstream"
-	projectionmongo "github.com/ganglion-go/ganglion/projection/mongo"
-	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
@@ -30,7 +18,6 @@ import (
 const (
 	mongods       = 3
 	tradingWithin = time.Minute // after a fault
-	overdueTold   = 3           // sagas
 )
 
 // TestCluster_Faults: two nodes trade, with cancels, while one or the other is killed,
@@ -171,144 +158,8 @@ func pause(t *testing.T, d time.Duration) {
 // check looks at the cluster at rest.
 func (c *cluster) check() {
 	c.t.Helper()
-	out, err := runAudit(c.t, auditCommand{NATSURL: c.server.URL(), MongoURI: c.uri, MongoDatabase: c.database})
-	if err != nil || strings.Contains(out, " 0 trades") {
-		c.t.Errorf("%v\n%s", err, out)
-	}
-	c.t.Log(out)
-	c.logOverdue()
-	nc := c.server.Connect(c.t)
-	c.checkEvents(nc)
-	c.checkViews(nc)
-}
-
-func (c *cluster) checkEvents(nc *nats.Conn) {
-	c.t.Helper()
-	s, closing, err := node.OpenStore(c.t.Context(), node.Config{NATSURL: c.server.URL(), MongoURI: c.uri, MongoDatabase: c.database})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer closing()
-	bus, err := natsbus.Open(c.t.Context(), nc, natsbus.Config{})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if n, err := testharness.CheckEvents(c.t.Context(), s, bus); err != nil || n == 0 {
-		c.t.Errorf("%d events: %v", n, err)
-	}
-}
-
-// logOverdue tells what became when of sagas that were not done in time: faults may
-// cause that, and somebody may want to know how.
-func (c *cluster) logOverdue() {
-	c.t.Helper()
-	s, closing, err := node.OpenStore(c.t.Context(), node.Config{NATSURL: c.server.URL(), MongoURI: c.uri, MongoDatabase: c.database})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer closing()
-	ctx, cancel := context.WithCancel(c.t.Context())
-	defer cancel()
-	quiet := time.AfterFunc(time.Second, cancel)
-	defer quiet.Stop()
-	var late []store.Aggregate
-	for item, err := range s.Follow(ctx, "") {
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		quiet.Reset(time.Second)
-		for _, e := range item.Commit.Events {
-			if e.Name == actor.EventOverdue {
-				late = append(late, item.Commit.Aggregate)
-			}
-		}
-	}
-	c.t.Logf("%d sagas were overdue", len(late))
-	for _, saga := range late[:min(len(late), overdueTold)] {
-		_, id, _ := strings.Cut(string(saga), "/")
-		for _, a := range []store.Aggregate{store.Aggregate("transaction/" + id), saga} {
-			for commit, err := range s.Load(c.t.Context(), a, 0) {
-				if err != nil {
-					c.t.Fatal(err)
-				}
-				names := []string{}
-				for _, e := range commit.Events {
-					names = append(names, e.Name)
-				}
-				c.t.Logf("%s %s: %v", time.UnixMicro(commit.Time).Format("15:04:05.000"), a, names)
-			}
-		}
-	}
-}
-
-// checkViews compares what the pages show with what the aggregates say.
-func (c *cluster) checkViews(nc *nats.Conn) {
-	c.t.Helper()
-	pages := views.NewPages(c.storage(nc))
-	for n := 1; n <= 6; n++ {
-		id := fmt.Sprintf("buyer%d", n)
-		var want domain.PortfolioView
-		c.state("/v1/portfolio/"+id, &want)
-		testharness.Eventually(c.t, time.Minute, func() bool {
-			got, found, err := pages.Portfolio(c.t.Context(), id)
-			return err == nil && found && got.Cash == want.Cash && got.ReservedCash == want.ReservedCash &&
-				fmt.Sprint(got.Items, got.ReservedItems) == fmt.Sprint(want.Items, want.ReservedItems)
-		})
-	}
-	for n := 1; n <= 3; n++ {
-		id := fmt.Sprintf("company-%d", n)
-		var want domain.OrderBookView
-		c.state("/v1/orderbook/"+id, &want)
-		testharness.Eventually(c.t, time.Minute, func() bool {
-			m, found, err := pages.Market(c.t.Context(), id, 100_000)
-			return err == nil && found && m.Trades == want.Trades && m.LastPrice == want.LastPrice && sameOrders(m.Bids, want.Buys) && sameOrders(m.Asks, want.Sells)
-		})
-	}
-}
-
-func sameOrders(got []views.Order, want []domain.LiveOrder) bool {
-	if len(got) != len(want) {
-		return false
-	}
-	for i, o := range got {
-		if o.ID != want[i].OrderID || o.Remaining != want[i].Remaining || o.Price != want[i].Price {
-			return false
-		}
-	}
-	return true
-}
-
-func (c *cluster) storage(nc *nats.Conn) projection.Storage {
-	c.t.Helper()
-	if c.uri == "" {
-		s, err := projectionjetstream.Open(c.t.Context(), nc, projectionjetstream.Config{Namespace: "ganglion"})
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		return s
-	}
-	s, err := projectionmongo.Open(c.uri, projectionmongo.Config{Database: c.database})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(func() { _ = s.Close(context.Background()) })
-	return s
-}
-
-// state reads an aggregate's state.
-func (c *cluster) state(path string, into any) {
-	c.t.Helper()
-	r, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, c.nodes[0].URL()+path, nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	body := struct{ State any }{into}
-	if err := json.NewDecoder(answer.Body).Decode(&body); err != nil {
-		c.t.Fatalf("%s: %v", path, err)
-	}
+	at := &atRest{t: c.t, url: c.nodes[0].URL(), nc: c.server.Connect(c.t), store: auditCommand{
+		NATSURL: c.server.URL(), MongoURI: c.uri, MongoDatabase: c.database, Namespace: natsbus.DefaultNamespace,
+	}}
+	at.check()
 }

@@ -22,7 +22,7 @@ const progressEvery = 200 * time.Millisecond
 
 // loadCommand is the subcommand load.
 type loadCommand struct {
-	URL            string        `default:"http://localhost:8080" help:"Of a node."`
+	URLs           []string      `name:"url" default:"http://localhost:8080" help:"Of nodes, separated by commas. Each has its turn; where one does not answer, the next is asked."`
 	Users          int           `default:"6" help:"Users; every other one begins with cash, the others with items."`
 	Books          int           `default:"3" help:"Order books, each of a company of its own."`
 	Clients        int           `default:"16" help:"Transactions at the same time."`
@@ -41,7 +41,7 @@ type loadCommand struct {
 
 func (c loadCommand) config() load.Config {
 	return load.Config{
-		URL: c.URL, Users: c.Users, Books: c.Books, Clients: c.Clients, Rate: c.Rate, Duration: c.Duration,
+		URLs: c.URLs, Users: c.Users, Books: c.Books, Clients: c.Clients, Rate: c.Rate, Duration: c.Duration,
 		CancelShare: c.CancelShare, Lane: c.Lane, Seed: c.Seed, RequestTimeout: c.RequestTimeout, ResolveWithin: c.ResolveWithin,
 		SettleWithin: c.SettleWithin,
 	}

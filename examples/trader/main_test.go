@@ -15,12 +15,16 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
+	"github.com/ganglion-go/ganglion/examples/trader/views"
 	"github.com/ganglion-go/ganglion/node"
 	"github.com/ganglion-go/ganglion/testharness"
+	"github.com/ganglion-go/ganglion/testharness/chaos"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
 
-func TestMain(m *testing.M) { testharness.Main(m) }
+func TestMain(m *testing.M) {
+	chaos.MainWith(m, node.Config{Projections: views.All()}, domain.Definitions()...)
+}
 
 // parse returns the command as the flags make it.
 func parse(t *testing.T, flags ...string) loadCommand {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // seedVariable repeats a random test. The fault runs of internal/check set it.
@@ -54,4 +55,19 @@ func Times(t testing.TB, variable string, few int) int {
 		t.Fatalf("%s=%q is not a number above 0", variable, s)
 	}
 	return n
+}
+
+// Duration returns for how long something goes on: what the variable says, a duration
+// above 0, for long runs, else short.
+func Duration(t testing.TB, variable string, short time.Duration) time.Duration {
+	t.Helper()
+	s := os.Getenv(variable)
+	if s == "" {
+		return short
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		t.Fatalf("%s=%q is not a duration above 0", variable, s)
+	}
+	return d
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/chaos"
 )
@@ -26,20 +27,6 @@ func seedOf(t *testing.T) uint64 {
 	}
 	t.Logf("seed %d (GANGLION_SEED replays its schedule)", seed)
 	return seed
-}
-
-// durationOf is what an environment variable says, for long runs, else short.
-func durationOf(t *testing.T, variable string, short time.Duration) time.Duration {
-	t.Helper()
-	s := os.Getenv(variable)
-	if s == "" {
-		return short
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 {
-		t.Fatalf("%s=%q is not a duration above 0", variable, s)
-	}
-	return d
 }
 
 // TestCluster_Chaos breaks three nodes, three NATS servers and three mongods on a
@@ -61,7 +48,7 @@ func breakRandomly[S comparable](t *testing.T, seed uint64, m chaos.Model[S], se
 		Model: m, Settled: settled,
 		Cluster:  chaos.ClusterConfig{Mongod: testharness.Mongod(t), NoMongo: os.Getenv("GANGLION_CHAOS_STORE") == "jetstream", Answers: os.Getenv("GANGLION_CHAOS_ANSWERS")},
 		Seed:     seed,
-		Duration: durationOf(t, "GANGLION_CHAOS", 30*time.Second),
+		Duration: testenv.Duration(t, "GANGLION_CHAOS", 30*time.Second),
 		Keep:     os.Getenv("GANGLION_CHAOS_DIR"),
 		Out:      t.Output(),
 	})

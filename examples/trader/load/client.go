@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -38,19 +39,21 @@ var errUndecided = errors.New("the outcome stayed unknown")
 // Client speaks the gateway's HTTP. It counts every attempt at a command
 // itself; a read may be resent by the transport, which does no harm.
 type Client struct {
-	base     string
+	bases    []string
+	turn     atomic.Uint64 // chooses the node of the next command or read
 	http     *http.Client
 	lane     string
 	within   time.Duration
 	recorder *Recorder
 }
 
-// NewClient returns a client of the node at url. It keeps up to clients
-// connections open.
+// NewClient returns a client of the nodes at cfg.URLs, of which each has its turn. An
+// attempt without an answer that stands is followed by one at the next node, under the
+// same key. It keeps up to cfg.Clients connections open to each.
 func NewClient(cfg Config, recorder *Recorder) *Client {
-	transport := &http.Transport{MaxIdleConns: cfg.Clients, MaxIdleConnsPerHost: cfg.Clients, IdleConnTimeout: time.Minute}
+	transport := &http.Transport{MaxIdleConns: cfg.Clients * len(cfg.URLs), MaxIdleConnsPerHost: cfg.Clients, IdleConnTimeout: time.Minute}
 	return &Client{
-		base:     cfg.URL,
+		bases:    cfg.URLs,
 		http:     &http.Client{Transport: transport, Timeout: cfg.RequestTimeout},
 		lane:     cfg.Lane,
 		within:   cfg.ResolveWithin,
@@ -75,10 +78,10 @@ func (c *Client) Command(ctx context.Context, to actor.Address, key actor.Comman
 		return Result{}, fmt.Errorf("encode %s: %w", name, err)
 	}
 	var result Result
-	err = c.resolve(ctx, func() (*http.Request, error) {
+	err = c.resolve(ctx, func(base string) (*http.Request, error) {
 		// Not NewRequest: GetBody must stay nil. With it, the transport resends
 		// a POST with an Idempotency-Key on its own when a connection breaks.
-		return newRequest(ctx, http.MethodPost, c.path(to, name), data, http.Header{
+		return newRequest(ctx, http.MethodPost, base+path(to, name), data, http.Header{
 			"Content-Type":    {"application/json"},
 			"Idempotency-Key": {string(key)},
 			"Ganglion-Lane":   {c.lane},
@@ -90,21 +93,21 @@ func (c *Client) Command(ctx context.Context, to actor.Address, key actor.Comman
 // State reads an aggregate's state, linearizable with its commands.
 func (c *Client) State(ctx context.Context, of actor.Address, state any) error {
 	result := struct{ State any }{State: state}
-	return c.get(ctx, c.path(of), &result)
+	return c.get(ctx, path(of), &result)
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {
-	return c.resolve(ctx, func() (*http.Request, error) {
-		return newRequest(ctx, http.MethodGet, path, nil, http.Header{})
+	return c.resolve(ctx, func(base string) (*http.Request, error) {
+		return newRequest(ctx, http.MethodGet, base+path, nil, http.Header{})
 	}, into)
 }
 
-func (c *Client) path(of actor.Address, rest ...string) string {
+func path(of actor.Address, rest ...string) string {
 	parts := append([]string{string(of.Kind), of.ID}, rest...)
 	for i, part := range parts {
 		parts[i] = url.PathEscape(part)
 	}
-	return c.base + "/v1/" + strings.Join(parts, "/")
+	return "/v1/" + strings.Join(parts, "/")
 }
 
 func newRequest(ctx context.Context, method, target string, data []byte, header http.Header) (*http.Request, error) {
@@ -117,13 +120,13 @@ func newRequest(ctx context.Context, method, target string, data []byte, header 
 	return r, nil
 }
 
-// resolve makes attempts until one has an answer that stands.
-func (c *Client) resolve(ctx context.Context, request func() (*http.Request, error), into any) error {
+// resolve makes attempts, each at the next node, until one has an answer that stands.
+func (c *Client) resolve(ctx context.Context, request func(base string) (*http.Request, error), into any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.within, errUndecided)
 	defer cancel()
 	backoff := backoffFirst
-	for {
-		r, err := request()
+	for turn := c.turn.Add(1); ; turn++ {
+		r, err := request(c.bases[turn%uint64(len(c.bases))])
 		if err != nil {
 			return err
 		}

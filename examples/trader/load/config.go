@@ -9,7 +9,7 @@ import (
 
 // Config says what load to make.
 type Config struct {
-	URL            string        // of a node, without a path
+	URLs           []string      // of nodes, without a path; at least one
 	Users          int           // at least 2: one buys, one sells
 	Books          int           // at least 1
 	Clients        int           // transactions at the same time, at least 1
@@ -33,8 +33,13 @@ const (
 // Validate reports all faults at once.
 func (c Config) Validate() error {
 	var errs []error
-	if u, err := url.Parse(c.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
-		errs = append(errs, fmt.Errorf("url %q: want http://host:port", c.URL))
+	if len(c.URLs) == 0 {
+		errs = append(errs, errors.New("no url: want that of a node"))
+	}
+	for _, base := range c.URLs {
+		if u, err := url.Parse(base); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
+			errs = append(errs, fmt.Errorf("url %q: want http://host:port", base))
+		}
 	}
 	check := func(ok bool, format string, args ...any) {
 		if !ok {

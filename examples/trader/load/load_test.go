@@ -3,8 +3,11 @@ package load_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +18,7 @@ import (
 
 func configFor(n *fakeNode) load.Config {
 	return load.Config{
-		URL: n.URL, Users: 6, Books: 3, Clients: 8, Duration: 300 * time.Millisecond, CancelShare: 0.3,
+		URLs: []string{n.URL}, Users: 6, Books: 3, Clients: 8, Duration: 300 * time.Millisecond, CancelShare: 0.3,
 		Lane: load.LaneDurable, Seed: 1, PasswordHash: "$2a$10$x", RequestTimeout: 5 * time.Second, ResolveWithin: 20 * time.Second,
 		SettleWithin: 20 * time.Second,
 	}
@@ -311,13 +314,39 @@ func TestClient_Command_EndsWithItsContext(t *testing.T) {
 	}
 }
 
+// Of three nodes one is gone and one accepts requests and is silent, as a paused one:
+// everything is done at the third, and nothing twice.
+func TestClient_NodesAreAway(t *testing.T) {
+	t.Parallel()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	var unheard atomic.Int64
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		unheard.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body) // or the server does not see that the client goes
+		<-r.Context().Done()
+	}))
+	t.Cleanup(silent.Close)
+	cfg := configFor(newFakeNode(t, 0))
+	cfg.URLs, cfg.RequestTimeout = append(cfg.URLs, gone.URL, silent.URL), 100*time.Millisecond
+	b := setup(t, cfg)
+	b.seed(t)
+	before := b.balance(t)
+	b.driver.Run(t.Context(), nil)
+	b.settle(t)
+	b.driver.Verify(t.Context(), before)
+	if b.recorder.Wrong() > 0 || b.recorder.Transactions() == 0 || unheard.Load() == 0 {
+		t.Errorf("%d requests were not heard\n%s", unheard.Load(), b.report(t))
+	}
+}
+
 func TestConfig_Validate(t *testing.T) {
 	t.Parallel()
 	valid := configFor(&fakeNode{Server: newFakeNode(t, 0).Server})
 	if err := valid.Validate(); err != nil {
 		t.Error(err)
 	}
-	bad := load.Config{URL: "localhost:8080", Users: 1, Rate: -1, CancelShare: 2, Lane: "fast"}
+	bad := load.Config{URLs: []string{"localhost:8080"}, Users: 1, Rate: -1, CancelShare: 2, Lane: "fast"}
 	err := bad.Validate()
 	if err == nil {
 		t.Fatal("no error")
@@ -329,9 +358,13 @@ func TestConfig_Validate(t *testing.T) {
 	}
 	for _, target := range []string{"", "http://", "ftp://x", "http://x/v1", "http://x?a=b", "http://\x7f"} {
 		c := valid
-		c.URL = target
+		c.URLs = []string{valid.URLs[0], target}
 		if c.Validate() == nil {
 			t.Errorf("url %q is accepted", target)
 		}
+	}
+	valid.URLs = nil
+	if valid.Validate() == nil {
+		t.Error("no url is accepted")
 	}
 }
