@@ -66,8 +66,8 @@ func (r *ordeal) trade(plan []chaos.Fault) {
 	for _, n := range r.cluster.Nodes {
 		urls = append(urls, n.URL())
 	}
-	load := parse(r.t, "--url", strings.Join(urls, ","), "--duration", chaosLoadMax.String(), "--clients", "6", "--rate", "20",
-		"--cancel-share", "0.3", "--seed", fmt.Sprint(r.seed%1000), "--request-timeout", "4s", "--resolve-within", "3m", "--settle-within", "3m")
+	load := parse(r.t, "--url", strings.Join(urls, ","), "--duration", chaosLoadMax.String(), "--clients", "16", "--rate", "20",
+		"--cancel-share", "0.3", "--seed", fmt.Sprint(r.seed%1000), "--request-timeout", "2s", "--resolve-within", "3m", "--settle-within", "3m")
 	ctx, cancel := context.WithCancel(r.t.Context())
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -123,7 +123,9 @@ func onTransaction[E any](d *projection.Definition, apply func(*Transaction, E))
 			return err
 		}
 		if !found {
-			x.ID, x.Started = e.Source.ID, e.Time
+			// The time is in a key, so it must be what the storage gives back: MongoDB's
+			// dates have milliseconds, and a later event would be at another key.
+			x.ID, x.Started = e.Source.ID, e.Time.Truncate(time.Millisecond)
 		}
 		apply(&x, e.Data)
 		if err := tx.Put(transactionDocs, x.ID, x); err != nil {
