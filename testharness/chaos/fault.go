@@ -90,18 +90,29 @@ func onNode(rnd *rand.Rand, damage damageFunc) injectFunc {
 	}
 }
 
-// relayPartition is the one whose owner relays the events.
-const relayPartition actor.Partition = 0
+const (
+	// relayPartition is the one whose owner relays the events.
+	relayPartition actor.Partition = 0
+	// relayPatience is for how long a fault of the relay waits for an owner that is not
+	// broken already: there are so many other faults of nodes that most would be left out.
+	relayPatience = 5 * time.Second
+)
 
 // onRelay breaks the node that has the relay, and no other.
 func onRelay(damage damageFunc) func(*rand.Rand, time.Duration) injectFunc {
 	return func(*rand.Rand, time.Duration) injectFunc {
 		return func(ctx context.Context, c *Cluster) (string, healFunc, error) {
-			n := c.Owner(ctx, relayPartition)
-			if n == nil {
-				return "", nil, ErrBusy
+			for until := time.Now().Add(relayPatience); ; {
+				if n := c.Owner(ctx, relayPartition); n != nil {
+					victim, heal, err := c.breakNode(ctx, []*Node{n}, damage)
+					if !errors.Is(err, ErrBusy) {
+						return victim, heal, err
+					}
+				}
+				if time.Now().After(until) || !sleep(ctx, pollInterval) {
+					return "", nil, ErrBusy
+				}
 			}
-			return c.breakNode(ctx, []*Node{n}, damage)
 		}
 	}
 }

@@ -20,8 +20,13 @@ import (
 	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/projection"
 	"github.com/ganglion-go/ganglion/projection/memory"
+	projectionmongo "github.com/ganglion-go/ganglion/projection/mongo"
 	"github.com/ganglion-go/ganglion/projection/projectiontest"
+	"github.com/ganglion-go/ganglion/store"
+	"github.com/ganglion-go/ganglion/testharness"
 )
+
+func TestMain(m *testing.M) { testharness.Main(m) }
 
 const partitions = 4
 
@@ -29,16 +34,25 @@ const partitions = 4
 func shown(t *testing.T, w *tradertest.World) *views.Pages {
 	t.Helper()
 	stream, storage := projectiontest.NewStream(partitions), memory.New()
+	follow(t, stream, storage, w.Commits())
+	return views.NewPages(storage)
+}
+
+// follow puts commits on the stream, and returns once all views in the storage show them
+// and nobody works on these any more.
+func follow(t *testing.T, stream *projectiontest.Stream, storage projection.Storage, commits []store.Commit) {
+	t.Helper()
 	e, err := projection.New(projection.Config{Tick: 20 * time.Millisecond}, storage, stream, partitions, views.All()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
 	running.Go(func() { _ = e.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
 	last := map[actor.Address]actor.Version{}
-	for _, c := range w.Commits() {
+	for _, c := range commits {
 		source, err := actor.ParseAddress(string(c.Aggregate))
 		if err != nil {
 			t.Fatal(err)
@@ -47,20 +61,17 @@ func shown(t *testing.T, w *tradertest.World) *views.Pages {
 			last[source] = stream.AppendStored(source, e.Name, e.Data).Version
 		}
 	}
-	waiting, done := context.WithTimeout(ctx, 30*time.Second)
-	defer done()
 	for _, p := range views.All() {
 		v := projection.NewView(storage, p)
 		for source, version := range last {
 			if !slices.Contains(p.Kinds(), source.Kind) {
 				continue
 			}
-			if err := v.Wait(waiting, projection.Version(source, version)); err != nil {
+			if err := v.Wait(ctx, projection.Version(source, version)); err != nil {
 				t.Fatalf("%s shows no version %d of %s: %v", p.Name(), version, source, err)
 			}
 		}
 	}
-	return views.NewPages(storage)
 }
 
 // TestViews_SameAsAggregates: after random trading with cancels, every page shows what
@@ -228,5 +239,42 @@ func TestViews_TradesKept(t *testing.T) {
 	}
 	if first, last := m.Recent[0], m.Recent[len(m.Recent)-1]; first.BuyTransactionID != fmt.Sprintf("o-%d", trades-1) || last.BuyTransactionID != "o-10" {
 		t.Errorf("shown are %s to %s", last.BuyTransactionID, first.BuyTransactionID)
+	}
+}
+
+// TestViews_Mongo_TransactionOnce: a transaction that goes on after another engine has
+// taken over is one line of the dashboard, not a second one beside what it was. (Dates in
+// MongoDB have milliseconds; the events' times are more exact.)
+func TestViews_Mongo_TransactionOnce(t *testing.T) {
+	t.Parallel()
+	storage, err := projectionmongo.Open(testharness.SharedMongo(t, 1).URI(), projectionmongo.Config{Database: testharness.DatabaseName(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = storage.Close(context.Background()) })
+	w := tradertest.New(t, 1, 0)
+	const users, transactions = 2, 20 // of which one in a thousand starts at a full millisecond
+	tradertest.Seed(w, users, 1)
+	for n := range transactions {
+		w.Must(domain.Transactions.ID(fmt.Sprintf("tx-%d", n)), domain.StartBuyTransaction{Terms: domain.Terms{
+			PortfolioID: tradertest.User(0), OrderBookID: tradertest.Company(0), Count: 1, Price: 1,
+		}})
+	}
+	w.Settle()
+	stream, begun := projectiontest.NewStream(partitions), len(w.Commits())
+	follow(t, stream, storage, w.Commits())
+	for n := range transactions {
+		w.Must(domain.Transactions.ID(fmt.Sprintf("tx-%d", n)), domain.CancelTransaction{})
+	}
+	w.Settle()
+	follow(t, stream, storage, w.Commits()[begun:])
+	list, err := views.NewPages(storage).Transactions(t.Context(), tradertest.User(0), 0)
+	if err != nil || len(list) != transactions {
+		t.Errorf("%d lines for %d transactions, %v", len(list), transactions, err)
+	}
+	for _, x := range list {
+		if x.Status != domain.StatusCancelled {
+			t.Errorf("shown is %+v", x)
+		}
 	}
 }
