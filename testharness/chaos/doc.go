@@ -16,7 +16,9 @@
 //	}
 //
 // The parts serve by themselves, too: [StartCluster] for tests that break one
-// thing at a chosen moment, [NewRecorder] for the load, [Check] for the record.
+// thing at a chosen moment, [NewRecorder] for the load, [Check] for the record. An
+// application with a load and checks of its own takes [Plan], [Cluster.Disturb] and
+// [Cluster.Keep]; its nodes have projections by [MainWith].
 //
 // # What is checked
 //
@@ -39,7 +41,7 @@
 // Processes of all three kinds: kill -9 and restart, pause (SIGSTOP) and revival,
 // stuttering (running for a part of the time). Nodes: an orderly stop, cuts from
 // the store, from NATS or from both, in one or both directions, delay, jumps of
-// wall time. NATS: servers cut off from each other or slowed down, a stream's leader
+// wall time; kills and pauses of just the node that relays the events. NATS: servers cut off from each other or slowed down, a stream's leader
 // stepped down, a stream deleted. MongoDB: the primary stepped down, a member cut
 // off from whoever dials it, writes that fail before or after they took effect. Clients send commands again, also twice at once, to
 // different nodes over different lanes.
