@@ -43,10 +43,10 @@ func (b *Bus) EventsHead(ctx context.Context) (incarnation string, last uint64, 
 //
 // It ends with an error that wraps [ErrEventsLost] when the stream is not the
 // filter's, or not the one that it began with any more; with [ErrEventsTrimmed] when
-// events behind the position have been removed from the stream, which it may find out
-// up to five seconds after it has yielded later ones; with [ErrForeignStream] when it
-// meets a message that is no event; and with [nats.ErrConnectionClosed]. In the first
-// two cases the reader begins anew from the store, or from position 0.
+// events behind the position have been removed from the stream, which it finds out with
+// the next event or within five seconds; with [ErrForeignStream] when it meets a message
+// that is no event; and with [nats.ErrConnectionClosed]. In the first two cases the
+// reader begins anew from the store, or from position 0.
 //
 // All readers of a bus share one consumer for the newest 16,384 events, or 16 MiB,
 // whatever they select; one that is farther behind has a consumer of its own until it
@@ -358,6 +358,9 @@ func (r *eventReader) take(msg *nats.Msg) error {
 	sequence, err := r.feed.accept(msg)
 	if err != nil || sequence == 0 || sequence <= r.cursor {
 		return err
+	}
+	if sequence > r.cursor+1 { // each event has the next position
+		return fmt.Errorf("events %d to %d are gone: %w", r.cursor+1, sequence-1, ErrEventsTrimmed)
 	}
 	e, err := r.bus.ns.DecodeEvent(msg.Subject, msg.Header, msg.Data)
 	if err != nil {

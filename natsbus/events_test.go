@@ -342,6 +342,38 @@ func TestBus_Events_Removed(t *testing.T) {
 	}
 }
 
+// TestBus_Events_Hole: events that were removed from between others are missed by
+// nobody without a word, neither by a reader of its own nor by those that share.
+func TestBus_Events_Hole(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 8})
+	events, marks := eventsOf("a", 1, 6000) // more than a tail begins with
+	for _, hole := range []int{1000, 5000} {
+		events[hole].Source.Kind = "order"
+	}
+	appendEvents(t, f.bus, events, marks)
+	stream, err := newJetStream(t, f.server).Stream(t.Context(), "ganglion_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("ganglion.evt.*.order.*")); err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[uint64]uint64{0: 1000, 1500: 5000} {
+		last := from
+		var ended error
+		for e, err := range f.bus.Events(t.Context(), actor.EventFilter{}, from) {
+			if ended = err; err != nil {
+				break
+			}
+			last = e.Position
+		}
+		if !errors.Is(ended, natsbus.ErrEventsTrimmed) || last != want {
+			t.Errorf("after %d: ended at %d with %v, want %d", from, last, ended, want)
+		}
+	}
+}
+
 // TestBus_Events_EndsBeforeItHasAConsumer: a reader that cannot get a consumer pauses
 // between its tries, and is stopped in one of these pauses, as when its node loses a
 // partition while NATS is away. It just ends.
