@@ -15,6 +15,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/bench/cluster"
 	"github.com/ganglion-go/ganglion/node"
 	"github.com/ganglion-go/ganglion/testharness/mongod"
 )
@@ -29,13 +30,12 @@ type environment struct {
 	template   bson.D // a commit as ours writes it, without its _id
 	bytes      int    // of that document
 	uri        string
-	answers    string     // of our node
-	starts     int        // of nodes
-	node       *node.Node // nil while the raw side is measured
-	server     string     // version
+	answers    string          // of our node
+	starts     int             // of nodes
+	node       *cluster.Member // nil while the raw side is measured
+	server     string          // version
 	dir        string
 	versions   [manyCount]atomic.Int64 // of the raw side's aggregates
-	ended      chan error
 }
 
 const (
@@ -44,7 +44,7 @@ const (
 )
 
 func open(ctx context.Context, f flags) (_ *environment, err error) {
-	e := &environment{ended: make(chan error, 1), answers: f.Answers}
+	e := &environment{answers: f.Answers}
 	defer func() {
 		if err != nil {
 			e.close(ctx)
@@ -63,7 +63,7 @@ func open(ctx context.Context, f flags) (_ *environment, err error) {
 		return nil, err
 	}
 	e.uri = uri
-	if err := e.startNode(ctx, false); err != nil {
+	if err := e.startNode(ctx, &scenario{}); err != nil {
 		return nil, err
 	}
 	return e, e.takeTemplate(ctx)
@@ -147,25 +147,28 @@ func (e *environment) settle(ctx context.Context, s *scenario) error {
 	if !s.ours {
 		return nil
 	}
-	if err := e.startNode(ctx, s.relayed); err != nil {
+	if err := e.startNode(ctx, s); err != nil {
 		return err
 	}
 	return e.firstCommand(ctx)
 }
 
-func (e *environment) startNode(ctx context.Context, relayed bool) error {
+func (e *environment) startNode(ctx context.Context, s *scenario) (err error) {
 	e.starts++
-	n, err := node.Open(ctx, node.Config{
+	cfg := node.Config{
 		Name: "bench", DataDir: fmt.Sprintf("%s/node-%d", e.dir, e.starts), MongoURI: e.uri, MongoDatabase: database,
-		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Answers: e.answers, NoRelay: !relayed,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	}, accounts())
-	if err != nil {
-		return err
+		HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Answers: e.answers, NoRelay: !s.relayed, Projections: s.views,
+		Logger: logger(),
 	}
-	e.node = n
-	go func() { e.ended <- n.Run(ctx) }()
-	return nil
+	if s.embedded {
+		cfg.MongoURI = ""
+	}
+	e.node, err = cluster.Start(ctx, cfg, accounts())
+	return err
+}
+
+func logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // takeTemplate writes one commit through the node and reads it back, so that the
@@ -208,14 +211,9 @@ func (e *environment) stopNode(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	err := errors.Join(e.node.Shutdown(ctx), e.node.Close())
+	err := e.node.Stop(ctx)
 	e.node = nil
-	select {
-	case ended := <-e.ended:
-		return errors.Join(err, ended)
-	case <-ctx.Done():
-		return errors.Join(err, ctx.Err())
-	}
+	return err
 }
 
 func newDeposit() deposit {

@@ -18,6 +18,23 @@ type round struct {
 	p50, p99, max time.Duration
 	failed        int64
 	cost          processor // of one operation
+	more          []figure  // what else there is to say
+}
+
+// figure is a measured value beside those that every round has.
+type figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+}
+
+// named returns the value of a figure, 0 if the round has none of that name.
+func (r *round) named(name string) float64 {
+	for _, f := range r.more {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return 0
 }
 
 // measure runs all scenarios in turns and returns the medians.
@@ -47,11 +64,7 @@ func measure(ctx context.Context, f flags, e *environment, all []scenario) (*rep
 			if err := e.settle(ctx, &s); err != nil {
 				return nil, err
 			}
-			run := s.run
-			if s.measure != nil {
-				run = s.measure
-			}
-			r, err := run(ctx, f, e.replicaSet)
+			r, err := s.round(ctx, f, e.replicaSet)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -76,13 +89,11 @@ func (s *scenario) run(ctx context.Context, f flags, rs *mongod.ReplicaSet) (rou
 	for w := range s.inFlight {
 		workers.Go(func() {
 			for {
-				began := time.Now()
-				if began.After(end) {
+				if time.Now().After(end) {
 					return
 				}
-				n, err := s.do(ctx, w)
-				ended := time.Now()
-				if ended.Before(start) || ended.After(end) {
+				n, took, err := s.once(ctx, w)
+				if ended := time.Now(); ended.Before(start) || ended.After(end) {
 					continue
 				}
 				if err != nil {
@@ -91,7 +102,7 @@ func (s *scenario) run(ctx context.Context, f flags, rs *mongod.ReplicaSet) (rou
 					continue
 				}
 				done.Add(int64(n))
-				latencies.record(w, ended.Sub(began))
+				latencies.record(w, took)
 			}
 		})
 	}

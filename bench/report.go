@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -39,6 +40,7 @@ type result struct {
 	Failed    int64     `json:"failed"`
 	Bench     float64   `json:"benchMicrosPerOperation"`   // processor time of this process, with our node in it
 	Servers   float64   `json:"serversMicrosPerOperation"` // of all members of the replica set
+	More      []figure  `json:"more,omitempty"`            // of the same round as PerSecond
 
 	rounds []round // in the order of the rounds
 }
@@ -63,7 +65,11 @@ func newReport(f flags, e *environment, ran []scenario, rounds map[string][]roun
 	for _, s := range ran {
 		r.Results = append(r.Results, median(s, rounds[s.name]))
 	}
-	r.Ratios = r.ratios()
+	for _, b := range bounds() {
+		if x, ok := r.compare(&b); ok {
+			r.Ratios = append(r.Ratios, x)
+		}
+	}
 	return r
 }
 
@@ -76,6 +82,7 @@ func median(s scenario, rounds []round) result {
 	slices.SortFunc(rounds, func(a, b round) int { return int(a.perSecond - b.perSecond) })
 	m := rounds[len(rounds)/2]
 	out.PerSecond, out.P50, out.P99 = m.perSecond, millis(m.p50), millis(m.p99)
+	out.More = m.more
 	out.Bench, out.Servers = 1000*millis(m.cost.bench), 1000*millis(m.cost.servers)
 	return out
 }
@@ -91,51 +98,24 @@ func (r *report) find(name string) (result, bool) {
 	return result{}, false
 }
 
-func (r *report) ratios() []ratio {
-	var out []ratio
-	compare := func(ours, raw string, floor float64) {
-		if x, ok := r.compare(ours, raw, func(r round) float64 { return r.perSecond }); ok {
-			x.Floor, x.Holds = floor, x.Value >= floor
-			out = append(out, x)
-		}
-	}
-	compare(oursName(manyCount, 1024, "durable"), rawMany, 4)
-	compare(oursName(manyCount, 256, "durable"), rawMany, 2.5)
-	compare(oursName(manyCount, 1024, "direct"), rawMany, 5)
-	compare(oursName(manyCount, 256, "direct"), rawMany, 0)
-	compare(oursName(1, 1024, "durable"), rawMany, 10)
-	compare(oursName(1, 1024, "direct"), rawMany, 10)
-	compare(oursName(1, 256, "durable"), rawMany, 0)
-	compare(oursName(1, 256, "direct"), rawMany, 0)
-	for _, lane := range []string{"durable", "direct"} {
-		compare(oursName(manyCount, 1024, lane)+", relayed", rawMany, 0)
-	}
-	compare(ourRelay, rawChanges, 0.5)
-	compare(ourRelay, rawBytes, 0)
-	for _, lane := range []string{"durable", "direct"} {
-		x, ok := r.compare(oursName(manyCount, 1, lane), rawOne, func(r round) float64 { return float64(r.p50) })
-		if ok {
-			x.Name, x.Floor, x.Most, x.Holds = "p50: "+x.Name, 1.25, true, x.Value <= 1.25
-			out = append(out, x)
-		}
-	}
-	return out
-}
-
 // compare returns the median of the ratios of each round: the two of a round are
 // measured within a minute or two, and the machine is another one some minutes later.
 // ok is false when a side was not run.
-func (r *report) compare(ours, raw string, of func(round) float64) (x ratio, ok bool) {
-	a, ok1 := r.find(ours)
-	b, ok2 := r.find(raw)
+func (r *report) compare(b *bound) (x ratio, ok bool) {
+	ours, ok1 := r.find(b.ours)
+	raw, ok2 := r.find(b.raw)
 	if !ok1 || !ok2 {
 		return ratio{}, false
 	}
-	x = ratio{Name: ours + " / " + raw}
-	for i := range min(len(a.rounds), len(b.rounds)) {
-		x.Rounds = append(x.Rounds, of(a.rounds[i])/of(b.rounds[i]))
+	x = ratio{Name: b.name(), Floor: b.floor, Most: b.most}
+	for i := range min(len(ours.rounds), len(raw.rounds)) {
+		x.Rounds = append(x.Rounds, b.of(&ours.rounds[i])/b.ofRaw(&raw.rounds[i]))
 	}
 	x.Value = slices.Sorted(slices.Values(x.Rounds))[len(x.Rounds)/2]
+	x.Holds = x.Value >= x.Floor
+	if x.Most {
+		x.Holds = x.Value <= x.Floor
+	}
 	return x, true
 }
 
@@ -155,7 +135,7 @@ func (r *report) print(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(w, "per second\tp50 ms\tp99 ms\tfailed\tus here\tus mongod\t scenario")
 	for _, res := range r.Results {
-		_, _ = fmt.Fprintf(w, "%.0f\t%.2f\t%.2f\t%d\t%.0f\t%.0f\t %s\n", res.PerSecond, res.P50, res.P99, res.Failed, res.Bench, res.Servers, res.Name)
+		_, _ = fmt.Fprintf(w, "%.0f\t%.2f\t%.2f\t%d\t%.0f\t%.0f\t %s%s\n", res.PerSecond, res.P50, res.P99, res.Failed, res.Bench, res.Servers, res.Name, res.more())
 	}
 	_ = w.Flush()
 	_, _ = fmt.Fprintln(out)
@@ -165,6 +145,18 @@ func (r *report) print(out io.Writer) {
 		_, _ = fmt.Fprintf(w, "%.2f\t%s\t%v\t %s\n", x.Value, x.bound(), x.Holds, x.Name)
 	}
 	_ = w.Flush()
+}
+
+// more is what there is to say beside the columns.
+func (r *result) more() string {
+	if len(r.More) == 0 {
+		return ""
+	}
+	parts := make([]string, len(r.More))
+	for i, f := range r.More {
+		parts[i] = fmt.Sprintf("%.1f %s", f.Value, f.Name)
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 func (x ratio) bound() string {

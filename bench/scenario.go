@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/projection"
 	"github.com/ganglion-go/ganglion/testharness/mongod"
 )
 
@@ -18,9 +21,40 @@ type scenario struct {
 	name     string
 	inFlight int
 	ours     bool
-	relayed  bool // our node also brings all events out into the event stream
-	do       func(ctx context.Context, worker int) (int, error)
-	measure  func(ctx context.Context, f flags, rs *mongod.ReplicaSet) (round, error) // in the place of do: it measures by itself
+	relayed  bool                     // our node also brings all events out into the event stream
+	embedded bool                     // our node keeps everything in JetStream
+	views    []*projection.Projection // of our node
+
+	begin   func(ctx context.Context) (end func(), err error) // before each round, not measured; nil: nothing to do
+	do      func(ctx context.Context, worker int) (int, error)
+	timed   func(ctx context.Context, worker int) (time.Duration, error)             // in the place of do: one operation, which says how long it took
+	measure func(ctx context.Context, f flags, rs *mongod.ReplicaSet) (round, error) // in the place of do: it measures by itself
+}
+
+// once carries out operations, and returns how many, and how long they took.
+func (s *scenario) once(ctx context.Context, worker int) (n int, took time.Duration, err error) {
+	if s.timed != nil {
+		took, err = s.timed(ctx, worker)
+		return 1, took, err
+	}
+	began := time.Now()
+	n, err = s.do(ctx, worker)
+	return n, time.Since(began), err
+}
+
+// round is one round of the scenario.
+func (s *scenario) round(ctx context.Context, f flags, rs *mongod.ReplicaSet) (_ round, err error) {
+	if s.measure != nil {
+		return s.measure(ctx, f, rs)
+	}
+	if s.begin != nil {
+		end, err := s.begin(ctx)
+		if err != nil {
+			return round{}, err
+		}
+		defer end()
+	}
+	return s.run(ctx, f, rs)
 }
 
 const (
@@ -62,7 +96,7 @@ func scenarios(e *environment) []scenario {
 			do: e.ask(manyCount, lane.name, lane.options),
 		})
 	}
-	return append(all, feedScenarios(e)...)
+	return slices.Concat(all, feedScenarios(e), viewScenarios(e), rebuildScenarios(e), sagaScenarios(e), traderScenarios(e))
 }
 
 func oursName(aggregates, inFlight int, lane string) string {

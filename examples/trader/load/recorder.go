@@ -112,6 +112,14 @@ func (r *Recorder) Transactions() int64 {
 	return r.transactions.TotalCount()
 }
 
+// TransactionTime returns a quantile, 0 to 100, of the time from when a transaction was
+// due until its commands were answered, to three digits.
+func (r *Recorder) TransactionTime(q float64) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Duration(r.transactions.ValueAtQuantile(q)) * time.Microsecond
+}
+
 // Attempts returns the number of requests that carried a command.
 func (r *Recorder) Attempts() int64 {
 	r.mu.Lock()
