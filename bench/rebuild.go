@@ -61,8 +61,11 @@ func (e *environment) readAll(ctx context.Context, _ flags, rs *mongod.ReplicaSe
 		}
 	}
 	took := time.Since(started)
-	if err := cursor.Err(); err != nil || n != backlog {
-		return round{}, fmt.Errorf("%d documents of %d: %w", n, backlog, err)
+	if err := cursor.Err(); err != nil {
+		return round{}, err
+	}
+	if n != backlog {
+		return round{}, fmt.Errorf("%d documents of %d", n, backlog)
 	}
 	r := rateOf(backlog, took)
 	r.cost = processorTime(rs).per(backlog, before)

@@ -43,7 +43,7 @@ func (s *scenario) once(ctx context.Context, worker int) (n int, took time.Durat
 }
 
 // round is one round of the scenario.
-func (s *scenario) round(ctx context.Context, f flags, rs *mongod.ReplicaSet) (_ round, err error) {
+func (s *scenario) round(ctx context.Context, f flags, rs *mongod.ReplicaSet) (round, error) {
 	if s.measure != nil {
 		return s.measure(ctx, f, rs)
 	}

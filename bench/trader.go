@@ -31,8 +31,9 @@ const (
 	commitsPerSecond = "commits/s"
 	restAfter        = "s until all is at rest"
 
-	traderStop = 20 * time.Second
-	traderRest = 2 * time.Minute
+	traderStop     = 20 * time.Second
+	traderRest     = 2 * time.Minute
+	traderDeadline = 6 * time.Minute // beside the load
 )
 
 // traderScenarios measure a whole application.
@@ -118,6 +119,8 @@ func (t *trader) stop(ctx context.Context) error {
 // the warm-up and then for the duration, which is what counts. It waits until all
 // sagas are at rest, and fails if any answer was wrong or anything has come from nowhere.
 func (e *environment) measureTrader(ctx context.Context, f flags, rs *mongod.ReplicaSet) (_ round, err error) {
+	ctx, cancel := context.WithTimeout(ctx, f.Warmup+f.Duration+traderDeadline)
+	defer cancel()
 	t, err := e.startTrader(ctx, 2, views.All())
 	if err != nil {
 		return round{}, err
