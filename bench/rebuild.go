@@ -18,7 +18,8 @@ const (
 	ourRebuildEmbedded = "ours, rebuild of a view of 1,000 accounts, 60,000 events, all in JetStream"
 
 	rebuildTimes    = backlog / manyCount // events of each account
-	rebuilt         = "rebuilt"           // prefix of them
+	frozenFor       = "s of it the live view stood still"
+	rebuilt         = "rebuilt" // prefix of them
 	rebuildDeadline = 3 * time.Minute
 )
 
@@ -93,10 +94,20 @@ func (e *environment) rebuild(ctx context.Context, p *projection.Projection, tim
 	if err := e.node.Projections().Rebuild(ctx, p.Name()); err != nil {
 		return round{}, err
 	}
-	if err := e.awaitView(ctx, p, func(s *projection.Status) bool { return s.Rebuild == nil && s.Generation > was.Generation }); err != nil {
+	var frozen time.Time
+	err = e.awaitView(ctx, p, func(s *projection.Status) bool {
+		if s.Rebuild != nil && s.Rebuild.Phase == projection.PhaseFreezing && frozen.IsZero() {
+			frozen = time.Now()
+		}
+		return s.Rebuild == nil && s.Generation > was.Generation
+	})
+	if err != nil {
 		return round{}, err
 	}
 	r := rateOf(int(events), time.Since(started))
+	if !frozen.IsZero() { // longer than from one look to the next
+		r.more = []figure{{frozenFor, time.Since(frozen).Seconds()}}
+	}
 	r.cost = processorTime(rs).per(events, before)
 	return r, e.checkRebuilt(ctx, p, times)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -89,13 +90,8 @@ func (s *supervisor) freeze(ctx context.Context, h *head) error {
 	if err != nil || live == nil {
 		return err
 	}
-	for id := range slotID(h.Slots) {
-		if live[id].Frozen {
-			continue
-		}
-		if err := s.freezeSlot(ctx, h, id); err != nil {
-			return err
-		}
+	if err := s.freezeAll(ctx, h, live); err != nil {
+		return err
 	}
 	for id, cp := range live {
 		if !cp.Frozen || building[id].Position < cp.Position {
@@ -119,6 +115,47 @@ func (s *supervisor) freeze(ctx context.Context, h *head) error {
 	return nil
 }
 
+// freezeAll marks what is not marked yet, many checkpoints in one transaction: one by
+// one, those of 128 partitions took longer than a small rebuild. What it has marked is
+// in live then as it is stored.
+//
+//	this                                   a runner of the live generation
+//	has read the checkpoints
+//	                                       moves that of partition 7
+//	marks them all from what it has read:
+//	  refused, with all other marks
+//	marks each one by itself               of 7, is refused, or was faster again
+//
+// So a runner that is busy costs time and nothing else. Each mark stands on the revision
+// that was read, alone or among others, and what it freezes is what was read.
+func (s *supervisor) freezeAll(ctx context.Context, h *head, live map[slotID]checkpoint) error {
+	var open []marked
+	for id := range slotID(h.Slots) {
+		if cp := live[id]; !cp.Frozen {
+			cp.Frozen = true
+			open = append(open, marked{id, cp})
+		}
+	}
+	for some := range slices.Chunk(open, savedAtOnce) {
+		err := s.mark(ctx, h, some...)
+		if err == nil {
+			for _, m := range some {
+				live[m.slot] = m.checkpoint
+			}
+			continue
+		}
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		for _, m := range some {
+			if err := s.freezeSlot(ctx, h, m.slot); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // freezeTries bounds how often a checkpoint is marked that its runner moves meanwhile.
 const freezeTries = 5
 
@@ -129,22 +166,37 @@ func (s *supervisor) freezeSlot(ctx context.Context, h *head, id slotID) error {
 			return err
 		}
 		cp.Frozen = true
-		if err := s.mark(ctx, h, id, cp); !errors.Is(err, ErrConflict) {
+		if err := s.mark(ctx, h, marked{id, cp}); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
 	return nil // the next look tries again
 }
 
-// mark writes a checkpoint of the live generation. A conflict is its runner's, who was
-// faster.
-func (s *supervisor) mark(ctx context.Context, h *head, id slotID, cp checkpoint) error {
-	data, err := s.engine.store.Marshal(cp)
-	if err != nil {
-		return fmt.Errorf("encode checkpoint: %w", err)
-	}
+// marked is a checkpoint of the live generation as it is to be: Frozen or not.
+type marked struct {
+	slot slotID
+	checkpoint
+}
+
+// mark writes checkpoints of the live generation, all or none. A conflict is a runner's,
+// who was faster.
+func (s *supervisor) mark(ctx context.Context, h *head, some ...marked) error {
 	at := Place{s.projection.name, h.Live, checkpointsName}
-	return commitOne(ctx, s.engine.store, Write{Place: at, Key: id.key(), Data: data, Check: true, Expect: cp.revision})
+	writes := make([]Write, len(some))
+	for i, m := range some {
+		data, err := s.engine.store.Marshal(m.checkpoint)
+		if err != nil {
+			return fmt.Errorf("encode checkpoint: %w", err)
+		}
+		writes[i] = Write{Place: at, Key: m.slot.key(), Data: data, Check: true, Expect: m.revision}
+	}
+	txn := s.engine.store.Begin()
+	defer txn.Abort(ctx)
+	if _, err := txn.Commit(ctx, writes); err != nil {
+		return fmt.Errorf("mark checkpoints of %s: %w", s.projection.name, err)
+	}
+	return nil
 }
 
 // thaw takes all marks off and ends the rebuild, or begins another one.
@@ -158,7 +210,7 @@ func (s *supervisor) thaw(ctx context.Context, h *head) error {
 		if cp.Frozen {
 			frozen = true
 			cp.Frozen = false
-			if err := s.mark(ctx, h, id, cp); err != nil && !errors.Is(err, ErrConflict) {
+			if err := s.mark(ctx, h, marked{id, cp}); err != nil && !errors.Is(err, ErrConflict) {
 				return err
 			}
 		}
