@@ -16,7 +16,9 @@ const (
 
 	depositors = 250 // commands that deposit has in flight
 
-	viewLook = 50 * time.Millisecond // between two looks at how far a view is
+	// viewLook is the time between two looks at how far a view is, which read the
+	// checkpoints of all partitions.
+	viewLook = 100 * time.Millisecond
 )
 
 // shownAccount is a document of the view: one for each account.

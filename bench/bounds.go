@@ -48,7 +48,7 @@ func bounds() []bound {
 		sooner(oursName(manyCount, 1, "durable"), rawOne, 1.25),
 		sooner(oursName(manyCount, 1, "direct"), rawOne, 1.25),
 		sooner(ourNotice, rawEcho, 3),
-		sooner(ourWait, rawEcho, 3),
+		sooner(ourWait, rawEcho, 0),
 		sooner(ourSaga, rawChain, 0),
 	}
 }

@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 
@@ -24,7 +25,7 @@ func (*Storage) Marshal(v any) ([]byte, error) {
 }
 
 // Unmarshal implements [projection.Storage].
-func (*Storage) Unmarshal(data []byte, v any) error {
+func (s *Storage) Unmarshal(data []byte, v any) error {
 	value, err := bson.Raw(data).LookupErr("d")
 	if err != nil {
 		return fmt.Errorf("decode BSON: %w", err)
@@ -35,11 +36,37 @@ func (*Storage) Unmarshal(data []byte, v any) error {
 		}
 		return nil
 	}
-	decoder := bson.NewDecoder(bson.NewDocumentReader(bytes.NewReader(value.Value)))
+	d, ok := s.decodings.Get().(*decoding)
+	if !ok {
+		d = newDecoding()
+	}
+	defer s.decodings.Put(d)
+	d.over(value.Value)
+	defer d.over(nil)
+	decoder := bson.NewDecoder(bson.NewDocumentReader(d.buffer))
 	decoder.UseJSONStructTags()
 	decoder.DefaultDocumentM()
 	if err := decoder.Decode(v); err != nil {
 		return fmt.Errorf("decode BSON: %w", err)
 	}
 	return nil
+}
+
+// decoding is what a document is read through. The driver copies whatever it takes from
+// the buffer, and makes one of 4 KiB for each document unless it is given one.
+type decoding struct {
+	source bytes.Reader
+	buffer *bufio.Reader
+}
+
+func newDecoding() *decoding {
+	d := &decoding{}
+	d.buffer = bufio.NewReader(&d.source)
+	return d
+}
+
+// over begins with a document; nil keeps none.
+func (d *decoding) over(document []byte) {
+	d.source.Reset(document)
+	d.buffer.Reset(&d.source)
 }

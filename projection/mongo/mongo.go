@@ -52,6 +52,8 @@ type Storage struct {
 	db     *driver.Database
 	seen   clock
 
+	decodings sync.Pool // of *decoding
+
 	mu    sync.Mutex
 	known map[projection.Place]bool // collections that exist
 }
