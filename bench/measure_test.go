@@ -20,7 +20,7 @@ func TestMeasure_ViewsSagasApplication(t *testing.T) { //nolint:paralleltest // 
 		quoted[i] = regexp.QuoteMeta(name)
 	}
 	f := flags{
-		Duration: time.Second, Warmup: 500 * time.Millisecond, Rounds: 1, Members: 1, Answers: "lease",
+		Duration: 3 * time.Second, Warmup: 200 * time.Millisecond, Rounds: 1, Members: 1, Answers: "lease",
 		MongoURI: testharness.SharedMongo(t, 1).URI(), Only: regexp.MustCompile("^(" + strings.Join(quoted, "|") + ")$"),
 	}
 	e := opened(t, f)
