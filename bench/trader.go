@@ -127,7 +127,7 @@ func (e *environment) measureTrader(ctx context.Context, f flags, rs *mongod.Rep
 	}
 	defer func() { err = errors.Join(err, t.stop(ctx)) }()
 	m := &market{t: t, commits: e.client.Database(database).Collection("commits"), cfg: load.Config{
-		URL: "http://" + t.nodes[0].HTTPAddr(), Users: 6, Books: 3, Clients: traderClients, CancelShare: 0.1, Lane: load.LaneDurable,
+		URLs: []string{"http://" + t.nodes[0].HTTPAddr()}, Users: 6, Books: 3, Clients: traderClients, CancelShare: 0.1, Lane: load.LaneDurable,
 		PasswordHash: "$2a$10$x", RequestTimeout: 15 * time.Second, ResolveWithin: time.Minute, SettleWithin: traderRest,
 	}}
 	if err := m.seed(ctx); err != nil {
