@@ -445,6 +445,7 @@ func BenchmarkBus_Events_CatchUp(b *testing.B) {
 		subjects = append(subjects, fmt.Sprintf("ganglion.evt.%d.*.*", 2*p))
 	}
 	rate := func(b *testing.B, events int) {
+		b.Helper()
 		b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
 	}
 	b.Run("reader", func(b *testing.B) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,11 +22,12 @@ func TestMetrics_Timers(t *testing.T) {
 	found := map[string]float64{}
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
-			name := family.GetName()
+			var name strings.Builder
+			name.WriteString(family.GetName())
 			for _, label := range metric.GetLabel() {
-				name += " " + label.GetValue()
+				name.WriteString(" " + label.GetValue())
 			}
-			found[name] = metric.GetCounter().GetValue() + metric.GetHistogram().GetSampleSum()
+			found[name.String()] = metric.GetCounter().GetValue() + metric.GetHistogram().GetSampleSum()
 		}
 	}
 	for name, want := range map[string]float64{"ganglion_timer_late_seconds order": 4, "ganglion_overdue_sagas_total buying": 1} {
