@@ -54,11 +54,11 @@ func (p *purchases) begin(ctx context.Context) (end func(), err error) {
 		stop, err = p.follow(ctx, t)
 	}
 	if err != nil {
-		return nil, errors.Join(err, t.stop(ctx))
+		return nil, errors.Join(err, t.Close(ctx))
 	}
 	return func() {
 		stop()
-		_ = t.stop(ctx) // what was measured is over
+		_ = t.Close(ctx) // what was measured is over
 	}, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,7 +30,6 @@ const (
 	commitsPerSecond = "commits/s"
 	restAfter        = "s until all is at rest"
 
-	traderStop     = 20 * time.Second
 	traderRest     = 2 * time.Minute
 	traderDeadline = 6 * time.Minute // beside the load
 )
@@ -46,28 +44,29 @@ func traderScenarios(e *environment) []scenario {
 
 // trader is nodes of the trading application on one NATS server and the replica set.
 type trader struct {
-	nodes   []*cluster.Member
-	bus     *natsbus.Bus // a reader's own
-	closers []func(context.Context) error
+	cluster.Closers
+
+	nodes []*cluster.Member
+	bus   *natsbus.Bus // a reader's own
 }
 
 func (e *environment) startTrader(ctx context.Context, nodes int, shown []*projection.Projection) (_ *trader, err error) {
 	t := &trader{}
 	defer func() {
 		if err != nil {
-			_ = t.stop(ctx) // err says more
+			_ = t.Close(ctx) // err says more
 		}
 	}()
 	dir, err := os.MkdirTemp(e.dir, "trader-")
 	if err != nil {
 		return nil, err
 	}
-	t.onStop(func(context.Context) error { return os.RemoveAll(dir) })
+	t.OnClose(func(context.Context) error { return os.RemoveAll(dir) })
 	server, err := cluster.StartNATS(dir)
 	if err != nil {
 		return nil, err
 	}
-	t.onStop(func(context.Context) error {
+	t.OnClose(func(context.Context) error {
 		server.Stop()
 		return nil
 	})
@@ -79,7 +78,7 @@ func (e *environment) startTrader(ctx context.Context, nodes int, shown []*proje
 		if err != nil {
 			return nil, err
 		}
-		t.onStop(member.Stop)
+		t.OnClose(member.Stop)
 		t.nodes = append(t.nodes, member)
 	}
 	if err := t.connect(ctx, server.URL()); err != nil {
@@ -94,25 +93,12 @@ func (t *trader) connect(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
-	t.onStop(func(context.Context) error {
+	t.OnClose(func(context.Context) error {
 		nc.Close()
 		return nil
 	})
 	t.bus, err = natsbus.Open(ctx, nc, natsbus.Config{})
 	return err
-}
-
-func (t *trader) onStop(undo func(context.Context) error) { t.closers = append(t.closers, undo) }
-
-// stop ends, backwards, what was started.
-func (t *trader) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traderStop)
-	defer cancel()
-	var errs []error
-	for _, undo := range slices.Backward(t.closers) {
-		errs = append(errs, undo(ctx))
-	}
-	return errors.Join(errs...)
 }
 
 // measureTrader has clients start transactions over HTTP at the first of two nodes, for
@@ -125,7 +111,7 @@ func (e *environment) measureTrader(ctx context.Context, f flags, rs *mongod.Rep
 	if err != nil {
 		return round{}, err
 	}
-	defer func() { err = errors.Join(err, t.stop(ctx)) }()
+	defer func() { err = errors.Join(err, t.Close(ctx)) }()
 	m := &market{t: t, commits: e.client.Database(database).Collection("commits"), cfg: load.Config{
 		URLs: []string{"http://" + t.nodes[0].HTTPAddr()}, Users: 6, Books: 3, Clients: traderClients, CancelShare: 0.1, Lane: load.LaneDurable,
 		PasswordHash: "$2a$10$x", RequestTimeout: 15 * time.Second, ResolveWithin: time.Minute, SettleWithin: traderRest,

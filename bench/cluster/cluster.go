@@ -31,6 +31,28 @@ const (
 	settled = 1500 * time.Millisecond
 )
 
+// stopTimeout bounds the end of what was started.
+const stopTimeout = 20 * time.Second
+
+// Closers ends, backwards, what was started. Its zero value has nothing to end. It is
+// not safe for concurrent use.
+type Closers struct{ undo []func(context.Context) error }
+
+// OnClose adds what ends something.
+func (c *Closers) OnClose(undo func(context.Context) error) { c.undo = append(c.undo, undo) }
+
+// Close ends everything within 20 s, also when ctx has ended. It does so once.
+func (c *Closers) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	var errs []error
+	for _, undo := range slices.Backward(c.undo) {
+		errs = append(errs, undo(ctx))
+	}
+	c.undo = nil
+	return errors.Join(errs...)
+}
+
 // NATS is a server with file storage that listens on a free port.
 type NATS struct{ server *server.Server }
 

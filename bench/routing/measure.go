@@ -55,7 +55,7 @@ func (s *scenario) measure(ctx context.Context, e *environment, f *flags) (_ *ro
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, fl.close(ctx)) }()
+	defer func() { err = errors.Join(err, fl.Close(ctx)) }()
 	balancer := newBalancer(fl.targets, f.InFlight)
 	base, err := fl.serve(ctx, balancer)
 	if err != nil {

@@ -22,19 +22,19 @@ func startNodes(ctx context.Context, e *environment, _ *flags, servers int) (_ *
 	fl := &fleet{}
 	defer func() {
 		if err != nil {
-			_ = fl.close(ctx) // err says more
+			_ = fl.Close(ctx) // err says more
 		}
 	}()
 	dir, err := os.MkdirTemp(e.dir, "nodes-")
 	if err != nil {
 		return nil, err
 	}
-	fl.onClose(func(context.Context) error { return os.RemoveAll(dir) })
+	fl.OnClose(func(context.Context) error { return os.RemoveAll(dir) })
 	nats, err := cluster.StartNATS(filepath.Join(dir, "nats"))
 	if err != nil {
 		return nil, err
 	}
-	fl.onClose(func(context.Context) error {
+	fl.OnClose(func(context.Context) error {
 		nats.Stop()
 		return nil
 	})
@@ -59,7 +59,7 @@ func (fl *fleet) addNode(ctx context.Context, cfg node.Config) (*cluster.Member,
 	if err != nil {
 		return nil, err
 	}
-	fl.onClose(n.Stop)
+	fl.OnClose(n.Stop)
 	fl.targets = append(fl.targets, &url.URL{Scheme: "http", Host: n.HTTPAddr()})
 	return n, nil
 }

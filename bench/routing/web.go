@@ -29,7 +29,7 @@ func startWeb(tune func(*webapp.Config)) func(context.Context, *environment, *fl
 		for range servers {
 			s, err := fl.addWebServer(ctx, e, f, tune)
 			if err != nil {
-				_ = fl.close(ctx) // err says more
+				_ = fl.Close(ctx) // err says more
 				return nil, fmt.Errorf("start web server: %w", err)
 			}
 			all = append(all, s)
@@ -43,7 +43,7 @@ func (fl *fleet) addWebServer(ctx context.Context, e *environment, f *flags, tun
 	if err != nil {
 		return nil, err
 	}
-	fl.onClose(storage.Close)
+	fl.OnClose(storage.Close)
 	cfg := f.webapp()
 	tune(&cfg)
 	s, err := webapp.New(storage, cfg)
