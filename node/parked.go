@@ -146,13 +146,19 @@ func statusOf(c actor.Code) int {
 	}
 }
 
+// ownCommand returns the parked command that a request means; false: it has been
+// answered, here or, if it means events, by those who know them.
+func (p *parking) ownCommand(w http.ResponseWriter, r *http.Request, action string) (parked store.Parked, ok bool) {
+	if p.delegated(w, r, action) {
+		return parked, false
+	}
+	return p.find(w, r)
+}
+
 // serveRetry has the command executed, under its id: at most once, whoever else
 // repeats it. It answers with the outcome if that is final, a refusal included.
 func (p *parking) serveRetry(w http.ResponseWriter, r *http.Request) {
-	if p.delegated(w, r, "retry") {
-		return
-	}
-	parked, ok := p.find(w, r)
+	parked, ok := p.ownCommand(w, r, "retry")
 	if !ok {
 		return
 	}
@@ -166,10 +172,7 @@ func (p *parking) serveRetry(w http.ResponseWriter, r *http.Request) {
 // the list, which is all that can be done if nobody can decide anything for its
 // aggregate: who repeats the command has it executed then.
 func (p *parking) serveSkip(w http.ResponseWriter, r *http.Request) {
-	if p.delegated(w, r, "skip") {
-		return
-	}
-	parked, ok := p.find(w, r)
+	parked, ok := p.ownCommand(w, r, "skip")
 	if !ok {
 		return
 	}
