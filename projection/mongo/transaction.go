@@ -173,8 +173,7 @@ type group struct {
 	writes []*projection.Write
 }
 
-// grouped sorts writes by collection, that of checkpoints first: it decides who may
-// write at all.
+// grouped sorts writes by collection, in the order of their names for every writer.
 func grouped(writes []projection.Write) []*group {
 	byPlace := map[projection.Place]*group{}
 	var groups []*group
