@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,14 +33,14 @@ type alarms struct {
 // alarmClients is how many requests are made at once.
 const alarmClients = 16
 
-// each does something for many alarms, from several clients.
-func (a *alarms) each(ids []string, do func(id string)) {
+// each does something for n alarms, from several clients.
+func (a *alarms) each(n int, do func(i int)) {
 	var clients sync.WaitGroup
 	var next atomic.Int64
 	for range alarmClients {
 		clients.Go(func() {
-			for n := next.Add(1) - 1; n < int64(len(ids)); n = next.Add(1) - 1 {
-				do(ids[n])
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				do(int(i))
 			}
 		})
 	}
@@ -50,19 +51,14 @@ func (a *alarms) each(ids []string, do func(id string)) {
 // that begins after a pause.
 func (a *alarms) set(phase string, n int, pause, within time.Duration) {
 	a.t.Helper()
-	var ids []string
 	begin := time.Now().Add(pause)
-	due := map[string]time.Time{}
-	for i := range n {
-		id := fmt.Sprintf("%s-%d", phase, i)
-		ids = append(ids, id)
-		due[id] = begin.Add(time.Duration(a.random.Int64N(int64(within)))).UTC().Truncate(time.Microsecond)
+	due := make([]time.Time, n)
+	for i := range due {
+		due[i] = begin.Add(time.Duration(a.random.Int64N(int64(within)))).UTC().Truncate(time.Microsecond)
 	}
-	a.each(ids, func(id string) {
-		var kind int
-		_, _ = fmt.Sscanf(id[len(phase)+1:], "%d", &kind)
-		at := due[id]
-		switch kind % 3 {
+	a.each(n, func(i int) {
+		id, at := fmt.Sprintf("%s-%d", phase, i), due[i]
+		switch i % 3 {
 		case 0:
 			a.command(id, "Set", at)
 		case 1:
@@ -140,7 +136,7 @@ func (a *alarms) check(phase string) (latest time.Duration) {
 	var ids []string
 	until := time.Now()
 	for id, due := range a.due {
-		if len(id) > len(phase) && id[:len(phase)] == phase {
+		if strings.HasPrefix(id, phase) {
 			ids = append(ids, id)
 			if due.After(until) {
 				until = due
@@ -150,8 +146,9 @@ func (a *alarms) check(phase string) (latest time.Duration) {
 	wait(a.t, time.Until(until)+2*time.Second)
 	var mu sync.Mutex
 	rung := 0
-	a.each(ids, func(id string) {
+	a.each(len(ids), func(i int) {
 		var at, due []time.Time
+		id := ids[i]
 		want := a.due[id]
 		deadline := time.Now().Add(30 * time.Second)
 		for {
