@@ -75,16 +75,10 @@ type eventCheck struct {
 // on meanwhile.
 func (c *eventCheck) read(ctx context.Context, s store.Store, quiet time.Duration) error {
 	begun := time.Now().UnixMicro()
-	following, cancel := context.WithCancel(ctx)
-	defer cancel()
-	silence := time.AfterFunc(quiet, cancel)
-	defer silence.Stop()
-	for item, err := range s.Follow(following, "") {
+	earlier := func(commit *store.Commit) bool { return commit.Time < begun }
+	for item, err := range store.FollowUntilQuiet(ctx, s, quiet, earlier) {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errBusy, err)
-		}
-		if item.Commit.Time < begun {
-			silence.Reset(quiet)
 		}
 		if err := c.add(&item.Commit); err != nil {
 			return err

@@ -91,17 +91,12 @@ func CheckEvents(ctx context.Context, s store.Feed, stream EventStream) (events 
 
 // committed returns all events in the store, by aggregate.
 func committed(ctx context.Context, s store.Feed) (map[actor.Address][]actor.EventRecord, int, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	quiet := time.AfterFunc(feedQuiet, cancel)
-	defer quiet.Stop()
 	events := map[actor.Address][]actor.EventRecord{}
 	total := 0
-	for item, err := range s.Follow(ctx, "") {
+	for item, err := range store.FollowUntilQuiet(ctx, s, feedQuiet, nil) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("read the store: %w", err)
 		}
-		quiet.Reset(feedQuiet)
 		c := &item.Commit
 		source, err := actor.ParseAddress(string(c.Aggregate))
 		if err != nil {

@@ -71,16 +71,11 @@ func (c *atRest) check() {
 // cause that, and somebody may want to know how.
 func (c *atRest) logOverdue(s store.Store) {
 	c.t.Helper()
-	ctx, cancel := context.WithCancel(c.t.Context())
-	defer cancel()
-	quiet := time.AfterFunc(time.Second, cancel)
-	defer quiet.Stop()
 	var late []store.Aggregate
-	for item, err := range s.Follow(ctx, "") {
+	for item, err := range store.FollowUntilQuiet(c.t.Context(), s, time.Second, nil) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		quiet.Reset(time.Second)
 		for _, e := range item.Commit.Events {
 			if e.Name == actor.EventOverdue {
 				late = append(late, item.Commit.Aggregate)

@@ -48,16 +48,11 @@ func (c *Cluster) WriteCommits(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	defer done()
-	following, cancel := context.WithCancel(ctx)
-	defer cancel()
-	quiet := time.AfterFunc(feedQuiet, cancel)
-	defer quiet.Stop()
 	lines := json.NewEncoder(out)
-	for item, err := range s.Follow(following, "") {
+	for item, err := range store.FollowUntilQuiet(ctx, s, feedQuiet, nil) {
 		if err != nil {
 			return fmt.Errorf("read the store: %w", err)
 		}
-		quiet.Reset(feedQuiet)
 		if err := lines.Encode(describeCommit(&item.Commit)); err != nil {
 			return err
 		}

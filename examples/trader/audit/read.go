@@ -15,16 +15,11 @@ var ErrBusy = errors.New("the store does not come to rest")
 // Read folds all commits of a feed. The feed has ended when nothing has come for the
 // time quiet. report is called with the number of commits, at each of them; nil: not.
 func Read(ctx context.Context, feed store.Feed, quiet time.Duration, report func(commits int)) (*Ledger, error) {
-	following, cancel := context.WithCancel(ctx)
-	defer cancel()
-	silence := time.AfterFunc(quiet, cancel)
-	defer silence.Stop()
 	l := NewLedger()
-	for item, err := range feed.Follow(following, "") {
+	for item, err := range store.FollowUntilQuiet(ctx, feed, quiet, nil) {
 		if err != nil {
 			return nil, fmt.Errorf("read the store: %w", err)
 		}
-		silence.Reset(quiet)
 		if err := l.Add(&item.Commit); err != nil {
 			return nil, err
 		}
