@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/natsbus"
 	"github.com/ganglion-go/ganglion/testharness"
@@ -467,8 +469,10 @@ func TestDirect_Overflow_IsCounted(t *testing.T) {
 		})
 	}
 	testharness.Eventually(t, patient, func() bool { return sent.Load() >= 40 })
-	if err := f.nc.FlushWithContext(deadlined(t)); err != nil {
-		t.Fatal(err)
+	for _, nc := range []*nats.Conn{f.nc, f.owners} { // the server has all of them, and then the owner
+		if err := nc.FlushWithContext(deadlined(t)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	close(hold)
 	group.Wait()

@@ -73,6 +73,7 @@ func (o *owner) directs() []actor.Delivery {
 type fixture struct {
 	server *testharness.NATSServer
 	nc     *nats.Conn // of the client
+	owners *nats.Conn // of the bus
 	bus    *natsbus.Bus
 	client *natsbus.Client
 }
@@ -80,7 +81,8 @@ type fixture struct {
 func setup(tb testing.TB, cfg natsbus.Config, opts ...testharness.NATSOption) *fixture {
 	tb.Helper()
 	f := &fixture{server: testharness.NATS(tb, opts...)}
-	f.bus = openBus(tb, f.server.Connect(tb), cfg)
+	f.owners = f.server.Connect(tb)
+	f.bus = openBus(tb, f.owners, cfg)
 	f.nc = f.server.Connect(tb)
 	f.client = newClient(tb, f.nc, natsbus.ClientConfig{Namespace: cfg.Namespace, Events: cfg.Events})
 	return f
