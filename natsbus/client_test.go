@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats-server/v2/server"
-
 	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/actor"
