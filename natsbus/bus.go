@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -38,6 +39,7 @@ type Bus struct {
 	opening chan struct{} // a slot for each consumer being made
 	trunk   *trunk
 	tail    tail
+	head    atomic.Pointer[head] // nil: not looked at yet
 	local   local
 	origin  string // marks announcements of this bus
 
@@ -123,8 +125,21 @@ func (b *Bus) Head(ctx context.Context) (stream string, last uint64, err error) 
 		return "", 0, err
 	}
 	b.moveTo(is.incarnation)
-	return is.incarnation, found.CachedInfo().State.LastSeq, nil
+	last = found.CachedInfo().State.LastSeq
+	b.head.Store(&head{is.incarnation, last})
+	return is.incarnation, last, nil
 }
+
+// head is where a stream ended when it was last looked at.
+type head struct {
+	stream string
+	last   uint64
+}
+
+// Expect prepares for partitions that are about to be served: the commands of the newest
+// of them are there when they are. It does nothing that could fail, and lasts for ten
+// seconds.
+func (b *Bus) Expect() { b.trunk.expect() }
 
 // moveTo notes which stream there is.
 func (b *Bus) moveTo(stream string) {

@@ -30,6 +30,9 @@ const (
 	missedHeartbeats = 3
 )
 
+// errNotTakenIn: the trunk has not come to open a source for the lane.
+var errNotTakenIn = errors.New("the trunk has not taken the partition in")
+
 var errReconnected = errors.New("connection was lost and made again, or closed")
 
 // durableLane hands a partition's stored commands to its handler, one after
@@ -47,6 +50,7 @@ type durableLane struct {
 	feed      *feed         // nil while the trunk brings everything
 	branch    atomic.Pointer[branch]
 	rejoin    int // ticks until the trunk may be tried again
+	waited    int // ticks without a feed and without a source of the trunk
 }
 
 func newDurableLane(b *Bus, p actor.Partition, stream string, after uint64, h actor.Handler) *durableLane {
@@ -64,10 +68,14 @@ func (d *durableLane) open(ctx context.Context) (err error) {
 	return err
 }
 
-// begin opens the first feed. A request is lost with the leader that would have
+// begin joins the trunk, if that is near, or opens the first feed. A request is lost with the leader that would have
 // answered it, and its answer with the server that was about to: whoever waits for
 // it in vain asks again.
 func (d *durableLane) begin(ctx context.Context) error {
+	if b := d.bus.trunk.joinBare(ctx, d); b != nil {
+		d.branch.Store(b)
+		return nil
+	}
 	for patience := beginPatience; ; patience = min(2*patience, reopenTimeout) {
 		err := d.openWithin(ctx, patience)
 		if err == nil || ctx.Err() != nil || !mayPass(err) || !pause(ctx, reopenMinPause) {
@@ -101,7 +109,9 @@ func (d *durableLane) run(ctx context.Context) error {
 	defer d.close()
 	status := d.bus.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer d.bus.nc.RemoveStatusListener(status)
-	d.join(ctx)
+	if d.feed != nil {
+		d.join(ctx)
+	}
 	for {
 		cause := d.consume(ctx, status)
 		switch {
@@ -174,7 +184,7 @@ const rejoinAfter = 30
 func (d *durableLane) tick(ctx context.Context) error {
 	d.rejoin--
 	if d.feed == nil {
-		return nil
+		return d.tickBare()
 	}
 	if b := d.branch.Load(); b != nil {
 		d.leaveFeed(b)
@@ -185,6 +195,23 @@ func (d *durableLane) tick(ctx context.Context) error {
 		return nil
 	}
 	return d.feed.tick()
+}
+
+// bareTicks is how many ticks a lane without a feed waits for the trunk to take it in.
+const bareTicks = 2
+
+// tickBare has a lane get a feed of its own if the trunk, which it has joined without
+// one, does not come to take it in.
+func (d *durableLane) tickBare() error {
+	if b := d.branch.Load(); b == nil || b.source.Load() != nil {
+		d.waited = 0
+		return nil
+	}
+	if d.waited++; d.waited < bareTicks {
+		return nil
+	}
+	d.waited = 0
+	return errNotTakenIn
 }
 
 // join makes the lane a member of the trunk if it has next to nothing to catch up

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,9 @@ const (
 
 	// trunkSettle is how long the trunk waits for others once somebody has joined.
 	trunkSettle = 50 * time.Millisecond
+
+	// trunkSoon is how long it waits if a lane has nothing to read from until then.
+	trunkSoon = 5 * time.Millisecond
 
 	// trunkFar is how many messages may wait for a trunk with filters. A consumer with
 	// several filters that is farther behind than a block of the stream has subjects
@@ -47,8 +51,9 @@ var errCut = errors.New("the trunk has given up the partition")
 // (docs/adr/0010-one-consumer-for-many-partitions.md).
 //
 // A lane begins with a feed of its own, joins when it has nothing left to catch
-// up with, and gives its feed up once the trunk has come as far as the lane. When
-// lanes have joined or left, another source is opened that starts early enough
+// up with, and gives its feed up once the trunk has come as far as the lane.
+// A lane that begins where the trunk is joins at once, and waits for the next source.
+// When lanes have joined or left, another source is opened that starts early enough
 // for all of its members, and takes over when it has come as far as the present
 // one: nobody waits for it. A member whose branch is full is cut and goes on with
 // a feed of its own, so a slow partition does not hold up the others.
@@ -64,12 +69,15 @@ type trunk struct {
 	branches map[*branch]struct{}
 	running  bool
 	changed  chan struct{} // capacity 1
+	at       atomic.Uint64 // what the present source has reached
+	troubled atomic.Bool   // it is broken
+	expected atomic.Bool   // more lanes are about to join
 
 	current, next *source
 	opened        chan opening  // one answer for each opening
 	pending       bool          // an opening is under way
 	wide          bool          // the next source is to have no filters
-	wideSince     time.Time     // or since it was last far behind
+	wideSince     time.Time     // or since it was last far behind, or lanes have joined
 	brokenSince   time.Time     // current has no feed since then; zero: it has
 	patience      time.Duration // with the next opening
 }
@@ -77,6 +85,7 @@ type trunk struct {
 // branch is the end of the trunk in one lane.
 type branch struct {
 	lane   *durableLane
+	bare   bool          // the lane may have no feed of its own
 	msgs   chan numbered // closed when the branch is cut
 	last   uint64        // sequence of the last message put in; the trunk's own
 	pushed atomic.Uint64 // messages put in
@@ -97,6 +106,7 @@ type source struct {
 	size    int           // members when it was opened
 	wide    bool          // without filters, although it need not bring everything
 	reached atomic.Uint64 // everything up to here is in the branches
+	latest  *latest       // of a wide one: what lanes that join may lack
 }
 
 type opening struct {
@@ -110,10 +120,28 @@ func newTrunk(b *Bus) *trunk {
 	return t
 }
 
+// joinBare makes a lane a member that has no feed of its own, as it begins near to where
+// the stream ends. A source without filters takes it in from what it has kept, or the next one
+// begins where the lane does. nil: it begins too far back, or the trunk is broken.
+//
+// When partitions change hands, this is one consumer at the most, instead of one for each
+// and the trunk's. nats-server makes the consumers of a connection one after the other,
+// and does nothing else for that connection meanwhile
+// (docs/adr/0023-a-hand-over-in-three-writes.md).
+func (t *trunk) joinBare(ctx context.Context, d *durableLane) *branch {
+	head := t.bus.head.Load()
+	if head == nil || head.stream != d.stream || max(head.last, t.at.Load()) > d.cursor.Load()+latestMessages || t.troubled.Load() {
+		return nil
+	}
+	return t.enter(ctx, d, true)
+}
+
 // join makes a lane a member. It is told by the branch what became of it. nil: not
 // while there are members of another stream, which has been lost.
-func (t *trunk) join(ctx context.Context, d *durableLane) *branch {
-	b := &branch{lane: d, msgs: make(chan numbered, branchWindows*t.bus.cfg.Window)}
+func (t *trunk) join(ctx context.Context, d *durableLane) *branch { return t.enter(ctx, d, false) }
+
+func (t *trunk) enter(ctx context.Context, d *durableLane, bare bool) *branch {
+	b := &branch{lane: d, bare: bare, msgs: make(chan numbered, branchWindows*t.bus.cfg.Window)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.running && t.stream != d.stream {
@@ -126,6 +154,13 @@ func (t *trunk) join(ctx context.Context, d *durableLane) *branch {
 		go t.run(context.WithoutCancel(ctx)) // it outlives the lane that came first
 	}
 	return b
+}
+
+// expect has the trunk go without filters for a while, so that lanes can join it as it
+// is.
+func (t *trunk) expect() {
+	t.expected.Store(true)
+	t.notify()
 }
 
 // leave ends a membership. Nothing of the branch is read any more.
@@ -175,13 +210,63 @@ func (t *trunk) run(ctx context.Context) {
 			}
 		case <-t.changed:
 			if settled == nil {
-				settled = time.After(trunkSettle)
+				settled = time.After(t.settle())
 			}
 		case <-settled:
 			settled = nil
+			t.adopt()
 			t.open(ctx)
 		}
 	}
+}
+
+// adopt makes lanes members of a source that has everything for them.
+func (t *trunk) adopt() {
+	for _, b := range t.registered() {
+		if b.source.Load() != nil {
+			continue
+		}
+		after := b.lane.cursor.Load()
+		for _, s := range []*source{t.current, t.next} {
+			if s != nil && s.feed != nil && s.latest.covers(after) {
+				t.adoptOne(s, b, after)
+				break
+			}
+		}
+	}
+}
+
+// adoptOne has the branch belong to the source once everything that it has reached is in
+// it, see [durableLane.position].
+func (t *trunk) adoptOne(s *source, b *branch, after uint64) {
+	p := b.lane.partition
+	s.members[p] = append(slices.Clone(s.members[p]), b)
+	s.size++
+	t.wideSince = time.Now()
+	for n := range s.latest.of(p, after) {
+		if !t.push(b, n.sequence, n.msg) {
+			return
+		}
+	}
+	if t.gone(b) {
+		s.remove(b)
+		return
+	}
+	b.bare = true // it gives its feed up
+	b.source.CompareAndSwap(nil, s)
+}
+
+// settle returns how long to wait for others.
+func (t *trunk) settle() time.Duration {
+	if t.awaited() {
+		return trunkSoon
+	}
+	return trunkSettle
+}
+
+// awaited reports whether a lane has nothing to read from until another source is there.
+func (t *trunk) awaited() bool {
+	return slices.ContainsFunc(t.registered(), func(b *branch) bool { return b.bare && b.source.Load() == nil })
 }
 
 // ended leaves when nobody is a member and nothing is under way.
@@ -197,6 +282,8 @@ func (t *trunk) ended() bool {
 		}
 	}
 	t.current, t.next, t.brokenSince, t.running, t.wide = nil, nil, time.Time{}, false, false
+	t.troubled.Store(false)
+	t.at.Store(0)
 	return true
 }
 
@@ -219,25 +306,33 @@ func (t *trunk) take(ctx context.Context, s *source, msg *nats.Msg) {
 			for _, b := range s.members[p] {
 				t.push(b, sequence, msg)
 			}
+			if s.latest != nil {
+				s.latest.add(p, sequence, msg)
+			}
 		}
 	}
 	s.reached.Store(s.feed.flow.Reached())
+	if s == t.current {
+		t.at.Store(s.reached.Load())
+	}
 	t.promote()
 }
 
 // push puts a message into a branch, unless it has been there or the lane has had
 // it. A branch without room is cut: what it lacks from here on is its lane's own
-// concern.
-func (t *trunk) push(b *branch, sequence uint64, msg *nats.Msg) {
+// concern. It reports whether the branch is still there.
+func (t *trunk) push(b *branch, sequence uint64, msg *nats.Msg) bool {
 	if sequence <= b.last || sequence <= b.lane.cursor.Load() {
-		return
+		return true
 	}
 	b.last = sequence
 	select {
 	case b.msgs <- numbered{sequence, msg}:
 		b.pushed.Add(1)
+		return true
 	default:
 		t.cut(b)
+		return false
 	}
 }
 
@@ -299,13 +394,14 @@ func (t *trunk) broken(ctx context.Context, s *source, cause error) {
 		s.release()
 	case t.current:
 		t.brokenSince = time.Now()
+		t.troubled.Store(true)
 	}
 	t.promote()
 	t.open(ctx)
 }
 
 // release has the branches that are in no source but this one, which never took over,
-// wait for the one that follows. Say a lane joins, N is opened for it and breaks before
+// wait for the one that follows; what they have got already they get only once. Say a lane joins, N is opened for it and breaks before
 // it is as far as the present source: the next one takes in what belongs to none, or to
 // the present one. A branch that still belonged to N would be at N's place for ever,
 // and have the trunk open sources for ever.
@@ -333,27 +429,37 @@ func (t *trunk) tick(ctx context.Context) {
 		t.current, t.brokenSince = nil, time.Time{}
 		t.cutAll()
 	}
+	t.adopt()
 	t.open(ctx)
 }
 
 // measure decides by how far behind the trunk is whether it does better without
 // filters: it then gets what is of no use to it, and the server has less to do.
 func (t *trunk) measure() {
-	if t.current == nil || t.current.feed == nil || len(t.current.members) == int(t.bus.partitions) {
+	if t.current == nil || t.current.feed == nil {
 		return
 	}
-	switch far := t.current.feed.flow.Pending() >= t.far.Load(); {
+	all := len(t.current.members) == int(t.bus.partitions)
+	switch far := !all && t.current.feed.flow.Pending() >= t.far.Load(); {
 	case far:
 		t.wide, t.wideSince = true, time.Now()
 	case t.wide && time.Since(t.wideSince) > t.narrow:
 		t.wide = false
+		if all {
+			t.current.wide, t.current.latest = false, nil
+		}
 	}
 }
 
-// open begins to open the next source if one is needed.
+// open begins to open the next source if one is needed. One that has not taken over
+// yet is replaced if a lane waits: on a quiet stream it would be long until it does.
 func (t *trunk) open(ctx context.Context) {
-	if t.pending || t.next != nil {
+	awaited := t.awaited()
+	if t.pending || t.next != nil && !awaited {
 		return
+	}
+	if t.expected.Swap(false) || awaited { // others follow
+		t.wide, t.wideSince = true, time.Now()
 	}
 	all := t.registered()
 	if !t.current.outdated(all, t.wide) {
@@ -363,7 +469,7 @@ func (t *trunk) open(ctx context.Context) {
 	start := t.include(s, all)
 	filters := t.bus.filters(s.members)
 	if s.wide = t.wide; s.wide {
-		filters = nil
+		filters, s.latest = nil, &latest{low: start - 1}
 	}
 	t.pending = true
 	patience := t.patience
@@ -382,8 +488,8 @@ func (t *trunk) open(ctx context.Context) {
 // them is not in this one, or it brings more than twice as many partitions as are
 // wanted, or it is to be with or without filters and is not, or it is broken.
 func (s *source) outdated(members []*branch, wide bool) bool {
-	if s == nil {
-		return len(members) > 1 // one partition alone has no use for a trunk
+	if s == nil { // one partition alone has no use for a trunk, unless it has nothing else
+		return len(members) > 1 || len(members) == 1 && members[0].bare
 	}
 	if len(members) == 0 {
 		return false
@@ -439,6 +545,10 @@ func (t *trunk) succeed(o opening) {
 		t.patience = min(2*t.patience, reopenTimeout)
 		return // the next tick tries again
 	}
+	if t.next != nil {
+		t.next.feed.close()
+		t.next.release()
+	}
 	t.next, t.patience = o.source, beginPatience
 	for _, branches := range t.next.members {
 		for _, b := range branches {
@@ -476,4 +586,10 @@ func (t *trunk) promote() {
 			b.source.CompareAndSwap(before, t.current)
 		}
 	}
+	if before != nil {
+		before.release() // those that have joined it since this one was opened
+	}
+	t.troubled.Store(false)
+	t.at.Store(t.current.reached.Load())
+	t.notify() // others may have joined since it was opened
 }

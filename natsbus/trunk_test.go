@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -33,6 +36,20 @@ func consumers(t *testing.T, s *testharness.NATSServer) (names []string) {
 		names = append(names, name)
 	}
 	return names
+}
+
+// filtersOf returns how many filters the only consumer has; -1: it is not the only one.
+func filtersOf(t *testing.T, s *testharness.NATSServer) int {
+	t.Helper()
+	names := consumers(t, s)
+	if len(names) != 1 {
+		return -1
+	}
+	c, err := newJetStream(t, s).Consumer(t.Context(), "ganglion_COMMANDS", names[0])
+	if err != nil {
+		return -1
+	}
+	return len(c.CachedInfo().Config.FilterSubjects)
 }
 
 // TestTrunk_OneConsumerForAll: partitions that keep up share one consumer; all of
@@ -75,17 +92,7 @@ func TestTrunk_FarBehind(t *testing.T) {
 	o := &owner{}
 	serve(t, f.bus, o, 0, 1, 2, 3)
 	testharness.Eventually(t, patient, func() bool { return len(consumers(t, f.server)) == 1 })
-	filters := func() int {
-		names := consumers(t, f.server)
-		if len(names) != 1 {
-			return -1
-		}
-		c, err := newJetStream(t, f.server).Consumer(t.Context(), "ganglion_COMMANDS", names[0])
-		if err != nil {
-			return -1
-		}
-		return len(c.CachedInfo().Config.FilterSubjects)
-	}
+	filters := func() int { return filtersOf(t, f.server) }
 	if n := filters(); n != 4 {
 		t.Errorf("%d filters for 4 of 8 partitions", n)
 	}
@@ -105,6 +112,60 @@ func TestTrunk_FarBehind(t *testing.T) {
 	}
 	enqueue(t, f.client, idIn(3, 8), sent, 10)
 	expectInOrder(t, o, sent+10)
+}
+
+// TestTrunk_TakesPartitionsIn: partitions that begin near the stream's end, as they do
+// when they change hands, share one new consumer, or, when they were expected, need none:
+// what came before is there.
+func TestTrunk_TakesPartitionsIn(t *testing.T) {
+	t.Parallel()
+	for name, expected := range map[string]bool{"expected": true, "not expected": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const partitions = 32
+			f := setup(t, natsbus.Config{Partitions: partitions}) // a machine that stalls breaks no feed
+			if _, _, err := f.bus.Head(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			filters := 0 // for ten seconds, after partitions were taken in
+			if !expected {
+				natsbus.SetTrunkNarrow(f.bus, time.Second)
+				filters = 4
+			}
+			serve(t, f.bus, &owner{}, 0, 1, 2, 3)
+			testharness.Eventually(t, patient, func() bool { return filtersOf(t, f.server) == filters })
+			before := consumers(t, f.server) // advisories of it may be on their way still
+			made := make(chan string, 100)
+			advisories, err := f.nc.Subscribe("$JS.EVENT.ADVISORY.CONSUMER.CREATED.ganglion_COMMANDS.*", func(msg *nats.Msg) {
+				if name := msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]; !slices.Contains(before, name) {
+					made <- name
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if expected {
+				f.bus.Expect()
+			}
+			moved := map[actor.Partition]*owner{}
+			for p := actor.Partition(8); p < 32; p++ {
+				enqueue(t, f.client, idIn(p, partitions), 0, 10)
+				moved[p] = &owner{}
+				serve(t, f.bus, moved[p], p)
+				enqueue(t, f.client, idIn(p, partitions), 10, 10)
+			}
+			for _, o := range moved {
+				expectInOrder(t, o, 20)
+			}
+			if err := f.nc.FlushWithContext(deadlined(t)); err != nil {
+				t.Fatal(err)
+			}
+			_ = advisories.Unsubscribe()
+			if n := len(made); expected && n > 0 || n > 3 {
+				t.Errorf("%d consumers were made for %d partitions", n, len(moved))
+			}
+		})
+	}
 }
 
 // stage is one partition in TestTrunk_Faults: whoever serves it, its commands
@@ -139,8 +200,14 @@ func (s *stage) Durable(ctx context.Context, d actor.Delivery) {
 
 func (s *stage) Direct(actor.Delivery) {}
 
-// serve serves the stage's partition from where it is.
-func (s *stage) serve(ctx context.Context, bus *natsbus.Bus) (err error) {
+// serve serves the stage's partition from where it is. looked: as a node does, which
+// looks first at where the stream ends.
+func (s *stage) serve(ctx context.Context, bus *natsbus.Bus, looked bool) (err error) {
+	if looked {
+		if _, _, err := bus.Head(ctx); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	after := max(s.at, s.position.Load())
 	s.mu.Unlock()
@@ -179,7 +246,7 @@ func trunkFaults(t *testing.T, wide bool) {
 	stages := make([]*stage, partitions/2)
 	for p := range stages {
 		stages[p] = &stage{partition: actor.Partition(p), got: []string{}}
-		if err := stages[p].serve(t.Context(), f.bus); err != nil {
+		if err := stages[p].serve(t.Context(), f.bus, false); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { stop(t, stages[p].sub) })
@@ -191,13 +258,15 @@ func trunkFaults(t *testing.T, wide bool) {
 	}
 	for range rounds {
 		s := stages[rng.IntN(len(stages))]
-		switch rng.IntN(6) {
+		switch rng.IntN(8) {
+		case 6:
+			f.bus.Expect()
 		case 0:
 			s.blocked.Store(time.Now().Add(time.Duration(rng.IntN(300)) * time.Millisecond).UnixNano())
 		case 1:
 			stop(t, s.sub)
 			s.look()
-			if err := s.serve(t.Context(), f.bus); err != nil {
+			if err := s.serve(t.Context(), f.bus, rng.IntN(3) > 0); err != nil {
 				t.Fatal(err)
 			}
 		case 2:
