@@ -129,7 +129,7 @@ func (r *eventReader) run(ctx context.Context) error {
 	defer r.bus.nc.RemoveStatusListener(status)
 	defer r.close()
 	for ctx.Err() == nil {
-		if l := r.near(); l != nil {
+		if l := r.near(ctx); l != nil {
 			if r.share(ctx, l); r.stopped {
 				return nil
 			}
@@ -163,7 +163,7 @@ func (r *eventReader) run(ctx context.Context) error {
 var errNear = errors.New("the tail has what follows")
 
 // near returns the log of the tail if that has everything that follows the cursor.
-func (r *eventReader) near() *recent {
+func (r *eventReader) near(ctx context.Context) *recent {
 	if !r.shares {
 		return nil
 	}
@@ -171,6 +171,7 @@ func (r *eventReader) near() *recent {
 	if l == nil {
 		return nil
 	}
+	l.await(ctx)
 	stream, ok := l.covers(r.stream, r.cursor)
 	if !ok {
 		return nil
@@ -325,7 +326,7 @@ func (r *eventReader) consume(ctx context.Context, status <-chan nats.Status) er
 			if err == nil && len(r.feed.msgs) == 0 {
 				r.tell()
 			}
-			if err == nil && r.near() != nil {
+			if err == nil && r.near(ctx) != nil {
 				err = errNear
 			}
 		case <-tick.C:

@@ -50,7 +50,7 @@ func (t *tail) join(ctx context.Context) {
 		return
 	}
 	ctx, t.stop = context.WithCancel(context.WithoutCancel(ctx)) // it outlives the reader that came first
-	t.log = &recent{}
+	t.log = &recent{begun: make(chan struct{})}
 	go t.keep(ctx, t.log)
 }
 
@@ -127,6 +127,27 @@ type recent struct {
 	events []actor.EventRecord // in order
 	bytes  int                 // of them, about
 	grown  chan struct{}       // closed when there is more, or less; nil: nobody waits
+
+	begin sync.Once
+	begun chan struct{} // closed when it is known what the log has, or that it has nothing
+}
+
+// await waits until it is known what the log has: the readers of a node that starts come
+// all at once, and would each have a consumer made. It takes a request as a rule; a server
+// that does not answer is waited for half a second, as their own would be.
+func (l *recent) await(ctx context.Context) {
+	select {
+	case <-l.begun:
+		return
+	default:
+	}
+	patience := time.NewTimer(beginPatience)
+	defer patience.Stop()
+	select {
+	case <-l.begun:
+	case <-patience.C:
+	case <-ctx.Done():
+	}
 }
 
 // reset empties the log.
@@ -135,6 +156,7 @@ func (l *recent) reset(stream string, low uint64) {
 	defer l.mu.Unlock()
 	l.stream, l.low, l.events, l.bytes = stream, low, nil, 0
 	l.wakeLocked()
+	l.begin.Do(func() { close(l.begun) })
 }
 
 func (l *recent) wakeLocked() {
