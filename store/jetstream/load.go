@@ -36,11 +36,12 @@ func (s *Store) load(ctx context.Context, a store.Aggregate, after store.Version
 	}
 	from := uint64(1)
 	if after > 0 {
-		if from, err = s.seek(ctx, subject, after, last.seq); err != nil {
+		if from, err = s.seek(ctx, subject, after, last.seq, first); err != nil {
 			return err
 		}
 	}
-	if err := s.visitCommits(ctx, a, from, last.seq, visit); err != nil {
+	err = s.visitCommits(ctx, a, from, last.seq, func(c store.Commit) bool { return c.First <= after || visit(c) })
+	if err != nil {
 		return err
 	}
 	s.versions.note(a, lastCommit{seq: last.seq, version: version})
@@ -55,28 +56,43 @@ func (s *Store) lastStored(ctx context.Context, subject string) (stored, bool, e
 	return m, ok, err
 }
 
+// seekNear is how many events before the place that is looked for it is near enough:
+// they come with the first batch.
+const seekNear = 64
+
 // seek returns a sequence at or before the aggregate's first commit with First
-// greater than after, and behind the one before that. The commit at last is such
-// a commit.
-func (s *Store) seek(ctx context.Context, subject string, after store.Version, last uint64) (uint64, error) {
+// greater than after, with at most seekNear events between the two, and behind the one
+// before that if there is none. The commit at last, with its First, is such a commit.
+//
+// It guesses by how the versions grew so far, as if they had done so evenly, which takes
+// one or two requests for an aggregate that is used all the time, and every other time
+// halves what is left, so that it takes at most twice the logarithm.
+func (s *Store) seek(ctx context.Context, subject string, after store.Version, last uint64, first store.Version) (uint64, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	low, high := uint64(1), last
-	for low < high {
-		middle := low + (high-low)/2
-		a, err := s.commits.next(ctx, &getRequest{Sequence: middle, Next: subject, Batch: 1})
+	below, above := store.Version(0), first // the version before low, that at high
+	for halve := false; low < high; halve = !halve {
+		at := low + (high-low)/2
+		if !halve {
+			share := float64(after-below-min(after-below, seekNear/2)) / float64(above-below)
+			at = min(low+uint64(share*float64(high-low)), high-1)
+		}
+		a, err := s.commits.next(ctx, &getRequest{Sequence: at, Next: subject, Batch: 1})
 		if err != nil {
 			return 0, err
 		}
 		m := a.messages[0]
-		first, _, err := versionsOf(&m)
-		if err != nil {
+		found, _, err := versionsOf(&m)
+		switch {
+		case err != nil:
 			return 0, err
-		}
-		if first > after {
-			high = middle
-		} else {
-			low = m.seq + 1
+		case found > after:
+			high, above = at, found
+		case after-found < seekNear:
+			return m.seq, nil
+		default:
+			low, below = m.seq+1, found
 		}
 	}
 	return low, nil
