@@ -50,15 +50,18 @@ func (a *activation) load() error {
 	return nil
 }
 
+// replayFirst is how many events are replayed before a snapshot is looked for.
+const replayFirst = 128
+
 // read replays the aggregate. Most aggregates are short, so it begins with the
-// commits, in one read, and looks for a snapshot only when there are more events
+// commits, in one read, and looks for a snapshot only when there are many, or more events
 // than lie between two snapshots.
 func (a *activation) read(ctx context.Context) (*loaded, error) {
 	ctx, w := watch(ctx, a.partition.cfg.WriteTimeout)
 	defer w.stop()
 	l := &loaded{instance: a.behavior.New(a.address), ring: newOutcomeRing()}
 	every := a.behavior.SnapshotEvery()
-	more, err := a.replay(ctx, l, every, w)
+	more, err := a.replay(ctx, l, min(every, replayFirst), w)
 	if err != nil || !more {
 		return l, err
 	}

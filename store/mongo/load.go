@@ -13,7 +13,12 @@ import (
 	"github.com/ganglion-go/ganglion/store"
 )
 
-const loadBatch = 1000 // documents; the server ends a batch at 16 MiB, too
+// Batches, in documents; the server ends one at 16 MiB, too. The first one of a load is
+// smaller: who finds a long history looks for a snapshot, and reads on from there.
+const (
+	loadFirst = 128
+	loadBatch = 1000
+)
 
 // Load implements [store.Commits]. It reads in the order of _id, which is the
 // order of the clustered collection, and holds one batch of at most 16 MiB.
@@ -22,7 +27,7 @@ func (s *Store) Load(ctx context.Context, aggregate store.Aggregate, after store
 		what := fmt.Sprintf("load %q after version %d", aggregate, after)
 		last := after
 		first := true
-		for doc, err := range s.stream(ctx, s.commits, versions(aggregate, after), byID(loadBatch)) {
+		for doc, err := range s.stream(ctx, s.commits, versions(aggregate, after), byID(loadFirst)) {
 			var c store.Commit
 			if err == nil {
 				c, err = decodeCommit(doc)
@@ -131,6 +136,7 @@ func (s *Store) nextDocument(ctx context.Context, cursor *driver.Cursor) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
+	cursor.SetBatchSize(loadBatch)
 	return cursor.Next(ctx)
 }
 
