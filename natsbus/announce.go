@@ -11,20 +11,26 @@ import (
 )
 
 // Announce tells the other nodes of the namespace that sessions or claims have
-// changed. It only fills the connection's buffer, and may be lost.
-func (b *Bus) Announce(context.Context) error {
-	if err := b.nc.Publish(b.ns.Changed(), []byte(b.origin)); err != nil {
+// changed, with a message for them, which may be empty. It only fills the connection's
+// buffer, and may be lost.
+func (b *Bus) Announce(_ context.Context, message []byte) error {
+	if err := b.nc.Publish(b.ns.Changed(), append([]byte(b.origin), message...)); err != nil {
 		return fmt.Errorf("announce a change: %w", err)
 	}
 	return nil
 }
 
-// Announced calls changed after each announcement of another bus, until stop is
-// called. changed must not block. A last call may come while stop is called.
-func (b *Bus) Announced(changed func()) (stop func(), err error) {
+// Announced calls changed with the message of each announcement of another bus, one
+// after the other, until stop is called. changed must neither block nor keep the message.
+// A last call may come while stop is called.
+func (b *Bus) Announced(changed func(message []byte)) (stop func(), err error) {
 	sub, err := b.nc.Subscribe(b.ns.Changed(), func(msg *nats.Msg) {
-		if string(msg.Data) != b.origin {
-			changed()
+		if len(msg.Data) < len(b.origin) {
+			changed(nil)
+			return
+		}
+		if origin, message := msg.Data[:len(b.origin)], msg.Data[len(b.origin):]; string(origin) != b.origin {
+			changed(message)
 		}
 	})
 	if err != nil {

@@ -19,8 +19,12 @@ func TestBus_Announce(t *testing.T) {
 		peer := openBus(t, f.server.Connect(t), natsbus.Config{})
 		stranger := openBus(t, f.server.Connect(t), natsbus.Config{Namespace: "other"})
 		var own, others, strangers atomic.Int64
+		messages := make(chan string, 10)
 		listen := func(b *natsbus.Bus, n *atomic.Int64) (stop func()) {
-			stop, err := b.Announced(func() { n.Add(1) })
+			stop, err := b.Announced(func(message []byte) {
+				n.Add(1)
+				messages <- string(message)
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -29,20 +33,23 @@ func TestBus_Announce(t *testing.T) {
 		defer listen(f.bus, &own)()
 		stop := listen(peer, &others)
 		defer listen(stranger, &strangers)()
-		announce := func() {
+		announce := func(message string) {
 			t.Helper()
 			<-time.After(time.Second) // subscriptions have reached the server
-			if err := f.bus.Announce(t.Context()); err != nil {
+			if err := f.bus.Announce(t.Context(), []byte(message)); err != nil {
 				t.Fatal(err)
 			}
 			<-time.After(time.Second)
 		}
-		announce()
-		announce()
+		announce("what has changed")
+		announce("")
 		stop()
-		announce()
+		announce("more")
 		if own.Load() != 0 || others.Load() != 2 || strangers.Load() != 0 {
 			t.Errorf("heard by itself %d, the other %d, the stranger %d; want 0, 2, 0", own.Load(), others.Load(), strangers.Load())
+		}
+		if first, second := <-messages, <-messages; first != "what has changed" || second != "" {
+			t.Errorf("heard %q and %q", first, second)
 		}
 	})
 }

@@ -24,7 +24,7 @@ type logBus struct {
 	trimmed uint64                     // by Trim
 	apart   map[actor.Partition]uint64 // by TrimPartition
 	refuse  error                      // of Serve
-	changed map[int]func()
+	changed map[int]func([]byte)
 	joined  int
 	mute    bool          // announcements are lost
 	slow    chan struct{} // nil, or: the stream is not read before it is closed
@@ -51,7 +51,7 @@ func (b *logBus) loseStream(next string) {
 }
 
 func newLogBus(partitions actor.Partitions) *logBus {
-	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition][]*flow{}, apart: map[actor.Partition]uint64{}, changed: map[int]func(){}}
+	b := &logBus{partitions: partitions, stream: "stream-1", serving: map[actor.Partition][]*flow{}, apart: map[actor.Partition]uint64{}, changed: map[int]func([]byte){}}
 	b.grown = sync.NewCond(&b.mu)
 	return b
 }
@@ -63,6 +63,8 @@ func (b *logBus) Head(context.Context) (stream string, last uint64, err error) {
 	defer b.mu.Unlock()
 	return b.stream, uint64(len(b.log)), nil
 }
+
+func (b *logBus) Expect() {}
 
 func (b *logBus) Trim(_ context.Context, stream string, upTo uint64) error {
 	b.mu.Lock()
@@ -85,18 +87,18 @@ func (b *logBus) TrimPartition(_ context.Context, p actor.Partition, stream stri
 }
 
 // Announce tells all nodes, the one that announces included.
-func (b *logBus) Announce(context.Context) error {
+func (b *logBus) Announce(_ context.Context, message []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, changed := range b.changed {
 		if !b.mute {
-			changed()
+			changed(message)
 		}
 	}
 	return nil
 }
 
-func (b *logBus) Announced(changed func()) (stop func(), err error) {
+func (b *logBus) Announced(changed func([]byte)) (stop func(), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.joined++

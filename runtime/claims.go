@@ -46,7 +46,7 @@ func (in *incarnation) dropLost(ctx context.Context) {
 			continue
 		}
 		if c := epochs[store.Partition(p.id)]; c.Session != p.claim.Session || c.Epoch != p.claim.Epoch {
-			in.placer.leaving.Go(func() { in.drop(p, store.ErrLost) })
+			in.placer.moving.Go(func() { in.drop(p, store.ErrLost) })
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (in *incarnation) handOver(ids []store.Partition) {
 		if p == nil {
 			continue // it was dropped in between, and the machine is told so
 		}
-		in.placer.leaving.Go(func() {
+		in.placer.moving.Go(func() {
 			ctx, cancel := context.WithTimeout(in.ctx, in.cfg.DrainTimeout)
 			defer cancel()
 			err := p.drain(ctx)
@@ -80,14 +80,16 @@ func (in *incarnation) release(ctx context.Context) {
 			return
 		case <-in.releaser.wake:
 		}
+		if in.pause(gather) != nil {
+			return
+		}
 		if ready := in.releaser.take(); len(ready) > 0 {
-			in.releaseOnce(ctx, ready)
-			in.placer.lookNow()
+			in.placer.moving.Go(func() { in.releaseOnce(ctx, ready) })
 		}
 	}
 }
 
-// releaseOnce leaves a claim whose release failed to the next round, which finds
+// releaseOnce leaves a claim whose release failed to the next look, which finds
 // it held and not served.
 func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
@@ -105,8 +107,6 @@ func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 		in.releaser.mu.Lock()
 		in.releaser.faults = keepFault(in.releaser.faults, err)
 		in.releaser.mu.Unlock()
-	} else {
-		in.announce(ctx)
 	}
 	for i, p := range ready {
 		if err == nil {
@@ -114,6 +114,11 @@ func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 		}
 		in.remove(p)
 	}
+	if err != nil {
+		in.placer.lookNow()
+		return
+	}
+	in.announceClaims(ctx, "", claims) // now, as who takes them tells it, and is to be waited for
 }
 
 // cordonSoon ends the taking of claims and lets the next renewal, which is soon,

@@ -252,6 +252,34 @@ func TestNode_HandOver_Unannounced(t *testing.T) {
 	}
 }
 
+// TestNode_HandOver_NeedsNoLook: while many partitions change hands, hardly anybody reads
+// the store: who releases one tells who takes it, and the other way round.
+func TestNode_HandOver_NeedsNoLook(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHooked()
+		s := prepare(t, h, nil)
+		s.bus = newLogBus(128)
+		s.launch("n1")
+		first := s.node
+		s.awaitShared(first)
+		s.launch("n2")
+		s.awaitShared(first, s.node)
+		s.pause(lease)
+		h.with(func(h *hooked) { h.looks = 0 })
+		start := time.Now()
+		if err := first.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		s.awaitShared(s.node)
+		var looks int
+		h.with(func(h *hooked) { looks = h.looks })
+		t.Logf("%d looks in %v", looks, time.Since(start))
+		if looks > 5 { // one of each node that it ends, of the one that stays what it is to take, and when it has ended
+			t.Errorf("%d looks for some 64 partitions", looks)
+		}
+	})
+}
+
 // releases is a store that fails releases, before or after they took effect.
 type releases struct {
 	store.Store

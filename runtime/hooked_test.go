@@ -22,6 +22,7 @@ type hooked struct {
 	watermarks   func(ctx context.Context, held []store.Claim) error
 	release      func(ctx context.Context, held []store.Claim) error
 	findOutcomes int // calls
+	looks        int // calls of Claims
 }
 
 func newHooked() *hooked { return &hooked{Store: memory.New()} }
@@ -51,6 +52,11 @@ func (h *hooked) Renew(ctx context.Context, s store.Session) error {
 		return hook(ctx, s)
 	}
 	return h.Store.Renew(ctx, s)
+}
+
+func (h *hooked) Claims(ctx context.Context) ([]store.Claim, error) {
+	h.with(func(h *hooked) { h.looks++ })
+	return h.Store.Claims(ctx)
 }
 
 func (h *hooked) Load(ctx context.Context, a store.Aggregate, after store.Version) iter.Seq2[store.Commit, error] {

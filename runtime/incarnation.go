@@ -100,7 +100,7 @@ func (in *incarnation) live() error {
 	in.gate.close()
 	in.stopAll(context.Cause(in.ctx))
 	parts.Wait()
-	in.placer.leaving.Wait()
+	in.placer.moving.Wait()
 	return context.Cause(in.ctx)
 }
 
@@ -220,6 +220,7 @@ func (in *incarnation) renew(ctx context.Context) {
 	session := in.session
 	in.announce(ctx)
 	for early := firstRenewal; in.awaitRenewal(ctx, early); early = min(2*early, in.renewEvery()) {
+		told := session
 		session.Draining, session.Lacks = in.placer.toTell()
 		started := in.cfg.Clock.Elapsed()
 		err := in.renewOnce(ctx, &session)
@@ -232,7 +233,7 @@ func (in *incarnation) renew(ctx context.Context) {
 		case err != nil && ctx.Err() == nil:
 			in.cfg.Logger.WarnContext(ctx, "session not renewed", "error", err)
 		}
-		if err == nil && early < in.renewEvery() {
+		if news := session.Draining != told.Draining || len(session.Lacks) != len(told.Lacks); err == nil && (news || early < in.renewEvery()) {
 			in.announce(ctx)
 		}
 		if f := in.cfg.Listener.Renewed; f != nil {

@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -17,46 +16,63 @@ import (
 const gather = 2 * time.Millisecond
 
 // place looks at the store and does what the machine then decides, round by
-// round, until ctx ends.
+// round, until ctx ends. What other nodes tell of claims makes a round without a look.
 func (in *incarnation) place(ctx context.Context) {
-	stop, err := in.bus.Announced(in.placer.lookNow)
+	stop, err := in.bus.Announced(in.heard)
 	if err != nil {
 		in.cfg.Logger.WarnContext(ctx, "announcements of other nodes are not heard", "error", err)
 	} else {
 		defer stop()
 	}
-	for ctx.Err() == nil {
-		wait := in.round(ctx)
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		case <-in.placer.wake:
-			_ = in.pause(gather)
+	var due time.Duration // the next look, at the latest
+	for look := true; ctx.Err() == nil; {
+		if look {
+			due = in.cfg.Clock.Elapsed() + in.placer.cfg.Look
 		}
+		next := min(in.round(ctx, look), due)
+		look = in.awaitRound(ctx, next-in.cfg.Clock.Elapsed())
 	}
 }
 
-// round returns the time until the next one.
-func (in *incarnation) round(ctx context.Context) time.Duration {
+// awaitRound reports whether the next round begins with a look.
+func (in *incarnation) awaitRound(ctx context.Context, wait time.Duration) (look bool) {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(max(wait, 0)):
+		return true
+	case <-in.placer.wake:
+		look = true
+	case <-in.placer.news:
+	}
+	_ = in.pause(gather)
+	select {
+	case <-in.placer.wake:
+		return true
+	default:
+		return look
+	}
+}
+
+// round returns the time of the next one.
+func (in *incarnation) round(ctx context.Context, look bool) time.Duration {
 	in.reap()
-	if in.lease.valid() {
+	if look && in.lease.valid() {
 		if err := in.look(ctx); err != nil && ctx.Err() == nil {
 			in.cfg.Logger.WarnContext(ctx, "sessions and claims not read", "error", err)
 		}
 	}
 	for {
-		plan, now := in.placer.plan()
+		plan := in.placer.plan()
 		died := in.declare(ctx, plan.Declare)
 		in.handOver(plan.HandOver)
 		in.giveUp(ctx, plan.Release)
 		in.forget(ctx, plan.Forget)
 		if len(plan.Take) > 0 {
-			if err := in.take(ctx, plan.Take); err != nil && ctx.Err() == nil {
-				in.cfg.Logger.WarnContext(ctx, "partitions not claimed", "error", err)
-			}
+			in.placer.moving.Go(func() { in.take(ctx, plan.Take) })
 		}
 		if !died {
-			return max(plan.Next-now, 0)
+			return plan.Next
 		}
 	}
 }
@@ -73,7 +89,14 @@ func (in *incarnation) look(ctx context.Context) error {
 	if look.Sessions, err = in.store.Sessions(ctx); err != nil {
 		return err
 	}
-	in.placer.tell(func(m *placement.Machine, now time.Duration) { m.Looked(now, look) })
+	expects := false
+	in.placer.tell(func(m *placement.Machine, now time.Duration) {
+		m.Looked(now, look)
+		expects = m.Expects()
+	})
+	if expects {
+		in.bus.Expect()
+	}
 	return nil
 }
 
@@ -94,14 +117,6 @@ func (in *incarnation) declare(ctx context.Context, silent []store.Session) bool
 		in.announce(ctx)
 	}
 	return died
-}
-
-// announce has the other nodes look at the store. They do by themselves if they
-// do not hear it.
-func (in *incarnation) announce(ctx context.Context) {
-	if err := in.bus.Announce(ctx); err != nil {
-		in.cfg.Logger.DebugContext(ctx, "change not announced", "error", err)
-	}
 }
 
 // giveUp releases claims that the node holds and does not serve: their taking
@@ -184,53 +199,58 @@ func (in *incarnation) remove(p *partition) {
 	}
 }
 
-// serveConcurrently bounds the subscriptions that are set up at once.
+// serveConcurrently bounds the subscriptions that are set up at once, upon one taking.
 const serveConcurrently = 16
 
-// take claims partitions and starts to serve those that were won.
-func (in *incarnation) take(ctx context.Context, want []store.Claim) error {
+// take claims partitions and starts to serve those that were won. Several may be under
+// way, as writes take long beside what else there is to do in a hand-over.
+func (in *incarnation) take(ctx context.Context, want []store.Claim) {
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 	defer cancel()
 	started := in.cfg.Clock.Elapsed()
-	held, head, err := in.win(ctx, want)
+	held, err := in.store.TakeClaims(ctx, in.session, want)
+	if err != nil && in.ctx.Err() == nil {
+		in.cfg.Logger.WarnContext(ctx, "partitions not claimed", "error", err)
+	}
 	won := make(map[store.Partition]bool, len(held))
-	var starting sync.WaitGroup
-	slots := make(chan struct{}, serveConcurrently)
 	for _, c := range held {
 		won[c.Partition] = true
-		slots <- struct{}{}
-		starting.Go(func() {
-			defer func() { <-slots }()
-			in.start(ctx, newPartition(in, c, head.Stream, head.Sequence))
-		})
 	}
 	for _, c := range want {
 		if !won[c.Partition] {
 			in.placer.left(c.Partition)
 		}
 	}
-	starting.Wait()
 	if len(held) > 0 {
-		in.announce(ctx) // whoever hands over goes on with the next
+		in.serve(ctx, held)
+		in.announceClaims(ctx, in.session.Incarnation, held) // whoever hands over goes on with the next
 	}
 	in.cfg.Logger.InfoContext(ctx, "partitions claimed", "taken", len(held), "wanted", len(want),
 		"serving", len(in.served()), "took", in.cfg.Clock.Elapsed()-started)
-	return err
 }
 
-// win takes claims. head is a place up to which the former owners may have read
-// the stream.
-func (in *incarnation) win(ctx context.Context, want []store.Claim) (held []store.Claim, head store.Position, err error) {
-	held, err = in.store.TakeClaims(ctx, in.session, want)
-	if len(held) == 0 {
-		return nil, head, err
+// serve starts to serve partitions whose claims were taken.
+func (in *incarnation) serve(ctx context.Context, held []store.Claim) {
+	// A place up to which the former owners may have read the stream.
+	stream, head, err := in.bus.Head(ctx)
+	if err != nil {
+		// The claims are this session's; a later round takes them again.
+		in.cfg.Logger.WarnContext(ctx, "partitions not served", "partitions", len(held), "error", err)
+		for _, c := range held {
+			in.placer.left(c.Partition)
+		}
+		return
 	}
-	stream, last, headErr := in.bus.Head(ctx)
-	if headErr != nil {
-		// The claims are this session's; the next round takes them again.
-		return nil, head, fmt.Errorf("serve %d partitions: %w", len(held), headErr)
+	var starting sync.WaitGroup
+	slots := make(chan struct{}, serveConcurrently)
+	for _, c := range held {
+		slots <- struct{}{}
+		starting.Go(func() {
+			defer func() { <-slots }()
+			in.start(ctx, newPartition(in, c, stream, head))
+		})
 	}
-	return held, store.Position{Stream: stream, Sequence: last}, err
+	starting.Wait()
 }
 
 // start serves a partition. One that cannot be served is left for the next round.

@@ -12,11 +12,12 @@ import (
 // placer is the machine that decides who should have what, for those who run at
 // the same time: the renewals, the rounds of placement, and what is handed over.
 type placer struct {
-	cfg     placement.Config
-	clock   Clock
-	lease   *lease
-	wake    chan struct{}  // capacity 1: look at the store now
-	leaving sync.WaitGroup // hand-overs under way; grows in rounds only
+	cfg    placement.Config
+	clock  Clock
+	lease  *lease
+	wake   chan struct{}  // capacity 1: look at the store now
+	news   chan struct{}  // capacity 1: plan now, upon what was heard
+	moving sync.WaitGroup // takings, hand-overs and releases under way
 
 	mu      sync.Mutex
 	machine *placement.Machine
@@ -31,6 +32,7 @@ func newPlacer(in *incarnation) *placer {
 	return &placer{
 		cfg: cfg, clock: in.cfg.Clock, lease: in.lease,
 		wake:    make(chan struct{}, 1),
+		news:    make(chan struct{}, 1),
 		machine: placement.New(cfg, in.session, in.cfg.Alone),
 		changed: make(chan struct{}),
 	}
@@ -67,13 +69,12 @@ func (p *placer) took(id store.Partition) {
 	p.tell(func(m *placement.Machine, _ time.Duration) { m.Took(id) })
 }
 
-func (p *placer) plan() (plan placement.Plan, now time.Duration) {
+func (p *placer) plan() placement.Plan {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now = p.clock.Elapsed()
-	plan = p.machine.Plan(now)
+	plan := p.machine.Plan(p.clock.Elapsed())
 	p.wakeLocked() // time has passed for the machine
-	return plan, now
+	return plan
 }
 
 // wakeLocked has those look again who wait for a state of the machine.
@@ -137,12 +138,10 @@ func (p *placer) awaitLook(ctx context.Context, since time.Duration, soon bool) 
 }
 
 // lookNow has the rounds begin the next one at once.
-func (p *placer) lookNow() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
+func (p *placer) lookNow() { wakeUp(p.wake) }
+
+// planNow has them begin one without reading the store.
+func (p *placer) planNow() { wakeUp(p.news) }
 
 // await waits until the machine is in a state.
 func (p *placer) await(ctx, life context.Context, holds func(m *placement.Machine) bool) error {

@@ -38,7 +38,7 @@ func Defaults(lease time.Duration, partitions int) Config {
 	return Config{
 		Partitions: partitions,
 		Lease:      lease, Margin: lease / 6, Renew: lease / 6, Look: lease / 6,
-		ClaimMax: 64, Pace: 20 * time.Millisecond, LeaveMax: 8,
+		ClaimMax: 64, Pace: 20 * time.Millisecond, LeaveMax: max(4, min(partitions/32, 64)),
 		Settle: lease / 6, Forget: 10 * time.Minute,
 	}
 }

@@ -87,6 +87,11 @@ func (w *world) nodeActions(add func(do func(w *world), format string, args ...a
 		add(func(w *world) { w.finish(i, false) }, "%s finishes its round*", n.name)
 		add(func(w *world) { w.giveUp(w.nodes[i].round) }, "%s waits no longer for its %s", n.name, n.round.kind)
 	}
+	for _, t := range w.told {
+		if t.by != n.name && n.m.looked {
+			add(func(w *world) { w.hear(i, t) }, "%s hears that %d is %q's in epoch %d", n.name, t.claim.Partition, t.claim.Session, t.claim.Epoch)
+		}
+	}
 	for p := range n.serving {
 		told := len(n.m.lacks)
 		if knows := slices.Contains(n.kinds, inUse) && n.reads; n.serving[p] && !knows && told < 2*len(n.serving) {
@@ -307,6 +312,7 @@ func broken() []struct {
 		{"a renewal counts from its reply", rules{margin: modelMargin, fromReply: true}, 0, "may answer"},
 		{"death is declared while own renewals fail", rules{margin: modelMargin, ignoreLapses: true}, 0, "declares"},
 		{"sessions are read before claims", rules{margin: modelMargin, sessionsFirst: true}, 3, "may answer"},
+		{"what is told of claims is believed", rules{margin: modelMargin, trustTellings: true}, 3, "may answer"},
 	}
 }
 
@@ -369,8 +375,11 @@ func randomWorld(rnd *rand.Rand, r rules) *world {
 	}
 	r.underWay = 1 + rnd.IntN(4)
 	w := newWorld(&r, names, rates, 1+rnd.IntN(2))
+	builds := []string{"", "v1.0.0", "v1.1.0"}
+	reads := []bool{rnd.IntN(2) == 0, rnd.IntN(2) == 0, rnd.IntN(2) == 0} // by build: it is the code that knows an event
 	for _, n := range w.nodes {
-		n.build, n.reads = []string{"", "v1.0.0", "v1.1.0"}[rnd.IntN(3)], rnd.IntN(2) == 0
+		build := rnd.IntN(len(builds))
+		n.build, n.reads = builds[build], reads[build]
 		if rnd.IntN(2) == 0 {
 			n.kinds = nil
 		}

@@ -55,7 +55,8 @@ type Machine struct {
 	began   time.Duration
 	taken   int                             // claims planned to be taken upon it
 	present bool                            // the node's own session is there, alive
-	claims  map[store.Partition]store.Claim // that exist
+	claims  map[store.Partition]store.Claim // that exist, or as heard since
+	heard   map[store.Partition]heard       // newer than the reading that has ended last, maybe
 	stale   map[store.Partition]bool        // changed since, or about to be: not to be decided upon
 	left    map[store.Partition]time.Duration
 	members []member // that take partitions, in the order of their names
@@ -77,6 +78,7 @@ func New(cfg Config, self store.Session, alone bool) *Machine {
 		phases: map[store.Partition]phase{},
 		handed: map[store.Partition]time.Duration{},
 		claims: map[store.Partition]store.Claim{},
+		heard:  map[store.Partition]heard{},
 		stale:  map[store.Partition]bool{},
 		left:   map[store.Partition]time.Duration{},
 	}
@@ -139,6 +141,7 @@ func (m *Machine) Looked(now time.Duration, l Look) {
 	for _, c := range l.Claims {
 		m.claims[c.Partition] = c
 	}
+	m.remember(l.Began)
 	clear(m.stale)
 	for p, at := range m.left {
 		if at >= l.Began {
@@ -186,6 +189,7 @@ func (m *Machine) Left(now time.Duration, p store.Partition) {
 		m.handed[p] = now
 	}
 	delete(m.phases, p)
+	delete(m.heard, p)
 	m.stale[p], m.left[p] = true, now
 }
 

@@ -23,6 +23,7 @@ type rules struct {
 	ignoreLapses  bool // others are declared dead although the own lease lapsed
 	sessionsFirst bool // sessions are read before claims
 	margin        time.Duration
+	trustTellings bool // a claim that somebody says to have taken counts, whoever that is
 	underWay      int  // requests at a time, those that nobody waits for included
 	exclusive     bool // also: no claim is another's while its former owner may answer
 }
@@ -103,8 +104,18 @@ type world struct {
 	claims   []store.Claim
 	nodes    []*modelNode
 	requests []*request
+	told     []telling // by those who released or took claims; heard at any time, in any order, and again
 	fault    string
 }
+
+// telling is what a node says of a claim.
+type telling struct {
+	by    string
+	claim store.Claim
+}
+
+// tellings are as many as the model keeps: the last ones.
+const tellings = 2
 
 func newWorld(r *rules, names []string, rates []time.Duration, partitions int) *world {
 	cfg := modelConfig(partitions, r.margin)
@@ -121,7 +132,7 @@ func newWorld(r *rules, names []string, rates []time.Duration, partitions int) *
 }
 
 func (w *world) clone() *world {
-	c := &world{rules: w.rules, cfg: w.cfg, sessions: slices.Clone(w.sessions), claims: slices.Clone(w.claims)}
+	c := &world{rules: w.rules, cfg: w.cfg, sessions: slices.Clone(w.sessions), claims: slices.Clone(w.claims), told: slices.Clone(w.told)}
 	twins := make(map[*request]*request, len(w.requests))
 	for _, r := range w.requests {
 		twin := *r
@@ -137,6 +148,7 @@ func (w *world) clone() *world {
 			m := *n.m
 			m.others, m.phases, m.handed = maps.Clone(n.m.others), maps.Clone(n.m.phases), maps.Clone(n.m.handed)
 			m.claims, m.stale, m.left = maps.Clone(n.m.claims), maps.Clone(n.m.stale), maps.Clone(n.m.left)
+			m.heard = maps.Clone(n.m.heard)
 			t.m = &m
 		}
 		c.nodes = append(c.nodes, &t)
@@ -203,10 +215,34 @@ func (w *world) applyClaims(r *request) {
 		}
 		if r.kind == opRelease {
 			c.Owner, c.Session = "", ""
+			w.tell(w.nodes[r.from].name, *c)
 			continue
 		}
 		c.Owner, c.Session, c.Epoch = r.session.Name, r.session.Incarnation, c.Epoch+1
 		r.found = append(r.found, *c)
+		w.tell(r.session.Name, *c)
+	}
+}
+
+// tell lets others hear of a claim what its writer knows once the write is answered:
+// nothing is lost with hearing it sooner.
+func (w *world) tell(by string, c store.Claim) {
+	if len(w.told) == tellings {
+		w.told = w.told[1:]
+	}
+	w.told = append(w.told, telling{by, c})
+}
+
+// hear has a node hear what another has told, and act upon it.
+func (w *world) hear(i int, t telling) {
+	n := w.nodes[i]
+	if w.rules.trustTellings {
+		n.m.claims[t.claim.Partition] = t.claim
+	} else {
+		n.m.Heard(n.clock, t.by, []store.Claim{t.claim})
+	}
+	if n.round == nil {
+		w.plan(i)
 	}
 }
 
@@ -396,7 +432,8 @@ func (w *world) meet(i, p int) {
 }
 
 // better names a live member that lacks nothing in a partition and lists the kind in
-// use, if the store has of the node that it lacks that kind there.
+// use, if the store has of the node that it lacks that kind there. One whose code is
+// the same as that of a node which lacks an event there is no better.
 func (w *world) better(n *modelNode, p store.Partition) string {
 	if !slices.Contains(n.m.lacks[:n.m.toldLacks], store.Lack{Partition: p, Kind: inUse}) {
 		return ""
@@ -404,11 +441,21 @@ func (w *world) better(n *modelNode, p store.Partition) string {
 	for _, o := range n.m.others {
 		s := &o.session
 		lacks := slices.ContainsFunc(s.Lacks, func(l store.Lack) bool { return l.Partition == p })
-		if !s.Dead && !s.Draining && !lacks && slices.Contains(s.Kinds, inUse) && !SameCode(s.Build, n.build) {
+		if !s.Dead && !s.Draining && !lacks && slices.Contains(s.Kinds, inUse) && !SameCode(s.Build, n.build) && !n.seenUnread(p, s.Build) {
 			return s.Name
 		}
 	}
 	return ""
+}
+
+// seenUnread reports whether a live session of a build is seen to lack an event.
+func (n *modelNode) seenUnread(p store.Partition, build string) bool {
+	for _, o := range n.m.others {
+		if s := &o.session; !s.Dead && SameCode(s.Build, build) && slices.Contains(s.Lacks, store.Lack{Partition: p}) {
+			return true
+		}
+	}
+	return false
 }
 
 // next sends what the round has to do next.
@@ -539,6 +586,10 @@ func (w *world) state(b []byte) []byte {
 	}
 	sessions(w.sessions)
 	claims(w.claims)
+	for _, t := range w.told {
+		str(t.by)
+		claim(&t.claim)
+	}
 	for _, n := range w.nodes {
 		num(int64(n.inc))
 		request(n.renewal)
@@ -591,6 +642,9 @@ func (w *world) state(b []byte) []byte {
 			at, ok = m.handed[p]
 			flag(ok)
 			ago(at, n.clock)
+			h, ok := m.heard[p]
+			flag(ok && h.at >= n.look.Began)
+			claim(&h.claim)
 		}
 	}
 	var rest [][]byte

@@ -85,6 +85,20 @@ func (m *Machine) claim(now time.Duration) (take, release []store.Claim, later t
 	return take, release, later
 }
 
+// Expects reports whether another node has, upon the last reading, a partition that it
+// is to hand over to this one.
+func (m *Machine) Expects() bool {
+	if m.lost || m.cordoned {
+		return false
+	}
+	for p, c := range m.claims {
+		if int(p) < len(m.targets) && m.targets[p] == m.self.Name && m.phases[p] == 0 && !m.free(&c) {
+			return true
+		}
+	}
+	return false
+}
+
 // free reports whether a claim may be taken by the node: it is nobody's, or of a
 // session that is dead, ended or replaced, or its own.
 func (m *Machine) free(c *store.Claim) bool {
