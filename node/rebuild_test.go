@@ -54,7 +54,7 @@ func TestNode_RebuildsUnderLoad(t *testing.T) {
 	r.await(t, "every reader and writer has begun", r.busy)
 	r.rebuild(ctx, t, was.Generation)
 	begun := r.counted()
-	r.await(t, "reading and writing have gone on", func() bool { return r.counted().after(begun, 50) })
+	r.await(t, "reading and writing have gone on", func() bool { return r.counted().after(begun, 3) })
 	stop()
 	if t.Failed() {
 		return

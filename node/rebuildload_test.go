@@ -25,8 +25,8 @@ const (
 	newTillEvery   = 50
 
 	commandWithin = 30 * time.Second // also to wait for the view, which may stand still
-	listEvery     = 50 * time.Millisecond
-	getEvery      = time.Millisecond
+	getEvery      = 2 * time.Millisecond
+	listEvery     = 500 * time.Millisecond // a list is the whole view
 )
 
 // load writes and reads until ctx ends.

@@ -27,6 +27,7 @@ type session struct {
 	origin     origin
 	created    int64
 	frozen     atomic.Bool // a slot was found frozen
+	paused     atomic.Bool // no slot begins another transaction: its checkpoint is to be frozen
 
 	stream  string
 	slots   map[slotID]*slot
@@ -256,7 +257,12 @@ func (s *session) raiseBounds(ctx context.Context) {
 		return // the next look may succeed
 	}
 	for id, cp := range live {
-		if sl := s.slots[id]; sl != nil && cp.Stream == s.stream {
+		sl := s.slots[id]
+		switch {
+		case sl == nil || cp.Stream != s.stream && cp.Position > 0:
+		case cp.Frozen: // of no stream if it never had an event
+			sl.settle(ctx, cp.Position)
+		default:
 			sl.raise(ctx, cp.Position)
 		}
 	}

@@ -1,6 +1,7 @@
 package projection_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,7 +34,7 @@ func (s *watchful) Begin() projection.Transaction {
 func (t *watchfulTransaction) Commit(ctx context.Context, writes []projection.Write) ([]projection.Revision, error) {
 	isOther := func(w projection.Write) bool { return w.Place.Collection != "_checkpoints" }
 	if len(writes) != 1 && slices.ContainsFunc(writes, isOther) {
-		if live := t.s.live.Load(); live != 0 && writes[0].Place.Generation > live {
+		if live := t.s.live.Load(); writes[0].Place.Generation > live {
 			<-time.After(30 * time.Millisecond) // the new one is slow to follow
 		}
 		return t.Transaction.Commit(ctx, writes)
@@ -51,77 +52,135 @@ func (t *watchfulTransaction) Commit(ctx context.Context, writes []projection.Wr
 			<-time.After(300 * time.Millisecond) // the new one gets level meanwhile
 		}
 		if err == nil && t.s.live.Load() != h.Live {
-			if old := t.s.live.Swap(h.Live); old != 0 {
-				t.s.swap(old, h.Live)
-			}
+			t.s.swap(t.s.live.Swap(h.Live), h.Live)
 		}
 	}
 	return t.Transaction.Commit(ctx, writes)
 }
 
+// deaf is the storage of an engine that does not hear that a view is to be frozen, as
+// one that is slow, or of an older build.
+type deaf struct{ projection.Storage }
+
+func (s deaf) Read(ctx context.Context, at projection.Place, keys ...string) ([]projection.Document, error) {
+	docs, err := s.Storage.Read(ctx, at, keys...)
+	for i := range docs {
+		if at.Collection == "_heads" {
+			docs[i].Data = bytes.ReplaceAll(docs[i].Data, []byte(`"phase":"freezing"`), []byte(`"phase":"building"`))
+		}
+	}
+	return docs, err
+}
+
 // Events come between the moment in which the owner of partition 0 looks at the
-// checkpoints and that in which it marks them. When the view is swapped, all of the old
-// one's checkpoints are marked nevertheless, and the new one is at their positions.
+// checkpoints and that in which it marks them. A runner that has heard of it leaves them
+// alone, so that all are marked at once. One that has not moves some, those of other
+// partitions than are marked already, more than fit into a queue. When the view is
+// swapped, all of the old one's checkpoints are marked, and the new one is at their
+// positions.
 func TestEngine_SwapsOnlyWhenLevel(t *testing.T) {
 	t.Parallel()
-	f := setup(t)
-	type checkpoint struct {
-		Position uint64
-		Frozen   bool
+	for _, c := range []struct {
+		name     string
+		accounts int // with a history: 24 are in all partitions
+		deaf     bool
+	}{
+		{"all have heard", 24, false},
+		{"one has not heard", 24, true},
+		{"partitions without a checkpoint", 1, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := &swaps{fixture: setup(t), t: t}
+			for i := range 96 {
+				s.deposit(fmt.Sprint("a", i%c.accounts), 1)
+			}
+			s.run(c.deaf)
+			if !c.deaf && s.marks.Load() != rebuilds {
+				t.Errorf("%d transactions have marked all partitions %d times", s.marks.Load(), rebuilds)
+			}
+		})
 	}
-	read := func(generation uint64) map[string]checkpoint {
-		found := map[string]checkpoint{}
-		at := projection.Place{Projection: "balances", Generation: generation, Collection: "_checkpoints"}
-		for doc, err := range f.storage.List(context.Background(), at, projection.Range{}) {
-			var cp checkpoint
-			if err == nil {
-				err = json.Unmarshal(doc.Data, &cp)
-			}
-			if err != nil {
-				t.Error(err)
-			}
-			found[doc.Key] = cp
+}
+
+// swaps is a fixture whose views are swapped while events come.
+type swaps struct {
+	*fixture
+	t            *testing.T
+	rebuilding   atomic.Bool
+	marks, swaps atomic.Int64
+}
+
+const rebuilds = 3
+
+func (s *swaps) run(withDeaf bool) {
+	s.t.Helper()
+	p, cfg := balances(&hook{}), config()
+	cfg.QueueMax = 4
+	if withDeaf {
+		s.runOn(s.t, deaf{s.storage}, cfg, p)
+	}
+	w := &watchful{Storage: s.storage, before: s.mark, swap: s.swap}
+	w.live.Store(1)
+	s.runOn(s.t, w, cfg, p)
+	s.settle(s.t, s.view(p))
+	s.rebuilding.Store(true)
+	for range rebuilds {
+		rebuild(s.t, s.fixture, p)
+	}
+	s.rebuilding.Store(false)
+	if s.swaps.Load() != rebuilds {
+		s.t.Errorf("%d swaps, want %d", s.swaps.Load(), rebuilds)
+	}
+	s.settle(s.t, s.view(p))
+	s.check(s.t, p)
+}
+
+// mark is called before checkpoints are marked.
+func (s *swaps) mark(checkpoints int) {
+	if !s.rebuilding.Load() {
+		return
+	}
+	if n := s.marks.Add(1); n%2 == 0 || checkpoints > 1 {
+		for i := range 24 {
+			s.deposit(fmt.Sprint("a", i), 1)
 		}
-		return found
+		<-time.After(15 * time.Millisecond) // those that are not frozen yet apply them
 	}
-	p := balances(&hook{})
-	var rebuilding atomic.Bool
-	var marks, swaps atomic.Int64
-	s := &watchful{
-		Storage: f.storage,
-		before: func(checkpoints int) {
-			if n := marks.Add(1); rebuilding.Load() && (n%2 == 0 || checkpoints > 1) {
-				for i := range 24 {
-					f.deposit(fmt.Sprint("a", i), 1)
-				}
-				<-time.After(15 * time.Millisecond) // those that are not frozen yet apply them
-			}
-		},
-		swap: func(old, now uint64) {
-			swaps.Add(1)
-			was, is := read(old), read(now)
-			for key, cp := range was {
-				if !cp.Frozen || is[key].Position != cp.Position {
-					t.Errorf("partition %s: %+v was swapped for %+v", key, cp, is[key])
-				}
-			}
-			if len(was) != partitions {
-				t.Errorf("%d of %d partitions are frozen", len(was), partitions)
-			}
-		},
+}
+
+// storedCheckpoint is a checkpoint as a storage has it.
+type storedCheckpoint struct {
+	Position uint64
+	Frozen   bool
+}
+
+// swap is called before the view is swapped.
+func (s *swaps) swap(old, now uint64) {
+	s.swaps.Add(1)
+	was, is := s.checkpoints(old), s.checkpoints(now)
+	for key, cp := range was {
+		if !cp.Frozen || is[key].Position != cp.Position {
+			s.t.Errorf("partition %s: %+v was swapped for %+v", key, cp, is[key])
+		}
 	}
-	for i := range 96 { // in all partitions
-		f.deposit(fmt.Sprint("a", i%24), 1)
+	if len(was) != partitions {
+		s.t.Errorf("%d of %d partitions are frozen", len(was), partitions)
 	}
-	f.runOn(t, s, config(), p)
-	f.settle(t, f.view(p))
-	rebuilding.Store(true)
-	for range 3 {
-		rebuild(t, f, p)
+}
+
+func (s *swaps) checkpoints(generation uint64) map[string]storedCheckpoint {
+	found := map[string]storedCheckpoint{}
+	at := projection.Place{Projection: "balances", Generation: generation, Collection: "_checkpoints"}
+	for doc, err := range s.storage.List(context.Background(), at, projection.Range{}) {
+		var cp storedCheckpoint
+		if err == nil {
+			err = json.Unmarshal(doc.Data, &cp)
+		}
+		if err != nil {
+			s.t.Error(err)
+		}
+		found[doc.Key] = cp
 	}
-	rebuilding.Store(false)
-	if swaps.Load() != 3 {
-		t.Errorf("%d swaps, want 3", swaps.Load())
-	}
-	f.settle(t, f.view(p))
+	return found
 }
