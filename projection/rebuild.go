@@ -103,7 +103,7 @@ func (s *supervisor) freeze(ctx context.Context, h *head) error {
 		return nil
 	}
 	if err := s.change(ctx, h, func(h *head) {
-		h.Retired = append(h.Retired, retired{h.Live, s.engine.cfg.Now().UnixMicro()})
+		h.Retired = append(h.Retired, retired{Generation: h.Live, At: s.engine.cfg.Now().UnixMicro()})
 		h.Live, h.Building, h.Phase = h.Building, 0, PhaseNone
 	}); err != nil {
 		return err
@@ -256,7 +256,7 @@ func (s *supervisor) thaw(ctx context.Context, h *head) error {
 		return fmt.Errorf("head of the event stream: %w", err)
 	}
 	return s.change(ctx, h, func(h *head) {
-		h.Retired = append(h.Retired, retired{h.Building, 0})
+		h.Retired = append(h.Retired, retired{Generation: h.Building})
 		h.Building, h.Phase = 0, PhaseNone
 		if h.Again {
 			h.Last++
@@ -265,29 +265,42 @@ func (s *supervisor) thaw(ctx context.Context, h *head) error {
 	})
 }
 
-// drop removes generations that nobody reads any more.
+// drop removes generations that nobody reads any more. Who still does has to find out:
+//
+//	a reader of the retired generation     this
+//	                                       removes its documents
+//	lists it, and finds a part
+//	reads the head: it is retired and
+//	  there, so the list is whole
+//	                                       takes it off the head
+//
+// So the head says that it is gone before anything is removed.
 func (s *supervisor) drop(ctx context.Context, h *head) error {
-	dropped := map[uint64]bool{}
+	due := map[uint64]bool{}
 	for _, r := range h.Retired {
-		if s.engine.cfg.Now().Sub(time.UnixMicro(r.At)) < s.engine.cfg.Keep {
-			continue
+		if s.engine.cfg.Now().Sub(time.UnixMicro(r.At)) >= s.engine.cfg.Keep {
+			due[r.Generation] = true
 		}
-		if err := s.engine.store.Drop(ctx, s.projection.name, r.Generation); err != nil {
-			return fmt.Errorf("drop generation %d: %w", r.Generation, err)
-		}
-		dropped[r.Generation] = true
 	}
-	if len(dropped) == 0 {
+	if len(due) == 0 {
 		return nil
 	}
-	return changeHead(ctx, s.engine.store, s.projection.name, func(h *head) error {
-		var left []retired
-		for _, r := range h.Retired {
-			if !dropped[r.Generation] {
-				left = append(left, r)
-			}
+	err := changeHead(ctx, s.engine.store, s.projection.name, func(h *head) error {
+		for i := range h.Retired {
+			h.Retired[i].Gone = h.Retired[i].Gone || due[h.Retired[i].Generation]
 		}
-		h.Retired = left
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for generation := range due {
+		if err := s.engine.store.Drop(ctx, s.projection.name, generation); err != nil {
+			return fmt.Errorf("drop generation %d: %w", generation, err)
+		}
+	}
+	return changeHead(ctx, s.engine.store, s.projection.name, func(h *head) error {
+		h.Retired = slices.DeleteFunc(h.Retired, func(r retired) bool { return due[r.Generation] })
 		return nil
 	})
 }

@@ -33,6 +33,7 @@ type session struct {
 	slots   map[slotID]*slot
 	cancel  context.CancelCauseFunc // of the run under way
 	workers sync.WaitGroup
+	share   int           // bytes that wait for a slot, about
 	reached atomic.Uint64 // every event up to here was handed to its slot
 	asking  atomic.Int64  // since when the reader waits for an event, microseconds; 0: it has one
 	mu      sync.Mutex
@@ -95,6 +96,7 @@ func (s *session) begin(ctx context.Context) (err error) {
 		return err
 	}
 	s.slots = make(map[slotID]*slot, len(s.owned))
+	s.share = s.engine.cfg.QueueBytes / max(len(s.owned), 1)
 	for _, id := range s.owned {
 		s.slots[id] = newSlot(s, id, s.adapt(known[id]))
 	}

@@ -22,6 +22,7 @@ type slot struct {
 
 	mu      sync.Mutex
 	queue   []record
+	held    int // bytes of it
 	working bool
 	halted  bool   // frozen: nothing more is taken
 	review  bool   // parked sources are to be looked at
@@ -77,8 +78,9 @@ func (sl *slot) push(ctx context.Context, r *record) error {
 			sl.mu.Unlock()
 			return nil
 		}
-		if len(sl.queue) < sl.session.engine.cfg.QueueMax {
+		if sl.roomLocked(r) {
 			sl.queue = append(sl.queue, *r)
+			sl.held += r.bytes()
 			sl.startLocked(ctx)
 			sl.mu.Unlock()
 			return nil
@@ -90,6 +92,19 @@ func (sl *slot) push(ctx context.Context, r *record) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// roomLocked reports whether another event may wait.
+func (sl *slot) roomLocked(r *record) bool {
+	return len(sl.queue) == 0 || len(sl.queue) < sl.session.engine.cfg.QueueMax && sl.held+r.bytes() <= sl.session.share
+}
+
+// dropLocked empties a part of the queue, which the caller then cuts off.
+func (sl *slot) dropLocked(part []record) {
+	for i := range part {
+		sl.held -= part[i].bytes()
+	}
+	clear(part)
 }
 
 // startLocked sees to it that the slot has a worker if there is something to do.
@@ -144,7 +159,7 @@ func (sl *slot) settle(ctx context.Context, at uint64) {
 	sl.bound, sl.final = max(sl.bound, at), true
 	n := slices.IndexFunc(sl.queue, func(r record) bool { return r.Position > sl.bound })
 	if n >= 0 {
-		clear(sl.queue[n:])
+		sl.dropLocked(sl.queue[n:])
 		sl.queue = sl.queue[:n]
 	}
 	sl.makeSpaceLocked()
@@ -312,7 +327,7 @@ func (sl *slot) moveTo(cp checkpoint) {
 		delete(sl.failing, sl.queue[n].Position)
 		n++
 	}
-	clear(sl.queue[:n])
+	sl.dropLocked(sl.queue[:n])
 	sl.queue = sl.queue[n:]
 	if len(sl.queue) == 0 {
 		sl.queue = nil
