@@ -42,7 +42,7 @@ const (
 // the process held to a bound.
 func TestNode_RebuildsUnderLoad(t *testing.T) {
 	t.Parallel()
-	r := newRebuildRun(t, testenv.Times(t, rebuildEvents, 20_000))
+	r := newRebuildRun(t, testenv.Times(t, rebuildEvents, 8_000))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+time.Duration(r.history)*time.Millisecond)
 	defer cancel()
 	r.open(ctx, t)
@@ -75,11 +75,12 @@ func TestNode_RebuildsUnderLoad(t *testing.T) {
 
 // rebuildRun is one run of the test.
 type rebuildRun struct {
-	history int // events that there are at first
-	each    int // of each till
-	kind    *actor.Aggregate[till]
-	view    *projection.Projection
-	ledger  ledger
+	history    int // events that there are at first
+	each       int // of each till
+	partitions actor.Partitions
+	kind       *actor.Aggregate[till]
+	view       *projection.Projection
+	ledger     ledger
 
 	store  store.Store
 	nodes  []*nodes.Local
@@ -104,7 +105,10 @@ const (
 func newRebuildRun(t *testing.T, events int) *rebuildRun {
 	t.Helper()
 	n := max(min(events/10, tillsMax), 1)
-	r := &rebuildRun{history: events / n * n, each: events / n, kind: tills(), fail: t.Errorf}
+	r := &rebuildRun{history: events / n * n, each: events / n, partitions: actor.DefaultPartitions, kind: tills(), fail: t.Errorf}
+	if os.Getenv(rebuildEvents) == "" {
+		r.partitions = 16 // each transaction has more events then
+	}
 	r.used.Store(int64(n))
 	for i := range n + newTillsMax {
 		w := &watchedTill{address: r.kind.ID(fmt.Sprintf("t-%05d", i)), live: map[actor.Version]int{}}
@@ -124,7 +128,7 @@ func (r *rebuildRun) open(ctx context.Context, t *testing.T) {
 	r.server = testharness.NATS(t, testharness.WithListener())
 	cfg := node.Config{
 		NATSURL: r.server.URL(), MongoURI: testharness.SharedMongo(t, 3).URI(), MongoDatabase: testharness.DatabaseName(t),
-		Projections: []*projection.Projection{r.view},
+		Partitions: strconv.Itoa(int(r.partitions)), Projections: []*projection.Projection{r.view},
 	}
 	var wg sync.WaitGroup
 	r.nodes = make([]*nodes.Local, rebuildNodes)
@@ -194,7 +198,7 @@ func (r *rebuildRun) appendNext(ctx context.Context, tills []*watchedTill, versi
 		}
 		commits[i] = store.Commit{
 			Aggregate: store.Aggregate(w.address.String()), First: store.Version(version), //nolint:gosec // not negative
-			Partition: store.Partition(actor.DefaultPartitions.Of(w.address)), Time: time.Now().UnixMicro(),
+			Partition: store.Partition(r.partitions.Of(w.address)), Time: time.Now().UnixMicro(),
 			Outcomes: []store.Outcome{{CommandID: string(actor.DeriveID(time.Now(), w.address.String(), strconv.Itoa(version))), Events: 1, Reply: []byte("1")}},
 			Events:   []store.Event{{Name: e.Name, Data: e.Data}},
 		}
@@ -211,22 +215,25 @@ func (r *rebuildRun) appendNext(ctx context.Context, tills []*watchedTill, versi
 func (r *rebuildRun) rebuild(ctx context.Context, t *testing.T, was uint64) {
 	t.Helper()
 	r.resetLongest()
-	before, began := r.counted(), time.Now()
+	before, began, resident := r.counted(), time.Now(), residentBytes()
 	if err := r.nodes[0].Projections().Rebuild(ctx, r.view.Name()); err != nil {
 		t.Fatal(err)
 	}
-	var frozen time.Time
+	var frozen, last time.Time // first and last look that found the view frozen
 	done := r.status(ctx, t, func(s *projection.Status) bool {
 		r.resident = max(r.resident, residentBytes())
-		if s.Rebuild != nil && s.Rebuild.Phase == projection.PhaseFreezing && frozen.IsZero() {
-			frozen = time.Now()
+		if s.Rebuild != nil && s.Rebuild.Phase == projection.PhaseFreezing {
+			last = time.Now()
+			if frozen.IsZero() {
+				frozen = last
+			}
 		}
 		return s.Rebuild == nil && s.Generation > was
 	})
 	took := time.Since(began)
 	is := r.counted()
-	t.Logf("%d events rebuilt in %v, %.0f/s, frozen for %v of it; %v; %d MiB in memory at most",
-		done.Done, took.Round(time.Millisecond), float64(done.Done)/took.Seconds(), time.Since(frozen).Round(time.Millisecond), is.since(before), r.resident>>20)
+	t.Logf("%d events rebuilt in %v, %.0f/s, seen frozen for %v of it; meanwhile %v; %d MiB in memory at most, %d before",
+		done.Done, took.Round(time.Millisecond), float64(done.Done)/took.Seconds(), last.Sub(frozen).Round(time.Millisecond), is.since(before), r.resident>>20, resident>>20)
 	if !is.after(before, 1) {
 		t.Errorf("reading and writing did not go on: %v", is.since(before))
 	}

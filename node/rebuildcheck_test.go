@@ -69,8 +69,8 @@ func (r *rebuildRun) committed(ctx context.Context, t *testing.T) committedTills
 			continue
 		}
 		want.tills[w.address.ID] = s
-		p := want.partitions[partitionName(actor.DefaultPartitions.Of(w.address))]
-		want.partitions[partitionName(actor.DefaultPartitions.Of(w.address))] = shownPartition{p.Entries + s.Entries, p.Balance + s.Balance}
+		p := want.partitions[partitionName(r.partitions.Of(w.address))]
+		want.partitions[partitionName(r.partitions.Of(w.address))] = shownPartition{p.Entries + s.Entries, p.Balance + s.Balance}
 		want.events += int(s.Entries)
 	}
 	return want
