@@ -25,8 +25,8 @@ const rebuildEvents = "GANGLION_REBUILD_EVENTS"
 
 // Bounds of what a rebuild may take where the machine is the test's own.
 const (
-	stoodStillMax = 10 * time.Second // of the live view
-	residentMax   = 1 << 30          // bytes of the process: the test, two nodes, the NATS server
+	stoodStillMax = 5 * time.Second // of the live view
+	residentMax   = 1 << 30         // bytes of the process: the test, two nodes, the NATS server
 )
 
 // A view of a long history is rebuilt while commands go on, on two nodes, a MongoDB
@@ -46,7 +46,7 @@ func TestNode_RebuildsUnderLoad(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+time.Duration(r.history)*time.Millisecond)
 	defer cancel()
 	r.open(ctx, t)
-	r.seed(ctx, t)
+	r.begin(ctx, t)
 	was := r.status(ctx, t, func(s *projection.Status) bool { return s.Done >= uint64(r.history) }) //nolint:gosec // not negative
 
 	stop := inBackground(ctx, r.load)
@@ -78,6 +78,8 @@ type rebuildRun struct {
 	history    int // events that there are at first
 	each       int // of each till
 	partitions actor.Partitions
+	t          *testing.T
+	faults     atomic.Int64
 	kind       *actor.Aggregate[till]
 	view       *projection.Projection
 	ledger     ledger
@@ -87,10 +89,11 @@ type rebuildRun struct {
 	server *testharness.NATSServer
 	views  []*projection.View // the nodes', and one with a storage of its own
 
-	tills []*watchedTill
-	used  atomic.Int64 // how many of the tills there are: first those with a history
+	seed    uint64
+	writers int
+	tills   []*watchedTill
+	used    atomic.Int64 // how many of the tills there are: first those with a history
 
-	fail                                   func(format string, args ...any)
 	writes, waits, gets, lists, snapshots  atomic.Int64
 	longestWrite, longestWait, longestRead longest
 	resident                               int64 // bytes at most while it was rebuilt
@@ -105,7 +108,7 @@ const (
 func newRebuildRun(t *testing.T, events int) *rebuildRun {
 	t.Helper()
 	n := max(min(events/10, tillsMax), 1)
-	r := &rebuildRun{history: events / n * n, each: events / n, partitions: actor.DefaultPartitions, kind: tills(), fail: t.Errorf}
+	r := &rebuildRun{history: events / n * n, each: events / n, partitions: actor.DefaultPartitions, kind: tills(), t: t, seed: testenv.Seed(t)}
 	if os.Getenv(rebuildEvents) == "" {
 		r.partitions = 16 // each transaction has more events then
 	}
@@ -153,7 +156,7 @@ func (r *rebuildRun) open(ctx context.Context, t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = own.Close(context.Background()) })
+	t.Cleanup(func() { _ = own.Close(context.WithoutCancel(ctx)) })
 	r.views = append(r.views, projection.NewView(own, r.view))
 }
 
@@ -162,9 +165,9 @@ const (
 	seedBatch = 1000 // commits that are appended at once
 )
 
-// seed appends the history to the store, a commit for each event, one of each till
+// begin appends the history to the store, a commit for each event, one of each till
 // after the other. The relay has it from there.
-func (r *rebuildRun) seed(ctx context.Context, t *testing.T) {
+func (r *rebuildRun) begin(ctx context.Context, t *testing.T) {
 	t.Helper()
 	began, n := time.Now(), int(r.used.Load())
 	var wg sync.WaitGroup
@@ -249,6 +252,8 @@ func (r *rebuildRun) status(ctx context.Context, t *testing.T, wanted func(*proj
 		switch {
 		case err == nil && s.Parked > 0:
 			t.Fatalf("%d events are parked", s.Parked)
+		case r.faults.Load() >= faultsTold:
+			t.Fatal("given up")
 		case err == nil && wanted(&s):
 			return s
 		}
@@ -257,6 +262,15 @@ func (r *rebuildRun) status(ctx context.Context, t *testing.T, wanted func(*proj
 		case <-ctx.Done():
 			t.Fatalf("%+v, rebuild %+v, %v: %v", s, s.Rebuild, err, context.Cause(ctx))
 		}
+	}
+}
+
+// faultsTold bounds what is told of what is wrong.
+const faultsTold = 20
+
+func (r *rebuildRun) fault(format string, args ...any) {
+	if r.faults.Add(1) <= faultsTold {
+		r.t.Errorf(format, args...)
 	}
 }
 

@@ -32,19 +32,25 @@ const (
 // load writes and reads until ctx ends.
 func (r *rebuildRun) load(ctx context.Context) {
 	var wg sync.WaitGroup
-	for i := range rebuildWriters {
-		wg.Go(func() { r.write(ctx, r.nodes[i%len(r.nodes)].Client(), nil) })
+	writer := func(v *projection.View) {
+		r.writers++
+		w := &tillWriter{run: r, client: r.nodes[r.writers%len(r.nodes)].Client(), view: v, random: rand.New(rand.NewPCG(r.seed, uint64(r.writers)))} //nolint:gosec // a test
+		wg.Go(func() { w.write(ctx) })
+	}
+	for range rebuildWriters {
+		writer(nil)
 	}
 	for i, v := range r.views {
-		wg.Go(func() { r.write(ctx, r.nodes[i%len(r.nodes)].Client(), v) })
-		wg.Go(func() { r.every(ctx, getEvery, func() { r.get(ctx, v) }) })
-		wg.Go(func() { r.every(ctx, listEvery, func() { r.list(ctx, v) }) })
+		writer(v)
+		random := rand.New(rand.NewPCG(r.seed, uint64(100+i))) //nolint:gosec // a test
+		wg.Go(func() { every(ctx, getEvery, func() { r.look(ctx, v, r.anyTill(random)) }) })
+		wg.Go(func() { every(ctx, listEvery, func() { r.list(ctx, v) }) })
 	}
-	wg.Go(func() { r.every(ctx, listEvery, func() { r.snapshot(ctx, r.views[len(r.views)-1]) }) })
+	wg.Go(func() { every(ctx, listEvery, func() { r.snapshot(ctx, r.views[len(r.views)-1]) }) })
 	wg.Wait()
 }
 
-func (r *rebuildRun) every(ctx context.Context, pause time.Duration, do func()) {
+func every(ctx context.Context, pause time.Duration, do func()) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -56,70 +62,80 @@ func (r *rebuildRun) every(ctx context.Context, pause time.Duration, do func()) 
 	}
 }
 
-// write sends one command after another, and, with a view, waits until that shows it.
-func (r *rebuildRun) write(ctx context.Context, client actor.Client, v *projection.View) {
+// tillWriter sends one command after another, and, with a view, waits until that shows it.
+type tillWriter struct {
+	run    *rebuildRun
+	client actor.Client
+	view   *projection.View
+	random *rand.Rand
+}
+
+func (w *tillWriter) write(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		var opts []actor.CallOption
 		if n%2 == 0 {
 			opts = append(opts, actor.Direct())
 		}
-		w := r.tills[rand.Int64N(r.used.Load())]
+		to := w.run.anyTill(w.random)
 		if n%newTillEvery == 0 {
-			w = r.another()
+			to = w.run.another()
 		}
-		if err := r.command(context.WithoutCancel(ctx), client, v, w, opts); err != nil { // it is seen to its end
-			r.fail("command to %s: %v", w.address, err)
+		if err := w.command(context.WithoutCancel(ctx), to, opts); err != nil { // it is seen to its end
+			w.run.fault("command to %s: %v", to.address, err)
 			return
 		}
 	}
 }
 
-// another returns a till that there is not yet, or any of the new ones.
-func (r *rebuildRun) another() *watchedTill {
-	n := r.used.Add(1)
-	if n > int64(len(r.tills)) {
-		r.used.Store(int64(len(r.tills)))
-		n = int64(len(r.tills))
-	}
-	return r.tills[n-1]
+func (r *rebuildRun) anyTill(random *rand.Rand) *watchedTill {
+	return r.tills[random.Int64N(r.used.Load())]
 }
 
-func (r *rebuildRun) command(ctx context.Context, client actor.Client, v *projection.View, w *watchedTill, opts []actor.CallOption) error {
+// another returns a till that there is not yet, or the last one.
+func (r *rebuildRun) another() *watchedTill {
+	for {
+		n := r.used.Load()
+		if n == int64(len(r.tills)) {
+			return r.tills[n-1]
+		}
+		if r.used.CompareAndSwap(n, n+1) {
+			return r.tills[n]
+		}
+	}
+}
+
+func (w *tillWriter) command(ctx context.Context, to *watchedTill, opts []actor.CallOption) error {
+	r := w.run
 	ctx, cancel := context.WithTimeout(ctx, commandWithin)
 	defer cancel()
-	m, err := actor.NewMessage(w.address, enter{}, opts...)
+	m, err := actor.NewMessage(to.address, enter{}, opts...)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	outcome := client.Deliver(ctx, m)
+	outcome := w.client.Deliver(ctx, m)
 	if err := outcome.Err(); err != nil {
 		return err
 	}
 	r.longestWrite.take(time.Since(began))
-	w.told.Add(1)
-	raiseTo(&w.acked, uint64(outcome.Version))
+	to.told.Add(1)
+	raiseTo(&to.acked, uint64(outcome.Version))
 	r.writes.Add(1)
-	if v == nil {
+	if w.view == nil {
 		return nil
 	}
-	if err := v.Wait(ctx, projection.Version(w.address, outcome.Version)); err != nil {
+	if err := w.view.Wait(ctx, projection.Version(to.address, outcome.Version)); err != nil {
 		return err
 	}
 	r.longestWait.take(time.Since(began))
-	raiseTo(&w.floor, uint64(outcome.Version))
+	raiseTo(&to.floor, uint64(outcome.Version))
 	r.waits.Add(1)
-	r.get1(ctx, v, w)
+	r.look(ctx, w.view, to)
 	return nil
 }
 
-// get reads any document.
-func (r *rebuildRun) get(ctx context.Context, v *projection.View) {
-	r.get1(ctx, v, r.tills[rand.Int64N(r.used.Load())])
-}
-
-// get1 reads the document of a till, and holds it to what was known before it began.
-func (r *rebuildRun) get1(ctx context.Context, v *projection.View, w *watchedTill) {
+// look reads the document of a till, and holds it to what was known before it began.
+func (r *rebuildRun) look(ctx context.Context, v *projection.View, w *watchedTill) {
 	floor, began := w.floor.Load(), time.Now()
 	got, found, err := projection.Get[shownTill](ctx, v, tillsShown, w.address.ID)
 	if ctx.Err() != nil {
@@ -127,7 +143,7 @@ func (r *rebuildRun) get1(ctx context.Context, v *projection.View, w *watchedTil
 	}
 	r.longestRead.take(time.Since(began))
 	if err != nil || !found && floor > 0 {
-		r.fail("get %s: found %v, %v, it was shown at %d", w.address, found, err, floor)
+		r.fault("get %s: found %v, %v, it was shown at %d", w.address, found, err, floor)
 	}
 	if err == nil && found {
 		r.shown(w, floor, got)
@@ -139,9 +155,9 @@ func (r *rebuildRun) get1(ctx context.Context, v *projection.View, w *watchedTil
 func (r *rebuildRun) shown(w *watchedTill, floor uint64, got shownTill) {
 	switch {
 	case uint64(got.Version) < floor:
-		r.fail("%s is shown at %d, it was at %d before", w.address, got.Version, floor)
+		r.fault("%s is shown at %d, it was at %d before", w.address, got.Version, floor)
 	case got.Version == 0 || got != r.ledger.at(got.Version):
-		r.fail("%s is shown with %+v, not %+v", w.address, got, r.ledger.at(got.Version))
+		r.fault("%s is shown with %+v, not %+v", w.address, got, r.ledger.at(got.Version))
 	}
 	raiseTo(&w.floor, uint64(got.Version))
 }
@@ -158,12 +174,12 @@ func (r *rebuildRun) list(ctx context.Context, v *projection.View) {
 			return
 		}
 		if err != nil {
-			r.fail("list: %v", err)
+			r.fault("list: %v", err)
 			return
 		}
 		i, found := slices.BinarySearchFunc(r.tills, e.Key, byID)
 		if !found || i < next {
-			r.fail("list: %s comes after %d others", e.Key, next)
+			r.fault("list: %s comes after %d others", e.Key, next)
 			return
 		}
 		r.unseen(floors, next, i)
@@ -181,7 +197,7 @@ func (r *rebuildRun) list(ctx context.Context, v *projection.View) {
 func (r *rebuildRun) unseen(floors []uint64, low, high int) {
 	for i := low; i < high; i++ {
 		if floors[i] > 0 {
-			r.fail("list: %s is missing, it was shown at %d", r.tills[i].address, floors[i])
+			r.fault("list: %s is missing, it was shown at %d", r.tills[i].address, floors[i])
 		}
 	}
 }
@@ -200,9 +216,9 @@ func (r *rebuildRun) snapshot(ctx context.Context, v *projection.View) {
 	case ctx.Err() != nil:
 		return
 	case err != nil:
-		r.fail("snapshot: %v", err)
+		r.fault("snapshot: %v", err)
 	case shown.Documents < known || shown.Entries != total.Entries || shown.Balance != total.Balance:
-		r.fail("snapshot: %d tills were shown, there are %+v, and partitions %+v", known, shown, total)
+		r.fault("snapshot: %d tills were shown, there are %+v, and partitions %+v", known, shown, total)
 	}
 	r.snapshots.Add(1)
 }
@@ -266,7 +282,7 @@ func sumOf(ctx context.Context, c *mongo.Collection) (s sums, err error) {
 func (r *rebuildRun) liveOnly(e actor.EventRecord) {
 	i, found := slices.BinarySearchFunc(r.tills, e.Source.ID, byID)
 	if !found {
-		r.fail("%s was never written to", e.Source)
+		r.fault("%s was never written to", e.Source)
 		return
 	}
 	if w := r.tills[i]; e.Version > w.seeded {

@@ -38,7 +38,7 @@ type record struct {
 }
 
 // bytes is what an event takes in memory, about: with the headers that it came with.
-func (r *record) bytes() int { return 512 + len(r.Data) + len(r.Source.ID) + len(r.CommandID) }
+func (r *record) bytes() int { return 800 + len(r.Data) + len(r.Source.ID) + len(r.CommandID) }
 
 // handler is an erased handler of one event.
 type handler struct {
