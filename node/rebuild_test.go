@@ -39,9 +39,9 @@ const (
 //	GANGLION_REBUILD_EVENTS=1000000 go test -count=1 -timeout 30m -v -run 'TestNode_RebuildsUnderLoad$' ./node
 //
 // has a history of a million events, and the stand-still of the view and the memory of
-// the process held to a bound.
+// the process held to a bound. It runs beside no other test of the package, as it leaves
+// them nothing of the machine.
 func TestNode_RebuildsUnderLoad(t *testing.T) {
-	t.Parallel()
 	r := newRebuildRun(t, testenv.Times(t, rebuildEvents, 8_000))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+time.Duration(r.history)*time.Millisecond)
 	defer cancel()
