@@ -286,8 +286,14 @@ func (s *supervisor) drop(ctx context.Context, h *head) error {
 		return nil
 	}
 	err := changeHead(ctx, s.engine.store, s.projection.name, func(h *head) error {
+		told := true
 		for i := range h.Retired {
-			h.Retired[i].Gone = h.Retired[i].Gone || due[h.Retired[i].Generation]
+			if r := &h.Retired[i]; due[r.Generation] && !r.Gone {
+				r.Gone, told = true, false
+			}
+		}
+		if told {
+			return errLeave
 		}
 		return nil
 	})

@@ -27,7 +27,7 @@ type session struct {
 	origin     origin
 	created    int64
 	frozen     atomic.Bool // a slot was found frozen
-	paused     atomic.Bool // no slot begins another transaction: its checkpoint is to be frozen
+	paused     atomic.Bool // no slot begins another transaction, as checkpoints are being frozen
 
 	stream  string
 	slots   map[slotID]*slot
