@@ -22,6 +22,10 @@ type Config struct {
 	// QueueMax is how many events wait in memory for each partition of a projection;
 	// beyond it, the partition holds the others of its projection up. 0: 2000.
 	QueueMax int
+	// QueueBytes is how many bytes of events wait in memory for a projection, about,
+	// and as many for one that is rebuilt. Each of its partitions here has the same
+	// share, and may have one event beyond it. 0: 64 MiB.
+	QueueBytes int
 	// BatchBytes bounds the events, and the documents that they write, of one
 	// transaction, about. 0: 4 MiB.
 	BatchBytes int
@@ -57,7 +61,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	for v, to := range map[*int]int{&c.Parallel: 8, &c.QueueMax: 2000, &c.BatchBytes: 4 << 20, &c.Attempts: 8, &c.ParkedMax: 10_000} {
+	for v, to := range map[*int]int{&c.Parallel: 8, &c.QueueMax: 2000, &c.QueueBytes: 64 << 20, &c.BatchBytes: 4 << 20, &c.Attempts: 8, &c.ParkedMax: 10_000} {
 		if *v == 0 {
 			*v = to
 		}
@@ -93,7 +97,7 @@ func (c *Config) outagePause(last time.Duration) time.Duration {
 
 func (c *Config) validate() error {
 	var faults []error
-	for name, v := range map[string]int{"Parallel": c.Parallel, "QueueMax": c.QueueMax, "BatchBytes": c.BatchBytes, "Attempts": c.Attempts, "ParkedMax": c.ParkedMax} {
+	for name, v := range map[string]int{"Parallel": c.Parallel, "QueueMax": c.QueueMax, "QueueBytes": c.QueueBytes, "BatchBytes": c.BatchBytes, "Attempts": c.Attempts, "ParkedMax": c.ParkedMax} {
 		if v < 0 {
 			faults = append(faults, fmt.Errorf("%s is %d: %w", name, v, ErrConfig))
 		}

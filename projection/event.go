@@ -37,7 +37,8 @@ type record struct {
 	replayed bool
 }
 
-func (r *record) bytes() int { return 256 + len(r.Data) + len(r.Source.ID) + len(r.CommandID) }
+// bytes is what an event takes in memory, about: with the headers that it came with.
+func (r *record) bytes() int { return 800 + len(r.Data) + len(r.Source.ID) + len(r.CommandID) }
 
 // handler is an erased handler of one event.
 type handler struct {

@@ -52,6 +52,9 @@ func (s *session) leave(ctx context.Context) {
 // next session so many events. It only saves time: what fails is left to a later look.
 // What the slots that it returns got to do meanwhile waits.
 func (s *session) save(ctx context.Context, worth uint64) (all []resting) {
+	if s.paused.Load() {
+		return nil
+	}
 	reached := s.reached.Load()
 	for _, id := range s.owned {
 		if sl := s.slots[id]; sl != nil {
@@ -98,7 +101,7 @@ func (sl *slot) rest(reached, worth uint64) (to checkpoint, ok bool) {
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
 	to = sl.at
-	if sl.halted || sl.working || len(sl.queue) > 0 || reached < max(to.Position, to.Passed)+worth {
+	if sl.halted || sl.final || sl.working || len(sl.queue) > 0 || reached < max(to.Position, to.Passed)+worth {
 		return to, false
 	}
 	to.Passed = reached

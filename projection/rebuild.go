@@ -18,8 +18,9 @@ const nearEnough = 4096
 //
 //	building  the new generation follows the live one, never past it, with history's
 //	          rules for handlers. Once it is near everywhere:
-//	freezing  the checkpoint of every slot of the live one is marked, which has its
-//	          runner's next commit refused. Its positions cannot change any more. Once
+//	freezing  the runners of the live one that hear of it begin nothing new. The
+//	          checkpoint of every slot is marked, which has the next commit of a runner
+//	          that has not heard refused. Its positions cannot change any more. Once
 //	          the new one has the same positions:
 //	(swap)    one write of the head makes the new one live. It goes on from there with
 //	          the rules for what is new. No event is in both or in none.
@@ -102,7 +103,7 @@ func (s *supervisor) freeze(ctx context.Context, h *head) error {
 		return nil
 	}
 	if err := s.change(ctx, h, func(h *head) {
-		h.Retired = append(h.Retired, retired{h.Live, s.engine.cfg.Now().UnixMicro()})
+		h.Retired = append(h.Retired, retired{Generation: h.Live, At: s.engine.cfg.Now().UnixMicro()})
 		h.Live, h.Building, h.Phase = h.Building, 0, PhaseNone
 	}); err != nil {
 		return err
@@ -116,15 +117,17 @@ func (s *supervisor) freeze(ctx context.Context, h *head) error {
 }
 
 // freezeAll marks what is not marked yet, many checkpoints in one transaction: one by
-// one, those of 128 partitions took longer than a small rebuild. What it has marked is
-// in live then as it is stored.
+// one, those of 128 partitions take seconds beside writers, and all that time some of
+// the view stands still. What it has marked is in live then as it is stored.
 //
 //	this                                   a runner of the live generation
 //	has read the checkpoints
 //	                                       moves that of partition 7
 //	marks them all from what it has read:
 //	  refused, with all other marks
-//	marks each one by itself               of 7, is refused, or was faster again
+//	reads and marks each half by itself,   of 7, is refused, or was faster again
+//	  and halves of the one that is
+//	  refused
 //
 // So a runner that is busy costs time and nothing else. Each mark stands on the revision
 // that was read, alone or among others, and what it freezes is what was read.
@@ -137,40 +140,69 @@ func (s *supervisor) freezeAll(ctx context.Context, h *head, live map[slotID]che
 		}
 	}
 	for some := range slices.Chunk(open, savedAtOnce) {
-		err := s.mark(ctx, h, some...)
-		if err == nil {
-			for _, m := range some {
-				live[m.slot] = m.checkpoint
-			}
-			continue
-		}
-		if !errors.Is(err, ErrConflict) {
+		if err := s.freezeSome(ctx, h, live, some); err != nil {
 			return err
-		}
-		for _, m := range some {
-			if err := s.freezeSlot(ctx, h, m.slot); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// freezeTries bounds how often a checkpoint is marked that its runner moves meanwhile.
-const freezeTries = 5
-
-func (s *supervisor) freezeSlot(ctx context.Context, h *head, id slotID) error {
-	for range freezeTries {
-		cp, err := readCheckpoint(ctx, s.engine.store, s.projection.name, h.Live, id)
-		if err != nil || cp.Frozen {
+// freezeSome marks checkpoints, as many at once as their runners allow. A single one
+// that its runner moves again is left to the next look.
+func (s *supervisor) freezeSome(ctx context.Context, h *head, live map[slotID]checkpoint, some []marked) error {
+	err := s.mark(ctx, h, some...)
+	if err == nil {
+		for _, m := range some {
+			live[m.slot] = m.checkpoint
+		}
+		return nil
+	}
+	if !errors.Is(err, ErrConflict) {
+		return err
+	}
+	if len(some) == 1 {
+		return nil
+	}
+	for half := range slices.Chunk(some, (len(some)+1)/2) {
+		open, err := s.readAgain(ctx, h, live, half)
+		if err != nil {
 			return err
 		}
-		cp.Frozen = true
-		if err := s.mark(ctx, h, marked{id, cp}); !errors.Is(err, ErrConflict) {
+		if len(open) == 0 {
+			continue
+		}
+		if err := s.freezeSome(ctx, h, live, open); err != nil {
 			return err
 		}
 	}
-	return nil // the next look tries again
+	return nil
+}
+
+// readAgain reads checkpoints that are to be frozen, and returns those that are not.
+func (s *supervisor) readAgain(ctx context.Context, h *head, live map[slotID]checkpoint, some []marked) (open []marked, err error) {
+	keys := make([]string, len(some))
+	for i, m := range some {
+		keys[i] = m.slot.key()
+	}
+	docs, err := s.engine.store.Read(ctx, Place{s.projection.name, h.Live, checkpointsName}, keys...)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoints of %s: %w", s.projection.name, err)
+	}
+	for i, doc := range docs {
+		var cp checkpoint
+		if doc.Revision != "" {
+			if cp, err = decodeCheckpoint(s.engine.store, doc); err != nil {
+				return nil, err
+			}
+		}
+		if cp.Frozen { // by another node, or by a write whose outcome was unknown
+			live[some[i].slot] = cp
+			continue
+		}
+		cp.Frozen = true
+		open = append(open, marked{some[i].slot, cp})
+	}
+	return open, nil
 }
 
 // marked is a checkpoint of the live generation as it is to be: Frozen or not.
@@ -224,7 +256,7 @@ func (s *supervisor) thaw(ctx context.Context, h *head) error {
 		return fmt.Errorf("head of the event stream: %w", err)
 	}
 	return s.change(ctx, h, func(h *head) {
-		h.Retired = append(h.Retired, retired{h.Building, 0})
+		h.Retired = append(h.Retired, retired{Generation: h.Building})
 		h.Building, h.Phase = 0, PhaseNone
 		if h.Again {
 			h.Last++
@@ -233,29 +265,48 @@ func (s *supervisor) thaw(ctx context.Context, h *head) error {
 	})
 }
 
-// drop removes generations that nobody reads any more.
+// drop removes generations that nobody reads any more. Who still does has to find out:
+//
+//	a reader of the retired generation     this
+//	                                       removes its documents
+//	lists it, and finds a part
+//	reads the head: it is retired and
+//	  there, so the list is whole
+//	                                       takes it off the head
+//
+// So the head says that it is gone before anything is removed.
 func (s *supervisor) drop(ctx context.Context, h *head) error {
-	dropped := map[uint64]bool{}
+	due := map[uint64]bool{}
 	for _, r := range h.Retired {
-		if s.engine.cfg.Now().Sub(time.UnixMicro(r.At)) < s.engine.cfg.Keep {
-			continue
+		if s.engine.cfg.Now().Sub(time.UnixMicro(r.At)) >= s.engine.cfg.Keep {
+			due[r.Generation] = true
 		}
-		if err := s.engine.store.Drop(ctx, s.projection.name, r.Generation); err != nil {
-			return fmt.Errorf("drop generation %d: %w", r.Generation, err)
-		}
-		dropped[r.Generation] = true
 	}
-	if len(dropped) == 0 {
+	if len(due) == 0 {
 		return nil
 	}
-	return changeHead(ctx, s.engine.store, s.projection.name, func(h *head) error {
-		var left []retired
-		for _, r := range h.Retired {
-			if !dropped[r.Generation] {
-				left = append(left, r)
+	err := changeHead(ctx, s.engine.store, s.projection.name, func(h *head) error {
+		told := true
+		for i := range h.Retired {
+			if r := &h.Retired[i]; due[r.Generation] && !r.Gone {
+				r.Gone, told = true, false
 			}
 		}
-		h.Retired = left
+		if told {
+			return errLeave
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for generation := range due {
+		if err := s.engine.store.Drop(ctx, s.projection.name, generation); err != nil {
+			return fmt.Errorf("drop generation %d: %w", generation, err)
+		}
+	}
+	return changeHead(ctx, s.engine.store, s.projection.name, func(h *head) error {
+		h.Retired = slices.DeleteFunc(h.Retired, func(r retired) bool { return due[r.Generation] })
 		return nil
 	})
 }

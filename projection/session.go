@@ -27,11 +27,13 @@ type session struct {
 	origin     origin
 	created    int64
 	frozen     atomic.Bool // a slot was found frozen
+	paused     atomic.Bool // no slot begins another transaction, as checkpoints are being frozen
 
 	stream  string
 	slots   map[slotID]*slot
 	cancel  context.CancelCauseFunc // of the run under way
 	workers sync.WaitGroup
+	share   int           // bytes that wait for a slot, about
 	reached atomic.Uint64 // every event up to here was handed to its slot
 	asking  atomic.Int64  // since when the reader waits for an event, microseconds; 0: it has one
 	mu      sync.Mutex
@@ -94,6 +96,7 @@ func (s *session) begin(ctx context.Context) (err error) {
 		return err
 	}
 	s.slots = make(map[slotID]*slot, len(s.owned))
+	s.share = s.engine.cfg.QueueBytes / max(len(s.owned), 1)
 	for _, id := range s.owned {
 		s.slots[id] = newSlot(s, id, s.adapt(known[id]))
 	}
@@ -256,7 +259,12 @@ func (s *session) raiseBounds(ctx context.Context) {
 		return // the next look may succeed
 	}
 	for id, cp := range live {
-		if sl := s.slots[id]; sl != nil && cp.Stream == s.stream {
+		sl := s.slots[id]
+		switch {
+		case sl == nil || cp.Stream != s.stream && cp.Position > 0:
+		case cp.Frozen: // of no stream if it never had an event
+			sl.settle(ctx, cp.Position)
+		default:
 			sl.raise(ctx, cp.Position)
 		}
 	}

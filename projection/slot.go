@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,11 +22,13 @@ type slot struct {
 
 	mu      sync.Mutex
 	queue   []record
+	held    int // bytes of it
 	working bool
 	halted  bool   // frozen: nothing more is taken
 	review  bool   // parked sources are to be looked at
 	saveTo  uint64 // nothing of the slot is between its position and this; 0: nothing to save
 	bound   uint64 // of a generation that is being built: the position of the live one
+	final   bool   // the live one is frozen there: nothing beyond bound is taken, see settle
 	space   chan struct{}
 	at      checkpoint // copy of cp
 
@@ -71,12 +74,13 @@ func (sl *slot) place() uint64 {
 func (sl *slot) push(ctx context.Context, r *record) error {
 	for {
 		sl.mu.Lock()
-		if sl.halted || r.Position <= max(sl.at.Position, sl.at.Passed) {
+		if sl.halted || sl.final && r.Position > sl.bound || r.Position <= max(sl.at.Position, sl.at.Passed) {
 			sl.mu.Unlock()
 			return nil
 		}
-		if len(sl.queue) < sl.session.engine.cfg.QueueMax {
+		if sl.roomLocked(r) {
 			sl.queue = append(sl.queue, *r)
+			sl.held += r.bytes()
 			sl.startLocked(ctx)
 			sl.mu.Unlock()
 			return nil
@@ -90,6 +94,19 @@ func (sl *slot) push(ctx context.Context, r *record) error {
 	}
 }
 
+// roomLocked reports whether another event may wait.
+func (sl *slot) roomLocked(r *record) bool {
+	return len(sl.queue) == 0 || len(sl.queue) < sl.session.engine.cfg.QueueMax && sl.held+r.bytes() <= sl.session.share
+}
+
+// dropLocked empties a part of the queue, which the caller then cuts off.
+func (sl *slot) dropLocked(part []record) {
+	for i := range part {
+		sl.held -= part[i].bytes()
+	}
+	clear(part)
+}
+
 // startLocked sees to it that the slot has a worker if there is something to do.
 func (sl *slot) startLocked(ctx context.Context) {
 	if sl.working || !sl.dueLocked() {
@@ -100,7 +117,7 @@ func (sl *slot) startLocked(ctx context.Context) {
 }
 
 func (sl *slot) dueLocked() bool {
-	if sl.halted {
+	if sl.halted || sl.session.paused.Load() {
 		return false
 	}
 	return len(sl.queue) > 0 && sl.queue[0].Position <= sl.bound || sl.review || sl.saveTo > 0
@@ -120,6 +137,40 @@ func (sl *slot) raise(ctx context.Context, to uint64) {
 	defer sl.mu.Unlock()
 	sl.bound = max(sl.bound, to)
 	sl.startLocked(ctx)
+}
+
+// settle moves the bound to where it stays, as the live generation is frozen there.
+// What is beyond is not kept, for whoever goes on after the swap reads it anew. Else it
+// would fill the queue, and the reader would wait for room that never comes:
+//
+//	live generation                          the one that is being built
+//	partition 1 is frozen at 100
+//	                                         has taken partition 1 up to 100
+//	partition 2 goes on, is frozen at 9,000
+//	                                         its reader hands on what partition 1 has
+//	                                         behind 100, until its queue is full, and
+//	                                         never reads the 9,000 of partition 2
+//
+// The live view would stand still until somebody gave the rebuild up. A slot whose
+// events were left out says no more of how far it was read, see rest.
+func (sl *slot) settle(ctx context.Context, at uint64) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	sl.bound, sl.final = max(sl.bound, at), true
+	n := slices.IndexFunc(sl.queue, func(r record) bool { return r.Position > sl.bound })
+	if n >= 0 {
+		sl.dropLocked(sl.queue[n:])
+		sl.queue = sl.queue[:n]
+	}
+	sl.makeSpaceLocked()
+	sl.startLocked(ctx)
+}
+
+func (sl *slot) makeSpaceLocked() {
+	select {
+	case sl.space <- struct{}{}:
+	default:
+	}
 }
 
 // waits returns how many events wait, and the position and time of the first.
@@ -276,16 +327,13 @@ func (sl *slot) moveTo(cp checkpoint) {
 		delete(sl.failing, sl.queue[n].Position)
 		n++
 	}
-	clear(sl.queue[:n])
+	sl.dropLocked(sl.queue[:n])
 	sl.queue = sl.queue[n:]
 	if len(sl.queue) == 0 {
 		sl.queue = nil
 	}
 	sl.halted = cp.Frozen
 	if n > 0 || cp.Frozen {
-		select {
-		case sl.space <- struct{}{}:
-		default:
-		}
+		sl.makeSpaceLocked()
 	}
 }

@@ -64,7 +64,8 @@ type origin struct {
 // retired is a generation that is not read any more.
 type retired struct {
 	Generation uint64 `json:"generation"`
-	At         int64  `json:"at"` // microseconds since 1970 UTC
+	At         int64  `json:"at"`   // microseconds since 1970 UTC
+	Gone       bool   `json:"gone"` // its documents are being removed
 }
 
 // checkpoint is how far a slot of a generation is. Every change of the view goes

@@ -167,6 +167,7 @@ func (s *supervisor) reconcile(ctx context.Context, h *head, owned []slotID) {
 	s.mu.Lock()
 	s.current = nil
 	if s.live != nil {
+		s.live.session.paused.Store(h.Phase == PhaseFreezing)
 		s.current = s.live.session
 	}
 	s.mu.Unlock()

@@ -119,7 +119,7 @@ func (v *View) stillThere(ctx context.Context, generation uint64) error {
 		return err
 	}
 	for _, r := range h.Retired {
-		if r.Generation == generation {
+		if r.Generation == generation && !r.Gone {
 			return nil
 		}
 	}
