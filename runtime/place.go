@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -208,6 +209,7 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) {
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 	defer cancel()
 	started := in.cfg.Clock.Elapsed()
+	end := in.streamEnd(ctx, want)
 	held, err := in.store.TakeClaims(ctx, in.session, want)
 	if err != nil && in.ctx.Err() == nil {
 		in.cfg.Logger.WarnContext(ctx, "partitions not claimed", "error", err)
@@ -222,17 +224,38 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) {
 		}
 	}
 	if len(held) > 0 {
-		in.serve(ctx, held)
+		in.serve(ctx, held, end)
 		in.announceClaims(ctx, in.session.Incarnation, held) // whoever hands over goes on with the next
 	}
 	in.cfg.Logger.InfoContext(ctx, "partitions claimed", "taken", len(held), "wanted", len(want),
 		"serving", len(in.served()), "took", in.cfg.Clock.Elapsed()-started)
 }
 
+// streamEnd returns what tells where the command stream ends, up to which the former
+// owners of claims may have read it. Who has released one reads no more, so the stream
+// is asked while these are taken. Who was declared dead may read on until it finds out
+// that its claim was taken, so it is asked after that.
+func (in *incarnation) streamEnd(ctx context.Context, want []store.Claim) func() (end store.Position, err error) {
+	ask := func() (store.Position, error) {
+		stream, last, err := in.bus.Head(ctx)
+		return store.Position{Stream: stream, Sequence: last}, err
+	}
+	if slices.ContainsFunc(want, func(c store.Claim) bool { return c.Session != "" }) {
+		return ask
+	}
+	var end store.Position
+	var err error
+	var asking sync.WaitGroup
+	asking.Go(func() { end, err = ask() })
+	return func() (store.Position, error) {
+		asking.Wait()
+		return end, err
+	}
+}
+
 // serve starts to serve partitions whose claims were taken.
-func (in *incarnation) serve(ctx context.Context, held []store.Claim) {
-	// A place up to which the former owners may have read the stream.
-	stream, head, err := in.bus.Head(ctx)
+func (in *incarnation) serve(ctx context.Context, held []store.Claim, end func() (store.Position, error)) {
+	head, err := end()
 	if err != nil {
 		// The claims are this session's; a later round takes them again.
 		in.cfg.Logger.WarnContext(ctx, "partitions not served", "partitions", len(held), "error", err)
@@ -247,7 +270,7 @@ func (in *incarnation) serve(ctx context.Context, held []store.Claim) {
 		slots <- struct{}{}
 		starting.Go(func() {
 			defer func() { <-slots }()
-			in.start(ctx, newPartition(in, c, stream, head))
+			in.start(ctx, newPartition(in, c, head.Stream, head.Sequence))
 		})
 	}
 	starting.Wait()

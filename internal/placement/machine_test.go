@@ -331,22 +331,22 @@ func TestMachine_Left_IsNotDecidedUponByAnOlderReading(t *testing.T) {
 // back all the same.
 func TestMachine_Cordon(t *testing.T) {
 	t.Parallel()
-	const partitions = 8
+	const partitions = 5
 	s := newScript(t, partitions, true)
 	claims := s.serves(partitions)
-	claims[7] = store.Claim{Partition: 7, Epoch: 9}
-	s.m.Left(s.now, 7)
-	s.at(1*time.Second, claims[:7], peer("a", 1))
-	s.m.Left(s.now, 7) // if it was to be taken
+	claims[4] = store.Claim{Partition: 4, Epoch: 9}
+	s.m.Left(s.now, 4)
+	s.at(1*time.Second, claims[:4], peer("a", 1))
+	s.m.Left(s.now, 4) // if it was to be taken
 	s.m.Cordon()
 	s.now = 2 * time.Second
 	if plan := s.look(claims, peer("a", 2)); len(plan.HandOver)+len(plan.Take) > 0 || !s.m.Draining() || s.m.Told() || !s.m.Peers() {
 		t.Errorf("not yet told: %+v", plan)
 	}
-	if plan := s.at(3*time.Second, claims, peer("a", 3)); len(plan.HandOver) != 7 || len(plan.Take) > 0 || !s.m.Told() {
+	if plan := s.at(3*time.Second, claims, peer("a", 3)); len(plan.HandOver) != 4 || len(plan.Take) > 0 || !s.m.Told() {
 		t.Errorf("told: %+v", plan)
 	}
-	for p := range store.Partition(7) {
+	for p := range store.Partition(4) {
 		s.m.Left(s.now, p)
 	}
 	s.at(4*time.Second, claimed(partitions, "", ""), peer("a", 4))

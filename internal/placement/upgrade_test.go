@@ -81,7 +81,8 @@ func TestMachine_Keeps_WhatABuildIsNoReasonToMove(t *testing.T) {
 			want = append(want, belonging(name, all, partitions)...)
 		}
 		slices.Sort(want)
-		same(t, c.what, s.at(2*time.Second, mine, of(peer("a", 2), c.a), of(peer("b", 2), c.b)).HandOver, want)
+		plan := s.at(2*time.Second, mine, of(peer("a", 2), c.a), of(peer("b", 2), c.b))
+		same(t, c.what, s.handsOver(plan), want)
 	}
 }
 
