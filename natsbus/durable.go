@@ -68,9 +68,9 @@ func (d *durableLane) open(ctx context.Context) (err error) {
 	return err
 }
 
-// begin joins the trunk, if that is near, or opens the first feed. A request is lost with the leader that would have
-// answered it, and its answer with the server that was about to: whoever waits for
-// it in vain asks again.
+// begin joins the trunk, or opens a feed if the lane begins too far back for that. A
+// request is lost with the leader that would have answered it, and its answer with the
+// server that was about to: whoever waits for it in vain asks again.
 func (d *durableLane) begin(ctx context.Context) error {
 	if b := d.bus.trunk.joinBare(ctx, d); b != nil {
 		d.branch.Store(b)

@@ -50,12 +50,12 @@ var errCut = errors.New("the trunk has given up the partition")
 // once for each of them, and again at every purge
 // (docs/adr/0010-one-consumer-for-many-partitions.md).
 //
-// A lane begins with a feed of its own, joins when it has nothing left to catch
-// up with, and gives its feed up once the trunk has come as far as the lane.
-// A lane that begins where the trunk is joins at once, and waits for the next source.
-// When lanes have joined or left, another source is opened that starts early enough
-// for all of its members, and takes over when it has come as far as the present
-// one: nobody waits for it. A member whose branch is full is cut and goes on with
+// A lane that begins near the end of the stream joins at once. Another begins with a
+// feed of its own, joins when it has nothing left to catch up with, and gives its feed
+// up once the trunk has come as far as the lane. When lanes have joined that the present
+// source cannot take in, or lanes have left, another source is opened that starts early
+// enough for all of its members, and takes over when it has come as far as the present
+// one. A member whose branch is full is cut and goes on with
 // a feed of its own, so a slow partition does not hold up the others.
 //
 // Its goroutine runs while there are members. All fields below mu belong to it.
@@ -121,8 +121,8 @@ func newTrunk(b *Bus) *trunk {
 }
 
 // joinBare makes a lane a member that has no feed of its own, as it begins near to where
-// the stream ends. A source without filters takes it in from what it has kept, or the next one
-// begins where the lane does. nil: it begins too far back, or the trunk is broken.
+// the stream ends. A source without filters takes it in from what it has kept, or the next
+// one begins where the lane does. nil: it begins too far back, or the trunk is broken.
 //
 // When partitions change hands, this is one consumer at the most, instead of one for each
 // and the trunk's. nats-server makes the consumers of a connection one after the other,
@@ -401,10 +401,10 @@ func (t *trunk) broken(ctx context.Context, s *source, cause error) {
 }
 
 // release has the branches that are in no source but this one, which never took over,
-// wait for the one that follows; what they have got already they get only once. Say a lane joins, N is opened for it and breaks before
-// it is as far as the present source: the next one takes in what belongs to none, or to
-// the present one. A branch that still belonged to N would be at N's place for ever,
-// and have the trunk open sources for ever.
+// wait for the one that follows; what they have got already they get only once. Say a
+// lane joins, N is opened for it and breaks before it is as far as the present source:
+// the next one takes in what belongs to none, or to the present one. A branch that still
+// belonged to N would be at N's place for ever, and have the trunk open sources for ever.
 func (s *source) release() {
 	for _, branches := range s.members {
 		for _, b := range branches {

@@ -274,7 +274,9 @@ func TestNode_HandOver_NeedsNoLook(t *testing.T) {
 		var looks int
 		h.with(func(h *hooked) { looks = h.looks })
 		t.Logf("%d looks in %v", looks, time.Since(start))
-		if looks > 5 { // one of each node that it ends, of the one that stays what it is to take, and when it has ended
+		// Each node looks as it begins and as it has ended, and now and then for a telling that
+		// met another goroutine first: 4 to 7. Without tellings it would be one for each batch, 27.
+		if looks > 12 {
 			t.Errorf("%d looks for some 64 partitions", looks)
 		}
 	})
