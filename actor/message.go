@@ -141,5 +141,6 @@ type Responder interface {
 type Delivery struct {
 	Message   Message
 	Sequence  uint64    // position in the command stream; 0 on the direct lane
+	More      int       // commands with the same sequence that follow
 	Responder Responder // nil when nobody waits
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 )
 
-// Backlog returns the number of stored commands of each partition that has any.
+// Backlog returns the number of stored messages of each partition that has any; one may
+// hold several commands of an aggregate.
 // Finished ones count until they are trimmed. It asks the server for every
 // subject with a command on it, so its cost grows with the backlog: it is for
 // operators, not for the way of a command.

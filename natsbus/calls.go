@@ -29,15 +29,18 @@ type call struct {
 	moved  bool  // that one has a new owner
 	nextID uint64
 	unread []arrival
+	line   *line // a try is under way in it; nil: none
 }
 
 // arrival is what has come for a call: a message, an outcome from an owner in the
-// same process, or the word of the stream that it has stored the command.
+// same process, the word of the stream that it has stored the command, or that the
+// connection has not taken it.
 type arrival struct {
 	msg     *nats.Msg
 	outcome *actor.Outcome
-	try     uint32    // of outcome
+	try     uint32    // of outcome, or that failed
 	stored  time.Time // when the stream's word came; zero: it is something else
+	failed  error     // why the try could not be sent
 }
 
 // put leaves an arrival for the call with that id, unless that one is over. A call
@@ -61,6 +64,26 @@ func (c *call) notify() {
 	case c.wake <- struct{}{}:
 	default:
 	}
+}
+
+// fly notes that a try is under way in a line.
+func (c *call) fly(l *line) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.line = l
+}
+
+// land returns the line in which a try of the call with that id is under way, and notes
+// that it is not any more.
+func (c *call) land(id uint64) *line {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.id != id {
+		return nil
+	}
+	l := c.line
+	c.line = nil
+	return l
 }
 
 // take returns what is unread. It is valid until the next take.

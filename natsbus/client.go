@@ -39,6 +39,12 @@ type ClientConfig struct {
 	// those beyond are refused with [actor.CodeOverloaded]. Default 16384.
 	MaxInFlight int
 
+	// BatchMax is the number of commands for one aggregate that the durable lane
+	// carries in one message, up to 4096. More than one go together when they come while
+	// the stream has not answered to the one before. 1: each goes by itself, as nodes
+	// need it whose build does not know batches. Default 128.
+	BatchMax int
+
 	// Logger takes what an operator should see. Default: nothing is logged.
 	Logger *slog.Logger
 
@@ -50,6 +56,7 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	c.Namespace = defaultTo(c.Namespace, DefaultNamespace)
 	c.DefaultTimeout = defaultTo(c.DefaultTimeout, 10*time.Second)
 	c.MaxInFlight = defaultTo(c.MaxInFlight, 16384)
+	c.BatchMax = defaultTo(c.BatchMax, defaultBatchMax)
 	c.Logger = defaultLogger(c.Logger)
 	return c
 }
@@ -61,6 +68,9 @@ func (c ClientConfig) validate() error {
 	}
 	if c.MaxInFlight < 0 || c.MaxInFlight > maxMaxInFlight {
 		faults = append(faults, fmt.Errorf("maximum of calls in flight %d is not 1 to %d: %w", c.MaxInFlight, maxMaxInFlight, ErrConfig))
+	}
+	if c.BatchMax < 0 || c.BatchMax > wire.MaxBatch {
+		faults = append(faults, fmt.Errorf("maximum of commands in a message %d is not 1 to %d: %w", c.BatchMax, wire.MaxBatch, ErrConfig))
 	}
 	return errors.Join(faults...)
 }
@@ -80,6 +90,8 @@ type Client struct {
 	owners *nats.Subscription
 	calls  *calls
 	ids    idSource
+
+	batcher *batcher
 
 	reconnects atomic.Uint64
 	closing    sync.Once
@@ -121,6 +133,7 @@ func newClient(nc *nats.Conn, p actor.Partitions, local *local, cfg ClientConfig
 		nc: nc, ns: wire.Namespace(cfg.Namespace), partitions: p, local: local, cfg: cfg, patience: effort.DefaultPatience(),
 		prefix: nc.NewInbox(), calls: newCalls(cfg.MaxInFlight), closed: make(chan struct{}),
 	}
+	c.batcher = newBatcher(c)
 	var err error
 	if c.sub, err = nc.Subscribe(c.prefix+".*.*", c.route); err != nil {
 		return nil, fmt.Errorf("subscribe to the inbox: %w", err)
@@ -146,20 +159,49 @@ func (c *Client) route(msg *nats.Msg) {
 	if !ok {
 		return
 	}
-	a := arrival{msg: msg}
-	if inbox.Purpose == wire.ForAck && stored(msg.Data) {
-		a = arrival{stored: time.Now()}
-	}
-	if call := c.calls.find(inbox.Call); call != nil {
-		call.put(inbox.Call, a)
+	switch inbox.Purpose {
+	case wire.ForBatch:
+		c.batcher.answered(inbox.Call, msg)
+	case wire.ForAck:
+		c.acknowledged(inbox.Call, msg)
+	case wire.ForOutcome:
+		c.put(inbox.Call, arrival{msg: msg})
 	}
 }
 
-// watch tells the calls when the connection has been lost and made again.
+// acknowledged takes what the stream says to a call's message, or that nobody was there.
+// The call may try again as soon as it knows: before that, the try has landed.
+func (c *Client) acknowledged(id uint64, msg *nats.Msg) {
+	call := c.calls.find(id)
+	if call == nil {
+		return
+	}
+	l := call.land(id)
+	a := arrival{msg: msg}
+	if stored(msg.Data) {
+		a = arrival{stored: time.Now()}
+	}
+	call.put(id, a)
+	c.batcher.landed(l)
+}
+
+// put hands an arrival to the call that it is for.
+func (c *Client) put(id uint64, a arrival) {
+	if call := c.calls.find(id); call != nil {
+		call.put(id, a)
+	}
+}
+
+// watch tells the calls when the connection has been lost and made again, and has
+// the batcher forget what is not answered any more.
 func (c *Client) watch(status chan nats.Status) {
 	defer c.nc.RemoveStatusListener(status)
+	tick := time.NewTicker(batchForgotten)
+	defer tick.Stop()
 	for {
 		select {
+		case now := <-tick.C:
+			c.batcher.forget(now)
 		case <-status:
 			c.reconnects.Add(1)
 			c.calls.notifyAll()

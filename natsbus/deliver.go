@@ -115,7 +115,10 @@ func (c *Client) pursue(ctx context.Context, g effort.Goal, m *actor.Message, no
 	if call == nil {
 		return actor.Failure(actor.CodeOverloaded, fmt.Sprintf("%d calls are in flight", c.cfg.MaxInFlight))
 	}
-	defer c.calls.end(call)
+	defer func() {
+		c.batcher.landed(call.land(call.id))
+		c.calls.end(call)
+	}()
 	if m.Lane == actor.LaneDirect {
 		call.ask(c.partitions.Of(m.Target))
 	}
@@ -171,6 +174,24 @@ func (p *pursuit) try(now time.Time) (o actor.Outcome, final bool) {
 	if attempt == 1 && p.lane == actor.LaneDirect && p.tryHere(try) {
 		return o, false
 	}
+	if c.cfg.Events.Published != nil {
+		c.cfg.Events.Published(p.lane, attempt)
+	}
+	var err error
+	if c.batcher.takes(p, attempt) {
+		err = c.batcher.publish(p, try, now)
+	} else {
+		err = p.publish(try, attempt)
+	}
+	if err != nil {
+		return p.failed(try, now, err)
+	}
+	return o, false
+}
+
+// publish sends the message by itself.
+func (p *pursuit) publish(try uint32, attempt int) error {
+	c := p.client
 	if p.envelope == nil {
 		p.envelope = c.seal(p.message)
 	}
@@ -185,16 +206,15 @@ func (p *pursuit) try(now time.Time) (o actor.Outcome, final bool) {
 	if attempt > 1 {
 		msg.Header[wire.HeaderAttempt] = []string{strconv.Itoa(attempt)}
 	}
-	err := c.nc.PublishMsg(msg)
-	if c.cfg.Events.Published != nil {
-		c.cfg.Events.Published(p.lane, attempt)
-	}
+	return c.nc.PublishMsg(msg) //nolint:wrapcheck // failed tells what it means
+}
+
+// failed: the connection has not taken a try.
+func (p *pursuit) failed(try uint32, now time.Time, err error) (o actor.Outcome, final bool) {
 	switch {
-	case err == nil:
-		return o, false
 	case errors.Is(err, nats.ErrMaxPayload):
 		return p.effort.Refused(try, now, actor.Failure(actor.CodeTooLarge,
-			fmt.Sprintf("%d bytes and headers, NATS carries %d", len(msg.Data), c.nc.MaxPayload())))
+			fmt.Sprintf("%d bytes and headers, NATS carries %d", len(p.message.Data), p.client.nc.MaxPayload())))
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		p.effort.Unreached(try, now, actor.Failure(actor.CodeNoOwner, err.Error()))
 		return p.effort.GiveUp(err.Error()), true
@@ -210,6 +230,8 @@ func (p *pursuit) arrived(a arrival, now time.Time) (o actor.Outcome, final bool
 		return *a.outcome, p.effort.Answered(a.try, now, *a.outcome)
 	case !a.stored.IsZero():
 		return p.effort.Acknowledged(a.stored)
+	case a.failed != nil:
+		return p.failed(a.try, now, a.failed)
 	default:
 		return p.receive(a.msg, now)
 	}

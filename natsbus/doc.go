@@ -20,7 +20,8 @@
 //
 // The payload is the command's JSON as it is; everything else travels in headers
 // (see internal/wire). An aggregate's id is one subject token, see
-// [actor.Address.Token].
+// [actor.Address.Token]. Commands for one aggregate that has several under way share a
+// message, on the same subject.
 //
 // # Concurrency
 //

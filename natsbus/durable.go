@@ -273,15 +273,35 @@ func (d *durableLane) take(ctx context.Context, sequence uint64, msg *nats.Msg) 
 	if sequence <= d.cursor.Load() {
 		return nil
 	}
-	inbox := wire.First(msg.Header, wire.HeaderReply)
-	if delivery, ok := d.bus.delivery(d.partition, actor.LaneDurable, inbox, msg); ok {
-		delivery.Sequence = sequence
-		d.handler.Durable(ctx, delivery)
-	}
-	if ctx.Err() != nil { // the handler may have returned without having taken it
-		return context.Cause(ctx)
+	if err := d.hand(ctx, sequence, msg); err != nil {
+		return err
 	}
 	d.advance(sequence)
+	return nil
+}
+
+// hand hands over the commands of a message: one, or those of a batch.
+func (d *durableLane) hand(ctx context.Context, sequence uint64, msg *nats.Msg) error {
+	one := [1]wire.Batched{{Header: msg.Header, Data: msg.Data}}
+	all := one[:]
+	if wire.IsBatch(msg.Header) {
+		var err error
+		if all, err = wire.DecodeBatch(msg.Data); err != nil {
+			d.bus.malformed(actor.LaneDurable, msg.Subject, nil, err)
+			return nil
+		}
+	}
+	for i, c := range all {
+		inbox := wire.First(c.Header, wire.HeaderReply)
+		delivery, ok := d.bus.delivery(d.partition, actor.LaneDurable, inbox, &nats.Msg{Subject: msg.Subject, Header: c.Header, Data: c.Data})
+		if ok {
+			delivery.Sequence, delivery.More = sequence, len(all)-1-i
+			d.handler.Durable(ctx, delivery)
+		}
+		if ctx.Err() != nil { // the handler may have returned without having taken it
+			return context.Cause(ctx)
+		}
+	}
 	return nil
 }
 
@@ -364,14 +384,20 @@ func (b *Bus) delivery(p actor.Partition, lane actor.Lane, inbox string, msg *na
 	if err == nil {
 		return actor.Delivery{Message: m, Responder: to}, true
 	}
+	b.malformed(lane, msg.Subject, to, err)
+	return actor.Delivery{}, false
+}
+
+// malformed tells of what nobody can execute, also whoever waits for it, if that is
+// known.
+func (b *Bus) malformed(lane actor.Lane, subject string, to actor.Responder, err error) {
 	if b.cfg.Events.Malformed != nil {
-		b.cfg.Events.Malformed(lane, msg.Subject, err)
+		b.cfg.Events.Malformed(lane, subject, err)
 	}
-	b.cfg.Logger.Debug("message skipped", slog.String("subject", msg.Subject), slog.Any("error", err))
+	b.cfg.Logger.Debug("message skipped", slog.String("subject", subject), slog.Any("error", err))
 	if to != nil {
 		to.Respond(actor.Failure(actor.CodeMalformed, err.Error()))
 	}
-	return actor.Delivery{}, false
 }
 
 func (b *Bus) decode(p actor.Partition, lane actor.Lane, msg *nats.Msg) (actor.Message, error) {

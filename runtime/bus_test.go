@@ -19,6 +19,8 @@ type logBus struct {
 
 	mu      sync.Mutex
 	log     []entry
+	read    int                         // entries that somebody has read
+	batches int                         // entries with more than one command
 	serving map[actor.Partition][]*flow // more than one while a former owner has not noticed
 	grown   *sync.Cond
 	trimmed uint64                     // by Trim
@@ -30,9 +32,11 @@ type logBus struct {
 	slow    chan struct{} // nil, or: the stream is not read before it is closed
 }
 
+// entry is a message of the log: a command, or several for one aggregate that came
+// before anybody has read it.
 type entry struct {
 	partition actor.Partition
-	delivery  actor.Delivery
+	batch     []actor.Delivery
 }
 
 var errStreamLost = errors.New("the stream is another one")
@@ -41,7 +45,7 @@ var errStreamLost = errors.New("the stream is another one")
 func (b *logBus) loseStream(next string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.stream, b.log, b.trimmed, b.apart = next, nil, 0, map[actor.Partition]uint64{}
+	b.stream, b.log, b.read, b.trimmed, b.apart = next, nil, 0, 0, map[actor.Partition]uint64{}
 	for _, serving := range b.serving {
 		for _, f := range serving {
 			f.failed = errStreamLost
@@ -116,7 +120,15 @@ func (b *logBus) publish(m actor.Message, r actor.Responder) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := actor.Delivery{Message: m, Sequence: uint64(len(b.log) + 1), Responder: r}
-	b.log = append(b.log, entry{b.partitions.Of(m.Target), d})
+	if last := len(b.log) - 1; last >= b.read && b.log[last].batch[0].Message.Target == m.Target {
+		d.Sequence--
+		b.log[last].batch = append(b.log[last].batch, d)
+		if len(b.log[last].batch) == 2 {
+			b.batches++
+		}
+	} else {
+		b.log = append(b.log, entry{b.partitions.Of(m.Target), []actor.Delivery{d}})
+	}
 	b.grown.Broadcast()
 }
 
@@ -195,6 +207,7 @@ func (f *flow) run(p actor.Partition) {
 		}
 		e, slow := f.bus.log[next], f.bus.slow
 		next++
+		f.bus.read = max(f.bus.read, next)
 		f.bus.mu.Unlock()
 		if slow != nil {
 			select {
@@ -204,7 +217,12 @@ func (f *flow) run(p actor.Partition) {
 			}
 		}
 		if e.partition == p {
-			f.handler.Durable(f.ctx, e.delivery)
+			for i, d := range e.batch {
+				d.More = len(e.batch) - 1 - i
+				if f.ctx.Err() == nil {
+					f.handler.Durable(f.ctx, d)
+				}
+			}
 		}
 		if f.ctx.Err() == nil { // else it may not have been taken
 			f.at.Store(uint64(next))

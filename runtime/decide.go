@@ -58,7 +58,7 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	if o, ok := a.ring.find(id); ok {
 		return o, true, nil
 	}
-	decided := a.position.Covers(a.partition.position(d.Sequence))
+	decided := a.position.Covers(a.partition.place(d))
 	if !decided && a.ring.isNew(id) {
 		return actor.Outcome{}, false, nil
 	}
@@ -200,7 +200,7 @@ func detailBytes(r *actor.Rejection) int {
 
 // passed notes that a durable command has been decided.
 func (a *activation) passed(d *delivery) {
-	if p := a.partition.position(d.Sequence); d.Sequence > 0 && !a.position.Covers(p) {
+	if p := a.partition.place(d); d.Sequence > 0 && !a.position.Covers(p) {
 		a.position = p
 	}
 }

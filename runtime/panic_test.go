@@ -76,7 +76,7 @@ func (s *setup) watermarksReachTheEnd() {
 	s.bus.mu.Lock()
 	last := map[store.Partition]uint64{}
 	for _, e := range s.bus.log {
-		last[store.Partition(e.partition)] = e.delivery.Sequence
+		last[store.Partition(e.partition)] = e.batch[0].Sequence
 	}
 	s.bus.mu.Unlock()
 	s.eventually("all watermarks are saved", func() bool {

@@ -95,9 +95,14 @@ func (p *partition) relay() {
 	}
 }
 
-// position returns the place of a durable command.
-func (p *partition) position(sequence uint64) store.Position {
-	return store.Position{Stream: p.stream, Sequence: sequence}
+// place returns where a durable command is in the stream.
+func (p *partition) place(d *delivery) store.Position {
+	return store.Position{Stream: p.stream, Sequence: d.Sequence, Rest: uint32(d.More)} //nolint:gosec // a batch is bounded
+}
+
+// watermark returns the place up to which all commands of the partition are finished.
+func (p *partition) watermark() store.Position {
+	return store.Position{Stream: p.stream, Sequence: p.tracker.watermark}
 }
 
 // Durable takes the next command of the stream. It blocks while the window is
@@ -109,7 +114,7 @@ func (p *partition) Durable(ctx context.Context, d actor.Delivery) {
 	}
 	behavior := p.behaviors[d.Message.Target.Kind]
 	p.mu.Lock()
-	if p.stopped || !p.tracker.begin(d.Sequence) {
+	if p.stopped || !p.tracker.begin(ordinalOf(&d)) {
 		p.mu.Unlock()
 		return
 	}
@@ -254,7 +259,7 @@ func (p *partition) finish(d *delivery) {
 	p.mu.Lock()
 	p.unfinished--
 	if d.Sequence > 0 {
-		p.tracker.finish(d.Sequence)
+		p.tracker.finish(ordinalOf(&d.Delivery))
 	}
 	p.mu.Unlock()
 	p.signal()
@@ -295,7 +300,7 @@ func (p *partition) saving() (s saving, changed bool) {
 	defer p.mu.Unlock()
 	p.revision++
 	s.claim = p.claim
-	s.claim.Watermark, s.claim.Revision = p.position(p.tracker.watermark), p.revision
+	s.claim.Watermark, s.claim.Revision = p.watermark(), p.revision
 	s.claim.Carry, s.outcomes = p.carry.encode()
 	return s, len(s.outcomes) > 0 || s.claim.Watermark != p.claim.Watermark || s.claim.Carry != p.claim.Carry
 }

@@ -1,45 +1,63 @@
 package runtime
 
+import "github.com/ganglion-go/ganglion/actor"
+
 // tracker follows the durable commands of one partition from their arrival in
 // stream order to their end in any order, and knows the watermark: everything
 // up to it is finished. It is not safe for concurrent use.
 type tracker struct {
 	watermark  uint64
+	begun      ordinal   // the last that began
 	pending    []tracked // in the order of sequences, from first
 	first      int
-	unfinished map[uint64]int // sequence -> index in pending
+	unfinished map[ordinal]int // -> index in pending
+}
+
+// ordinal is a command's place in the stream: those of a batch have one sequence.
+type ordinal struct {
+	sequence uint64
+	more     int // commands of the same sequence that follow
+}
+
+func ordinalOf(d *actor.Delivery) ordinal { return ordinal{d.Sequence, d.More} }
+
+func (o ordinal) after(p ordinal) bool {
+	return o.sequence > p.sequence || o.sequence == p.sequence && o.more < p.more
 }
 
 type tracked struct {
-	sequence uint64
-	done     bool
+	ordinal
+	done bool
 }
 
 func newTracker(watermark uint64) *tracker {
-	return &tracker{watermark: watermark, unfinished: map[uint64]int{}}
+	return &tracker{watermark: watermark, unfinished: map[ordinal]int{}}
 }
 
-// begin takes in the next command. It returns false for a sequence that is not
-// above all earlier ones: the stream was read again.
-func (t *tracker) begin(sequence uint64) bool {
-	if sequence <= t.watermark || len(t.pending) > t.first && sequence <= t.pending[len(t.pending)-1].sequence {
+// begin takes in the next command. It returns false for one that is not
+// after all earlier ones: the stream was read again.
+func (t *tracker) begin(at ordinal) bool {
+	if at.sequence <= t.watermark || !at.after(t.begun) {
 		return false
 	}
-	t.unfinished[sequence] = len(t.pending)
-	t.pending = append(t.pending, tracked{sequence: sequence})
+	t.begun = at
+	t.unfinished[at] = len(t.pending)
+	t.pending = append(t.pending, tracked{ordinal: at})
 	return true
 }
 
 // finish marks a command as finished and moves the watermark as far as it can.
-func (t *tracker) finish(sequence uint64) {
-	i, ok := t.unfinished[sequence]
+func (t *tracker) finish(at ordinal) {
+	i, ok := t.unfinished[at]
 	if !ok {
 		return
 	}
-	delete(t.unfinished, sequence)
+	delete(t.unfinished, at)
 	t.pending[i].done = true
 	for t.first < len(t.pending) && t.pending[t.first].done {
-		t.watermark = t.pending[t.first].sequence
+		if t.pending[t.first].more == 0 {
+			t.watermark = t.pending[t.first].sequence
+		}
 		t.first++
 	}
 	t.compact()
@@ -61,7 +79,7 @@ func (t *tracker) compact() {
 	rest := t.pending[t.first:]
 	for i := range rest {
 		if !rest[i].done {
-			t.unfinished[rest[i].sequence] = i
+			t.unfinished[rest[i].ordinal] = i
 		}
 	}
 	if len(rest) == 0 && cap(t.pending) > 4096 {

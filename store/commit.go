@@ -14,12 +14,14 @@ type Partition uint32
 type Position struct {
 	Stream   string // incarnation of the stream; empty: no position
 	Sequence uint64
+	Rest     uint32 // commands of the same sequence that come after this place
 }
 
 // Covers reports whether p, as the position up to which everything was decided,
-// includes the sequence of the given incarnation.
+// includes the place q of the same incarnation.
 func (p Position) Covers(q Position) bool {
-	return p.Stream != "" && p.Stream == q.Stream && q.Sequence > 0 && q.Sequence <= p.Sequence
+	return p.Stream != "" && p.Stream == q.Stream && q.Sequence > 0 &&
+		(q.Sequence < p.Sequence || q.Sequence == p.Sequence && q.Rest >= p.Rest)
 }
 
 // Event is one event of a commit.

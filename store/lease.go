@@ -26,12 +26,12 @@ type Lack struct {
 // Claim says who owns a partition.
 type Claim struct {
 	Partition Partition
-	Owner     string // name of the node; empty: free
-	Session   string // incarnation of the owner's session; empty: free
-	Epoch     uint64 // grows each time the claim is taken
-	Watermark Position
-	Carry     string // what the owner leaves to the next one: opaque, at most 64 KiB; saved with the watermark
-	Revision  uint64 // of watermark and carry within the epoch, counted by who saves them; 0 when taken
+	Owner     string   // name of the node; empty: free
+	Session   string   // incarnation of the owner's session; empty: free
+	Epoch     uint64   // grows each time the claim is taken
+	Watermark Position // of whole sequences: Rest is 0
+	Carry     string   // what the owner leaves to the next one: opaque, at most 64 KiB; saved with the watermark
+	Revision  uint64   // of watermark and carry within the epoch, counted by who saves them; 0 when taken
 }
 
 // Leases holds sessions and claims. All writes are compare-and-set: of two

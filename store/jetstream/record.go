@@ -33,6 +33,7 @@ type commitRecord struct {
 type positionRecord struct {
 	Stream   string `json:"stream,omitempty"`
 	Sequence uint64 `json:"seq,omitempty"`
+	Rest     uint32 `json:"rest,omitempty"`
 }
 
 type eventRecord struct {

@@ -196,6 +196,12 @@ func (r *reader) position(e element) (p store.Position) {
 			p.Stream = r.text(e)
 		case "n":
 			p.Sequence = r.uint64(e)
+		case "rest":
+			rest := r.uint64(e)
+			if rest > math.MaxUint32 {
+				r.fail(e)
+			}
+			p.Rest = uint32(rest)
 		}
 	}
 	return p

@@ -89,6 +89,9 @@ func (w *writer) position(key string, p store.Position) {
 	at := w.openField(bsoncore.TypeEmbeddedDocument, key)
 	w.text("s", p.Stream)
 	w.int64("n", toInt64(p.Sequence))
+	if p.Rest > 0 {
+		w.int64("rest", int64(p.Rest))
+	}
 	w.close(at)
 }
 

@@ -83,7 +83,7 @@ func testPlainFields(t *testing.T, s *setup) {
 	odd := "é 🙂 \" \\ . $ * > \x00 \n " + strings.Repeat("m", 300)
 	full := store.Commit{
 		Aggregate: "account/full", First: 1, Partition: math.MaxUint16,
-		Position: store.Position{Stream: odd, Sequence: math.MaxInt64}, Time: math.MaxInt64,
+		Position: store.Position{Stream: odd, Sequence: math.MaxInt64, Rest: math.MaxUint32}, Time: math.MaxInt64,
 		Outcomes: []store.Outcome{{CommandID: odd, Keyed: true, Events: 1, Reply: []byte(`1`), Metadata: store.Metadata{Trace: odd, Correlation: odd, Causation: odd, User: odd}}},
 		Events:   []store.Event{{Name: odd, Data: []byte(`{}`)}},
 		Out: []store.Outgoing{{

@@ -14,7 +14,7 @@ func snapshotCases() []testCase {
 	return []testCase{
 		{"Snapshot/round trip", func(t *testing.T, s *setup) {
 			want := sampleSnapshot("account/a", 7, "v1")
-			want.Time, want.Position.Sequence = math.MaxInt64, math.MaxInt64
+			want.Time, want.Position.Sequence, want.Position.Rest = math.MaxInt64, math.MaxInt64, 7
 			must(t, "save snapshot", s.SaveSnapshot(s.ctx, want))
 			s.checkSnapshot(t, want)
 			s.wantNoSnapshot(t, "account/b", "v1")

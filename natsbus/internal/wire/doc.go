@@ -3,7 +3,8 @@
 //
 // A message is its payload, the JSON of the command as it is, and the headers in
 // message.go. What has its most common value is left out. A reader ignores
-// headers that it does not know, and refuses a format that it does not know.
+// headers that it does not know, and refuses a format that it does not know. Several
+// commands in one message have a format of their own, see batch.go.
 //
 // # Concurrency
 //

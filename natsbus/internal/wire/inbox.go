@@ -12,6 +12,7 @@ type Purpose byte
 const (
 	ForOutcome Purpose = 'o' // an owner's answer
 	ForAck     Purpose = 'a' // the command stream's
+	ForBatch   Purpose = 'b' // the command stream's, to a batch: CALL is its number
 )
 
 // Inbox names where answers to one try of one call go. Its subject is
@@ -45,6 +46,6 @@ func ParseInbox(prefix, subject string) (Inbox, bool) {
 	id, errCall := strconv.ParseUint(call, 36, 64)
 	try, errTry := strconv.ParseUint(last[1:], 36, 32)
 	purpose := Purpose(last[0])
-	ok = errCall == nil && errTry == nil && (purpose == ForOutcome || purpose == ForAck)
+	ok = errCall == nil && errTry == nil && (purpose == ForOutcome || purpose == ForAck || purpose == ForBatch)
 	return Inbox{Call: id, Purpose: purpose, Try: uint32(try)}, ok
 }

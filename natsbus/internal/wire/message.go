@@ -99,6 +99,17 @@ func (r *reader) text(name string) string { return read(r, name, unescape) }
 // from one attempt to the next.
 func EncodeMessage(m *actor.Message) nats.Header {
 	h := newHeaders(16)
+	writeMessage(&h, m)
+	return h.to
+}
+
+// headerWriter takes the headers of a message one by one.
+type headerWriter interface {
+	set(name, value string)
+	setText(name, value string) // escaped; nothing for an empty one
+}
+
+func writeMessage(h headerWriter, m *actor.Message) {
 	switch m.Type {
 	case actor.TypeQuery:
 		h.set(headerType, typeQuery)
@@ -125,7 +136,6 @@ func EncodeMessage(m *actor.Message) nats.Header {
 		h.setText(headerRefusedName, f.Name)
 		h.setText(headerRefusedData, string(f.Data))
 	}
-	return h.to
 }
 
 // DecodeMessage is the inverse of EncodeMessage. The message owns data from now on.
