@@ -33,7 +33,9 @@ func seedOf(t *testing.T) uint64 {
 // schedule made from a seed. Even seeds have portfolios, whose money must be
 // conserved, odd ones accounts, which tell more. GANGLION_CHAOS sets for how long;
 // GANGLION_CHAOS_STORE=jetstream leaves the mongods away; GANGLION_CHAOS_ANSWERS=verified
-// has nodes answer by the store's word, and stops their clocks, too.
+// has nodes answer by the store's word, and stops their clocks, too;
+// GANGLION_CHAOS_CLIENTS and GANGLION_CHAOS_AGGREGATES change the load of 16 clients on 64
+// aggregates. With many clients on few, commands share messages.
 func TestCluster_Chaos(t *testing.T) {
 	if seed := seedOf(t); seed%2 == 0 {
 		breakRandomly(t, seed, portfolios(), conserved)
@@ -46,7 +48,10 @@ func breakRandomly[S comparable](t *testing.T, seed uint64, m chaos.Model[S], se
 	t.Helper()
 	report, err := chaos.Run(t.Context(), chaos.Trial[S]{
 		Model: m, Settled: settled,
-		Cluster:  chaos.ClusterConfig{Mongod: testharness.Mongod(t), NoMongo: os.Getenv("GANGLION_CHAOS_STORE") == "jetstream", Answers: os.Getenv("GANGLION_CHAOS_ANSWERS")},
+		Cluster: chaos.ClusterConfig{Mongod: testharness.Mongod(t), NoMongo: os.Getenv("GANGLION_CHAOS_STORE") == "jetstream", Answers: os.Getenv("GANGLION_CHAOS_ANSWERS")},
+		Load: chaos.Load{
+			Clients: testenv.Times(t, "GANGLION_CHAOS_CLIENTS", 16), Aggregates: testenv.Times(t, "GANGLION_CHAOS_AGGREGATES", 64),
+		},
 		Seed:     seed,
 		Duration: testenv.Duration(t, "GANGLION_CHAOS", 30*time.Second),
 		Keep:     os.Getenv("GANGLION_CHAOS_DIR"),
