@@ -24,7 +24,7 @@ type Config struct {
 	QueueMax int
 	// QueueBytes is how many bytes of events wait in memory for a projection, about,
 	// and as many for one that is rebuilt. Each of its partitions here has the same
-	// share, and may have one event beyond it. 0: 64 MiB.
+	// share, and may have one event beyond it. 0: 128 MiB.
 	QueueBytes int
 	// BatchBytes bounds the events, and the documents that they write, of one
 	// transaction, about. 0: 4 MiB.
@@ -61,7 +61,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	for v, to := range map[*int]int{&c.Parallel: 8, &c.QueueMax: 2000, &c.QueueBytes: 64 << 20, &c.BatchBytes: 4 << 20, &c.Attempts: 8, &c.ParkedMax: 10_000} {
+	for v, to := range map[*int]int{&c.Parallel: 8, &c.QueueMax: 2000, &c.QueueBytes: 128 << 20, &c.BatchBytes: 4 << 20, &c.Attempts: 8, &c.ParkedMax: 10_000} {
 		if *v == 0 {
 			*v = to
 		}
