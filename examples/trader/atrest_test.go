@@ -25,12 +25,8 @@ import (
 
 const (
 	overdueTold = 3                // sagas
+	shownWithin = time.Minute      // by a page
 	auditWithin = 10 * time.Minute // long runs have much to read
-
-	// shownWithin is how long a page may take. A node that is killed within a view's
-	// transaction leaves it open: MongoDB ends it after transactionLifetimeLimitSeconds,
-	// 60 s, and looks for such every half of that.
-	shownWithin = 2 * time.Minute
 )
 
 // atRest is a cluster of the application on which nothing is on its way any more.

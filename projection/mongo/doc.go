@@ -26,4 +26,11 @@
 // meet at a document are a conflict for one of them. A commit that gets no answer is
 // tried again, which the server allows, until its context ends; only then is its
 // outcome unknown.
+//
+// A process that is killed or cut off within a transaction leaves it open, and what it
+// has written blocks others. Who meets that ends it, once it has waited for its next
+// operation for [AbandonedAfter]; the error says so. A handler that uses [Session] and
+// then does something else for so long may therefore have to begin anew. The server's
+// operations for that ($currentOp, killSessions) need no privilege, but the user must be
+// the same in all processes.
 package mongo

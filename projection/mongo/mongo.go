@@ -52,6 +52,7 @@ type Storage struct {
 	db     *driver.Database
 	seen   clock
 
+	abandoned *abandonment
 	decodings sync.Pool // of *decoding
 
 	mu    sync.Mutex
@@ -60,10 +61,11 @@ type Storage struct {
 
 var _ projection.Storage = (*Storage)(nil)
 
-// Open connects to a replica set. Close the storage to disconnect. It does not wait
-// for the server. The error is what is wrong with uri.
+// Open connects to a replica set, as [AppName], whatever uri says of that. Close the
+// storage to disconnect. It does not wait for the server. The error is what is wrong
+// with uri.
 func Open(uri string, cfg Config) (*Storage, error) {
-	opts := options.Client().SetServerSelectionTimeout(selectionTimeout).SetAppName("ganglion-projections").ApplyURI(uri)
+	opts := options.Client().SetServerSelectionTimeout(selectionTimeout).ApplyURI(uri).SetAppName(AppName(cfg.Database))
 	if cfg.Dial != nil {
 		opts.SetDialer(dialFunc(cfg.Dial))
 	}
@@ -80,7 +82,11 @@ func Open(uri string, cfg Config) (*Storage, error) {
 }
 
 // New is [Open] with a client that the caller made and disconnects. It does no I/O.
-// The client's read preference and its read and write concerns do not matter.
+// The client's read preference and its read and write concerns do not matter. Its
+// application name should be [AppName], and no other client's: a transaction that a
+// process leaves open when it is killed blocks whoever takes its partitions, and is
+// ended by those after [AbandonedAfter] if it has that name, else by the server after
+// transactionLifetimeLimitSeconds.
 func New(client *driver.Client, cfg Config) *Storage {
 	if cfg.Database == "" {
 		cfg.Database = DefaultDatabase
@@ -88,7 +94,8 @@ func New(client *driver.Client, cfg Config) *Storage {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
 	}
-	return &Storage{cfg: cfg, client: client, known: map[projection.Place]bool{}, db: client.Database(cfg.Database, options.Database().
+	abandoned := &abandonment{client: client, app: AppName(cfg.Database)}
+	return &Storage{cfg: cfg, client: client, abandoned: abandoned, known: map[projection.Place]bool{}, db: client.Database(cfg.Database, options.Database().
 		SetReadPreference(readpref.Primary()).
 		SetReadConcern(readconcern.Majority()).
 		SetWriteConcern(durable()))}
@@ -207,7 +214,7 @@ func (s *Storage) Drop(ctx context.Context, name string, generation uint64) erro
 		}
 	}
 	s.mu.Unlock()
-	return unavailable("drop generation", err)
+	return unavailable("drop generation", s.abandoned.end(ctx, err))
 }
 
 // stored is a document as the database has it.

@@ -87,6 +87,7 @@ func (t *transaction) Abort(ctx context.Context) {
 	_ = t.session.AbortTransaction(ctx) // the server does by itself
 	t.session.EndSession(ctx)
 	t.session = nil
+	t.storage.abandoned.endSuspected(ctx)
 }
 
 // Commit implements [projection.Transaction].
@@ -126,7 +127,7 @@ func (s *Storage) writeOne(ctx context.Context, g *group, revision bson.ObjectID
 		return unavailable("start session", err)
 	}
 	defer session.EndSession(ctx)
-	err = s.write(driver.NewSessionContext(ctx, session), g, revision)
+	err = s.abandoned.end(ctx, s.write(driver.NewSessionContext(ctx, session), g, revision))
 	if err == nil || errors.Is(err, projection.ErrConflict) {
 		s.seen.advance(session.OperationTime())
 	}
@@ -143,7 +144,7 @@ func (t *transaction) writeAll(ctx context.Context, groups []*group, revision bs
 	for _, g := range groups {
 		if err := s.write(inside, g, revision); err != nil {
 			t.Abort(ctx)
-			return err
+			return s.abandoned.end(ctx, err)
 		}
 	}
 	for {
@@ -274,7 +275,8 @@ func classify(what string, err error) error {
 }
 
 // Transient implements [projection.Storage].
-func (*Storage) Transient(err error) bool {
+func (s *Storage) Transient(err error) bool {
+	s.abandoned.suspect(err)
 	return hasLabel(err, labelTransient) || driver.IsNetworkError(err) || driver.IsTimeout(err) || hasCode(err, codeWriteConflict)
 }
 
