@@ -185,6 +185,9 @@ func (a *attempt) run(ctx context.Context, r *record) error {
 		if err := a.notItsFault(ctx, failure); err != nil {
 			return err
 		}
+		if sl.cache.doubts() {
+			return errAgain
+		}
 		if a.tx.native { // what it did there cannot be taken back alone
 			sl.failing[r.Position] = failure
 			return errAgain
@@ -215,6 +218,9 @@ func (a *attempt) notItsFault(ctx context.Context, failure error) error {
 // commits. The slot is then where the transaction has brought it.
 func (a *attempt) finish(ctx context.Context) error {
 	sl := a.slot
+	if !sl.cache.settle(a.tx.writes) {
+		return errAgain
+	}
 	for source, was := range a.applied {
 		if err := a.tx.put(appliedName, source, was); err != nil {
 			return err

@@ -26,6 +26,11 @@ type Config struct {
 	// and as many for one that is rebuilt. Each of its partitions here has the same
 	// share, and may have one event beyond it. 0: 128 MiB.
 	QueueBytes int
+	// CacheBytes is how many bytes of documents are kept in memory for a projection,
+	// about, and as many for one that is rebuilt, so that a handler that reads what it
+	// has written costs no read of the storage. Each of its partitions here has the same
+	// share. 0: 64 MiB.
+	CacheBytes int
 	// BatchBytes bounds the events, and the documents that they write, of one
 	// transaction, about. 0: 4 MiB.
 	BatchBytes int
@@ -61,7 +66,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	for v, to := range map[*int]int{&c.Parallel: 8, &c.QueueMax: 2000, &c.QueueBytes: 128 << 20, &c.BatchBytes: 4 << 20, &c.Attempts: 8, &c.ParkedMax: 10_000} {
+	for v, to := range map[*int]int{&c.Parallel: 8, &c.QueueMax: 2000, &c.QueueBytes: 128 << 20, &c.CacheBytes: 64 << 20, &c.BatchBytes: 4 << 20, &c.Attempts: 8, &c.ParkedMax: 10_000} {
 		if *v == 0 {
 			*v = to
 		}
@@ -97,7 +102,7 @@ func (c *Config) outagePause(last time.Duration) time.Duration {
 
 func (c *Config) validate() error {
 	var faults []error
-	for name, v := range map[string]int{"Parallel": c.Parallel, "QueueMax": c.QueueMax, "QueueBytes": c.QueueBytes, "BatchBytes": c.BatchBytes, "Attempts": c.Attempts, "ParkedMax": c.ParkedMax} {
+	for name, v := range map[string]int{"Parallel": c.Parallel, "QueueMax": c.QueueMax, "QueueBytes": c.QueueBytes, "CacheBytes": c.CacheBytes, "BatchBytes": c.BatchBytes, "Attempts": c.Attempts, "ParkedMax": c.ParkedMax} {
 		if v < 0 {
 			faults = append(faults, fmt.Errorf("%s is %d: %w", name, v, ErrConfig))
 		}

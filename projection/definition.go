@@ -27,6 +27,7 @@ type Projection struct {
 	handlers  map[eventKey][]*handler
 	route     func(actor.EventRecord) ([]actor.Message, error) // of a router
 	wants     map[actor.Kind]map[string]bool                   // of a router; nil names: all
+	liveOnly  bool                                             // a handler has effects outside
 }
 
 // Start says where a projection begins that has never run.
@@ -139,6 +140,7 @@ func On[E any](d *Definition, from actor.Registrable, h func(context.Context, *T
 	for _, opt := range opts {
 		opt(erased)
 	}
+	p.liveOnly = p.liveOnly || erased.liveOnly
 	key := eventKey{b.Kind(), name}
 	p.handlers[key] = append(p.handlers[key], erased)
 }

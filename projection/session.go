@@ -34,6 +34,7 @@ type session struct {
 	cancel  context.CancelCauseFunc // of the run under way
 	workers sync.WaitGroup
 	share   int           // bytes that wait for a slot, about
+	kept    int           // bytes of documents that a slot keeps in memory, about
 	reached atomic.Uint64 // every event up to here was handed to its slot
 	asking  atomic.Int64  // since when the reader waits for an event, microseconds; 0: it has one
 	mu      sync.Mutex
@@ -97,6 +98,7 @@ func (s *session) begin(ctx context.Context) (err error) {
 	}
 	s.slots = make(map[slotID]*slot, len(s.owned))
 	s.share = s.engine.cfg.QueueBytes / max(len(s.owned), 1)
+	s.kept = s.engine.cfg.CacheBytes / max(len(s.owned), 1)
 	for _, id := range s.owned {
 		s.slots[id] = newSlot(s, id, s.adapt(known[id]))
 	}

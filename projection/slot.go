@@ -48,7 +48,7 @@ const maxVersions = 8192
 func newSlot(s *session, id slotID, cp checkpoint) *slot {
 	sl := &slot{
 		session: s, id: id, space: make(chan struct{}, 1), cp: cp, at: cp, halted: cp.Frozen,
-		parked: map[string]*parked{}, cache: newCache(s.engine.cfg.Now), versions: map[string]uint64{}, failing: map[uint64]error{},
+		parked: map[string]*parked{}, cache: newCache(s.engine.cfg.Now, s.kept, s.projection.liveOnly), versions: map[string]uint64{}, failing: map[uint64]error{},
 		limit: s.projection.batchMax,
 	}
 	if !s.building {
@@ -266,6 +266,7 @@ func (sl *slot) recover(ctx context.Context, err error) bool {
 	}
 	sl.session.failed(err)
 	if errors.Is(err, ErrConflict) { // somebody else has got on
+		sl.cache.conflict()
 		wait(ctx, rand.N(conflictPause))
 	} else {
 		e := sl.session.engine
