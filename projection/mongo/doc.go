@@ -10,7 +10,9 @@
 // r is its revision, d what the handler has put, as BSON under the names of the json
 // tags, so that it can be queried and indexed ([Config.Prepare]); times keep
 // milliseconds, and integers beyond int64 are refused. [Collection] is the collection
-// of the generation that is read. The heads of all projections are in "view._heads".
+// of the generation that is read. Checkpoints, and what else the engine keeps of a
+// generation, are in its collection "_engine"; the heads of all projections are in
+// "view._heads".
 //
 // A handler that needs more than documents by key writes whatever it wants in the
 // same transaction: see [Session].

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net"
 	"regexp"
 	"strings"
@@ -56,7 +57,7 @@ type Storage struct {
 	decodings sync.Pool // of *decoding
 
 	mu    sync.Mutex
-	known map[projection.Place]bool // collections that exist
+	known map[string]bool // collections that exist
 }
 
 var _ projection.Storage = (*Storage)(nil)
@@ -95,7 +96,7 @@ func New(client *driver.Client, cfg Config) *Storage {
 		cfg.Timeout = defaultTimeout
 	}
 	abandoned := &abandonment{client: client, app: AppName(cfg.Database)}
-	return &Storage{cfg: cfg, client: client, abandoned: abandoned, known: map[projection.Place]bool{}, db: client.Database(cfg.Database, options.Database().
+	return &Storage{cfg: cfg, client: client, abandoned: abandoned, known: map[string]bool{}, db: client.Database(cfg.Database, options.Database().
 		SetReadPreference(readpref.Primary()).
 		SetReadConcern(readconcern.Majority()).
 		SetWriteConcern(durable()))}
@@ -133,41 +134,7 @@ func Collection(ctx context.Context, v *projection.View, collection string) (*dr
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it names what failed
 	}
-	return s.collection(at), nil
-}
-
-const (
-	prefix    = "view."
-	headsName = prefix + "_heads"
-)
-
-func collectionName(at projection.Place) string {
-	if at.Projection == "" {
-		return prefix + at.Collection
-	}
-	return fmt.Sprintf("%s%s.%d.%s", prefix, at.Projection, at.Generation, at.Collection)
-}
-
-// placeOf is the inverse of collectionName.
-func placeOf(name string) (at projection.Place, ok bool) {
-	rest, ok := strings.CutPrefix(name, prefix)
-	if !ok {
-		return at, false
-	}
-	if !strings.Contains(rest, ".") {
-		return projection.Place{Collection: rest}, true
-	}
-	parts := strings.SplitN(rest, ".", 3)
-	if len(parts) != 3 {
-		return at, false
-	}
-	at.Projection, at.Collection = parts[0], parts[2]
-	_, err := fmt.Sscanf(parts[1], "%d", &at.Generation)
-	return at, err == nil
-}
-
-func (s *Storage) collection(at projection.Place) *driver.Collection {
-	return s.db.Collection(collectionName(at))
+	return s.collection(homeOf(at)), nil
 }
 
 const codeNamespaceExists = 48
@@ -175,23 +142,24 @@ const codeNamespaceExists = 48
 // ensure makes a collection that does not exist, since two transactions that both
 // make it would be a conflict.
 func (s *Storage) ensure(ctx context.Context, at projection.Place) error {
+	h := homeOf(at)
 	s.mu.Lock()
-	known := s.known[at]
+	known := s.known[h.collection]
 	s.mu.Unlock()
 	if known {
 		return nil
 	}
 	byKey := options.CreateCollection().SetClusteredIndex(bson.D{{Key: "key", Value: bson.D{{Key: "_id", Value: 1}}}, {Key: "unique", Value: true}})
-	if err := s.db.CreateCollection(ctx, collectionName(at), byKey); err != nil && !hasCode(err, codeNamespaceExists) {
-		return fmt.Errorf("create %s: %w: %w", collectionName(at), projection.ErrUnavailable, err)
+	if err := s.db.CreateCollection(ctx, h.collection, byKey); err != nil && !hasCode(err, codeNamespaceExists) {
+		return fmt.Errorf("create %s: %w: %w", h.collection, projection.ErrUnavailable, err)
 	}
 	if s.cfg.Prepare != nil && at.Projection != "" && !strings.HasPrefix(at.Collection, "_") {
-		if err := s.cfg.Prepare(ctx, at, s.collection(at)); err != nil {
-			return fmt.Errorf("prepare %s: %w: %w", collectionName(at), projection.ErrUnavailable, err)
+		if err := s.cfg.Prepare(ctx, at, s.collection(h)); err != nil {
+			return fmt.Errorf("prepare %s: %w: %w", h.collection, projection.ErrUnavailable, err)
 		}
 	}
 	s.mu.Lock()
-	s.known[at] = true
+	s.known[h.collection] = true
 	s.mu.Unlock()
 	return nil
 }
@@ -200,19 +168,15 @@ func (s *Storage) ensure(ctx context.Context, at projection.Place) error {
 func (s *Storage) Drop(ctx context.Context, name string, generation uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	start := regexp.QuoteMeta(collectionName(projection.Place{Projection: name, Generation: generation}))
-	names, err := s.db.ListCollectionNames(ctx, bson.D{{Key: "name", Value: bson.Regex{Pattern: "^" + start}}})
+	start := homeOf(projection.Place{Projection: name, Generation: generation}).collection
+	names, err := s.db.ListCollectionNames(ctx, bson.D{{Key: "name", Value: bson.Regex{Pattern: "^" + regexp.QuoteMeta(start)}}})
 	for _, n := range names {
 		if err == nil {
 			err = s.db.Collection(n).Drop(ctx)
 		}
 	}
 	s.mu.Lock()
-	for at := range s.known {
-		if at.Projection == name && at.Generation == generation {
-			delete(s.known, at)
-		}
-	}
+	maps.DeleteFunc(s.known, func(collection string, _ bool) bool { return strings.HasPrefix(collection, start) })
 	s.mu.Unlock()
 	return unavailable("drop generation", s.abandoned.end(ctx, err))
 }
@@ -255,11 +219,13 @@ func (s *Storage) Read(ctx context.Context, at projection.Place, keys ...string)
 	defer cancel()
 	docs := make([]projection.Document, len(keys))
 	places := make(map[string][]int, len(keys))
+	h := homeOf(at)
+	ids := make([]string, len(keys))
 	for i, key := range keys {
-		docs[i].Key = key
+		docs[i].Key, ids[i] = key, h.prefix+key
 		places[key] = append(places[key], i)
 	}
-	for doc, err := range s.find(ctx, at, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: keys}}}}, options.Find()) {
+	for doc, err := range s.find(ctx, h, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find()) {
 		if err != nil {
 			return nil, err
 		}
@@ -272,16 +238,13 @@ func (s *Storage) Read(ctx context.Context, at projection.Place, keys ...string)
 
 // List implements [projection.Storage].
 func (s *Storage) List(ctx context.Context, at projection.Place, r projection.Range) iter.Seq2[projection.Document, error] {
-	from := bson.D{{Key: "$gte", Value: r.Prefix}}
-	if r.After != "" {
-		from = append(from, bson.E{Key: "$gt", Value: r.After})
-	}
+	h := homeOf(at)
 	opts := options.Find().SetSort(bson.D{{Key: "_id", Value: 1}})
 	if r.Limit > 0 {
 		opts.SetLimit(int64(r.Limit))
 	}
 	return func(yield func(projection.Document, error) bool) {
-		for doc, err := range s.find(ctx, at, bson.D{{Key: "_id", Value: from}}, opts) {
+		for doc, err := range s.find(ctx, h, h.keys(r.Prefix, r.After), opts) {
 			if err == nil && !strings.HasPrefix(doc.Key, r.Prefix) {
 				return
 			}
@@ -292,16 +255,16 @@ func (s *Storage) List(ctx context.Context, at projection.Place, r projection.Ra
 	}
 }
 
-func (s *Storage) find(ctx context.Context, at projection.Place, filter bson.D, opts *options.FindOptionsBuilder) iter.Seq2[projection.Document, error] {
+func (s *Storage) find(ctx context.Context, h home, filter bson.D, opts *options.FindOptionsBuilder) iter.Seq2[projection.Document, error] {
 	return func(yield func(projection.Document, error) bool) {
-		what := "read " + collectionName(at)
+		what := "read " + h.collection
 		ctx, end, err := s.reading(ctx)
 		if err != nil {
 			yield(projection.Document{}, unavailable(what, err))
 			return
 		}
 		defer end()
-		cursor, err := s.collection(at).Find(ctx, filter, opts)
+		cursor, err := s.collection(h).Find(ctx, filter, opts)
 		if err != nil {
 			yield(projection.Document{}, unavailable(what, err))
 			return
@@ -312,6 +275,7 @@ func (s *Storage) find(ctx context.Context, at projection.Place, filter bson.D, 
 			err := cursor.Decode(&d)
 			var doc projection.Document
 			if err == nil {
+				d.Key = strings.TrimPrefix(d.Key, h.prefix)
 				doc, err = d.document()
 			}
 			if err != nil {

@@ -170,24 +170,30 @@ func (t *transaction) writeAll(ctx context.Context, groups []*group, revision bs
 
 // group is the writes of one collection.
 type group struct {
-	at     projection.Place
+	at     projection.Place // of the first
+	home   home
 	writes []*projection.Write
 }
 
 // grouped sorts writes by collection, in the order of their names for every writer.
 func grouped(writes []projection.Write) []*group {
-	byPlace := map[projection.Place]*group{}
+	byPlace, byCollection := map[projection.Place]*group{}, map[string]*group{}
 	var groups []*group
 	for i := range writes {
-		g := byPlace[writes[i].Place]
+		at := writes[i].Place
+		g := byPlace[at]
 		if g == nil {
-			g = &group{at: writes[i].Place}
-			byPlace[g.at] = g
-			groups = append(groups, g)
+			h := homeOf(at)
+			if g = byCollection[h.collection]; g == nil {
+				g = &group{at: at, home: h}
+				byCollection[h.collection] = g
+				groups = append(groups, g)
+			}
+			byPlace[at] = g
 		}
 		g.writes = append(g.writes, &writes[i])
 	}
-	slices.SortFunc(groups, func(a, b *group) int { return strings.Compare(a.at.Collection, b.at.Collection) })
+	slices.SortFunc(groups, func(a, b *group) int { return strings.Compare(a.home.collection, b.home.collection) })
 	return groups
 }
 
@@ -202,12 +208,12 @@ func (s *Storage) write(ctx context.Context, g *group, revision bson.ObjectID) e
 	var changes, deletes []driver.WriteModel
 	matches, deleted := 0, 0
 	for _, w := range g.writes {
-		id := bson.D{{Key: "_id", Value: w.Key}}
+		id := bson.D{{Key: "_id", Value: idPrefix(w.Place) + w.Key}}
 		var at bson.D
 		if w.Check && w.Expect != "" {
 			expected, err := bson.ObjectIDFromHex(string(w.Expect))
 			if err != nil {
-				return fmt.Errorf("%s %q expects %q: %w", g.at.Collection, w.Key, w.Expect, projection.ErrConflict)
+				return fmt.Errorf("%s %q expects %q: %w", w.Place.Collection, w.Key, w.Expect, projection.ErrConflict)
 			}
 			at = append(id, bson.E{Key: "r", Value: expected})
 		}
@@ -225,7 +231,7 @@ func (s *Storage) write(ctx context.Context, g *group, revision bson.ObjectID) e
 		}
 		data, err := bson.Raw(w.Data).LookupErr("d")
 		if err != nil {
-			return fmt.Errorf("%s %q: %w", g.at.Collection, w.Key, err)
+			return fmt.Errorf("%s %q: %w", w.Place.Collection, w.Key, err)
 		}
 		doc := append(id, bson.E{Key: "r", Value: revision}, bson.E{Key: "d", Value: data})
 		switch {
@@ -239,20 +245,20 @@ func (s *Storage) write(ctx context.Context, g *group, revision bson.ObjectID) e
 			matches++
 		}
 	}
-	if err := s.bulk(ctx, g.at, changes, func(r *driver.BulkWriteResult) bool { return int(r.MatchedCount+r.UpsertedCount) == matches }); err != nil {
+	if err := s.bulk(ctx, g.home, changes, func(r *driver.BulkWriteResult) bool { return int(r.MatchedCount+r.UpsertedCount) == matches }); err != nil {
 		return err
 	}
-	return s.bulk(ctx, g.at, deletes, func(r *driver.BulkWriteResult) bool { return int(r.DeletedCount) == deleted })
+	return s.bulk(ctx, g.home, deletes, func(r *driver.BulkWriteResult) bool { return int(r.DeletedCount) == deleted })
 }
 
 // bulk makes changes, and fails with a conflict if not all of them met what they
 // expect.
-func (s *Storage) bulk(ctx context.Context, at projection.Place, models []driver.WriteModel, complete func(*driver.BulkWriteResult) bool) error {
+func (s *Storage) bulk(ctx context.Context, h home, models []driver.WriteModel, complete func(*driver.BulkWriteResult) bool) error {
 	if len(models) == 0 {
 		return nil
 	}
-	what := "write " + collectionName(at)
-	result, err := s.collection(at).BulkWrite(ctx, models, options.BulkWrite().SetOrdered(true))
+	what := "write " + h.collection
+	result, err := s.collection(h).BulkWrite(ctx, models, options.BulkWrite().SetOrdered(true))
 	if err != nil {
 		return classify(what, err)
 	}

@@ -52,11 +52,11 @@ func (s *Storage) Watch(ctx context.Context, name string, ready func()) iter.Seq
 				yield(projection.Change{}, fmt.Errorf("watch %s: %w: %w", name, projection.ErrUnavailable, err))
 				return
 			}
-			at, ok := placeOf(c.Namespace.Collection)
-			if !ok || at.Projection == "" && c.Document.Key != name {
+			at, key, ok := placeOf(c.Namespace.Collection, c.Document.Key)
+			if !ok || at.Projection == "" && key != name {
 				continue
 			}
-			if !yield(projection.Change{Place: at, Key: c.Document.Key}, nil) {
+			if !yield(projection.Change{Place: at, Key: key}, nil) {
 				return
 			}
 		}
