@@ -42,45 +42,41 @@ func twoPartitions() (one, other string) {
 	}
 }
 
-// What only this partition writes is read once, however far apart its events are.
-func TestCache_OwnDocumentsAreReadOnce(t *testing.T) {
+// What only this partition writes is read once, however far apart its events are. Where
+// there are effects that cannot be taken back, or no room, it is read each time.
+func TestCache_OwnDocuments(t *testing.T) {
 	t.Parallel()
-	f, clock := setup(t), &jumping{}
-	p := balances(&hook{})
-	cfg := config()
-	cfg.Now = clock.now
-	counted := &readsOf{Storage: f.storage, collection: "accounts"}
-	f.runOn(t, counted, cfg, p)
-	for range 5 {
-		f.deposit("a", 1)
-		f.settle(t, f.view(p))
-		clock.jump(time.Minute)
-	}
-	f.check(t, p)
-	if n := counted.n.Load(); n != 1 {
-		t.Errorf("read %d times", n)
-	}
-}
-
-// Where there are effects that cannot be taken back, nothing is kept for long.
-func TestCache_LiveOnlySeesWhatIsNew(t *testing.T) {
-	t.Parallel()
-	f, clock := setup(t), &jumping{}
-	p := balances(&hook{}, func(d *projection.Definition) {
+	const events = 5
+	liveOnly := func(d *projection.Definition) {
 		projection.On(d, accounts, func(context.Context, *projection.Tx, projection.Event[deposited]) error { return nil }, projection.LiveOnly())
-	})
-	cfg := config()
-	cfg.Now = clock.now
-	counted := &readsOf{Storage: f.storage, collection: "accounts"}
-	f.runOn(t, counted, cfg, p)
-	for range 5 {
-		f.deposit("a", 1)
-		f.settle(t, f.view(p))
-		clock.jump(time.Minute)
 	}
-	f.check(t, p)
-	if n := counted.n.Load(); n != 5 {
-		t.Errorf("read %d times", n)
+	for name, c := range map[string]struct {
+		with  []func(*projection.Definition)
+		bytes int
+		reads int64
+	}{
+		"kept":          {reads: 1},
+		"with LiveOnly": {with: []func(*projection.Definition){liveOnly}, reads: events},
+		"without room":  {bytes: 1, reads: events},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, clock := setup(t), &jumping{}
+			p := balances(&hook{}, c.with...)
+			cfg := config()
+			cfg.Now, cfg.CacheBytes = clock.now, c.bytes
+			counted := &readsOf{Storage: f.storage, collection: "accounts"}
+			f.runOn(t, counted, cfg, p)
+			for range events {
+				f.deposit("a", 1)
+				f.settle(t, f.view(p))
+				clock.jump(time.Minute)
+			}
+			f.check(t, p)
+			if n := counted.n.Load(); n != c.reads {
+				t.Errorf("read %d times, want %d", n, c.reads)
+			}
+		})
 	}
 }
 
@@ -134,23 +130,5 @@ func TestCache_ReadingIsNotOlderThanASecond(t *testing.T) {
 				t.Errorf("parked %d times", n)
 			}
 		})
-	}
-}
-
-// The documents that are kept have a bound of bytes.
-func TestCache_IsBounded(t *testing.T) {
-	t.Parallel()
-	f, clock := setup(t), &jumping{}
-	p := balances(&hook{})
-	cfg := config()
-	cfg.Now, cfg.CacheBytes = clock.now, 1
-	counted := &readsOf{Storage: f.storage, collection: "accounts"}
-	f.runOn(t, counted, cfg, p)
-	for range 5 {
-		f.deposit("a", 1)
-		f.settle(t, f.view(p))
-	}
-	if n := counted.n.Load(); n != 5 {
-		t.Errorf("read %d times", n)
 	}
 }
