@@ -45,9 +45,13 @@ func Check[S comparable](m *Model[S], h *History) *Findings {
 	for _, target := range sortedTargets(byTarget, h.Commits) {
 		stored, last := f.readCommits(target, h.Commits[target])
 		var seen []porcupine.Operation
+		var nothing []*Operation
 		for _, op := range byTarget[target] {
 			if op.Fate == FateDone && op.Version > last {
 				f.violated("the store has nothing above version %d: %s", last, op)
+			}
+			if op.Fate == FateAccepted && len(stored[op.ID]) == 0 {
+				nothing = append(nothing, op)
 			}
 			seen = append(seen, f.settle(op, stored[op.ID])...)
 			delete(stored, op.ID)
@@ -55,7 +59,7 @@ func Check[S comparable](m *Model[S], h *History) *Findings {
 		for id, versions := range stored {
 			f.violated("%s: command %s is in the store at %v, and nobody sent it", target, id, versions)
 		}
-		checkOrder(m, f, target, seen)
+		checkOrder(m, f, target, seen, nothing)
 	}
 	return f
 }
@@ -110,13 +114,13 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 		if stored && versions[0] != op.Version {
 			f.violated("is in the store at version %d: %s", versions[0], op)
 		}
-		return []porcupine.Operation{observed(op)}
+		return []porcupine.Operation{observed(op, stored)}
 	case FateRefused:
 		if stored {
 			f.violated("was refused, and is in the store at version %d: %s", versions[0], op)
-			return []porcupine.Operation{observed(op), effect(op, versions[0])}
+			return []porcupine.Operation{observed(op, false), effect(op, versions[0])}
 		}
-		return []porcupine.Operation{observed(op)}
+		return []porcupine.Operation{observed(op, false)}
 	case FateNotExecuted:
 		if stored {
 			f.violated("was told as not executed, and is in the store at version %d: %s", versions[0], op)
@@ -127,7 +131,7 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 		if stored {
 			return []porcupine.Operation{effect(op, versions[0])}
 		}
-		return []porcupine.Operation{refusedUnheard(op)}
+		return nil // see cameToNothing
 	default:
 		switch {
 		case op.IsRead():
@@ -160,10 +164,16 @@ func (f *Findings) compare(op *Operation) {
 
 // checkOrder also finds an acknowledged command that raised events and is not in
 // the store although others of its version are: no two can raise the same version.
-func checkOrder[S comparable](m *Model[S], f *Findings, target actor.Address, seen []porcupine.Operation) {
+// nothing are commands that were accepted, and are not in the store.
+func checkOrder[S comparable](m *Model[S], f *Findings, target actor.Address, seen []porcupine.Operation, nothing []*Operation) {
 	result, info, model := m.linearize(seen)
 	switch result {
 	case porcupine.Ok:
+		for _, op := range nothing {
+			if !m.cameToNothing(op, seen) {
+				f.violated("was accepted, and is not in the store although nothing stood against it: %s", op)
+			}
+		}
 		return
 	case porcupine.Unknown:
 		f.violated("%s: no order of its %d calls was found in %v, nor that there is none", target, len(seen), checkTimeout)

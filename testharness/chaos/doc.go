@@ -27,7 +27,9 @@
 // which each answer is what the aggregate says in that state at that version. The
 // checker is porcupine. Calls of unknown outcome are first settled by the store:
 // those in it took effect at their version at some time after they began, the
-// others never did.
+// others never did. All who saw a state go before the call that changes it, which is
+// said to porcupine, since it need not be searched for: so histories of many clients on
+// one aggregate are decided too.
 //
 // The store must hold every acknowledged command exactly once, at the version that
 // was told; nothing of a command that was refused or "not executed"; and every

@@ -2,10 +2,12 @@ package chaos
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -47,33 +49,53 @@ type Decision struct {
 // checkTimeout bounds the search for an order of one aggregate's calls.
 const checkTimeout = 30 * time.Second
 
-// versioned is a state with its version.
+// versioned is a state with its version, and how many calls have been put there that
+// belong to that version.
 type versioned[S comparable] struct {
 	version actor.Version
 	state   S
+	here    int
 }
 
 // observation is a call with what is known of its result.
 type observation struct {
 	call    Call
-	fate    Fate // done, refused; unknown: it took effect, and nobody was told; accepted: it did not
+	fate    Fate // done, refused; unknown: it took effect, and nobody was told
 	version actor.Version
 	answer  json.RawMessage
 	code    string
+	stored  bool // with events: it has led to version
 }
 
-// step says whether the observation fits the state, and gives the state after it.
-func (m *Model[S]) step(v versioned[S], o *observation) (bool, versioned[S]) {
-	if o.call.Command == "" {
-		if o.version != v.version || v.version > 0 && !m.Shows(v.state, o.answer) {
-			return false, v
-		}
+// stays reports whether the call belongs to the state at its version, and leaves that as
+// it is: what was read, was refused there, or raised no event.
+func (o *observation) stays() bool {
+	return o.call.Command == "" || o.fate == FateRefused && o.version > 0 || o.fate == FateDone && !o.stored
+}
+
+// step says whether the observation fits the state, and gives the state after it. A call
+// that leads to the next version fits only after all that belong to this one: none of
+// those could follow. Porcupine would find that out by itself, but only after it had
+// tried what else may come in between, in any order and any selection.
+func (m *Model[S]) step(v versioned[S], o *observation, stay map[actor.Version]int) (bool, versioned[S]) {
+	fits, after := m.decide(v, o)
+	switch {
+	case !fits || o.stays() && after.version != v.version:
+		return false, v
+	case o.stays():
+		v.here++
+		return true, v
+	case after.version == v.version: // refused, nobody knows where
 		return true, v
 	}
-	next, want := m.Decide(v.state, o.call)
-	if o.fate == FateAccepted { // and it is not in the store: it must have come to nothing
-		return want.Refuse != "" || want.Events == 0, v
+	return v.here == stay[v.version], after
+}
+
+func (m *Model[S]) decide(v versioned[S], o *observation) (bool, versioned[S]) {
+	if o.call.Command == "" {
+		return o.version == v.version && (v.version == 0 || m.Shows(v.state, o.answer)), v
 	}
+	next, want := m.Decide(v.state, o.call)
 	if o.fate == FateRefused {
 		return want.Refuse == o.code && (o.version == 0 || o.version == v.version), v
 	}
@@ -90,10 +112,16 @@ func (m *Model[S]) step(v versioned[S], o *observation) (bool, versioned[S]) {
 
 // linearize looks for an order of the operations of one aggregate.
 func (m *Model[S]) linearize(operations []porcupine.Operation) (porcupine.CheckResult, porcupine.LinearizationInfo, porcupine.Model) {
+	stay := map[actor.Version]int{}
+	for i := range operations {
+		if o := operations[i].Input.(*observation); o.stays() {
+			stay[o.version]++
+		}
+	}
 	model := porcupine.Model{
 		Init: func() any { return versioned[S]{} },
 		Step: func(state, input, _ any) (bool, any) {
-			ok, next := m.step(state.(versioned[S]), input.(*observation))
+			ok, next := m.step(state.(versioned[S]), input.(*observation), stay)
 			return ok, next
 		},
 		DescribeOperation: func(input, _ any) string { return input.(*observation).String() },
@@ -115,8 +143,6 @@ func (o *observation) String() string {
 	switch o.fate {
 	case FateRefused:
 		return fmt.Sprintf("%s -> %s at %d", what, o.code, o.version)
-	case FateAccepted:
-		return what + " -> accepted, and not in the store"
 	case FateUnknown:
 		return fmt.Sprintf("%s -> nobody was told, in the store at %d", what, o.version)
 	default:
@@ -128,19 +154,10 @@ func (o *observation) String() string {
 const never = math.MaxInt64
 
 // observed is an operation for porcupine, as its client saw it.
-func observed(op *Operation) porcupine.Operation {
+func observed(op *Operation, stored bool) porcupine.Operation {
 	return porcupine.Operation{
 		ClientId: max(op.Client, 0), Call: int64(op.Start), Return: int64(op.End),
-		Input: &observation{call: op.Call, fate: op.Fate, version: op.Version, answer: op.Answer, code: op.Code},
-	}
-}
-
-// refusedUnheard is an operation that was accepted and then decided against, some
-// time after its start, with nobody to be told.
-func refusedUnheard(op *Operation) porcupine.Operation {
-	return porcupine.Operation{
-		ClientId: max(op.Client, 0), Call: int64(op.Start), Return: never,
-		Input: &observation{call: op.Call, fate: FateAccepted},
+		Input: &observation{call: op.Call, fate: op.Fate, version: op.Version, answer: op.Answer, code: op.Code, stored: stored},
 	}
 }
 
@@ -148,6 +165,40 @@ func refusedUnheard(op *Operation) porcupine.Operation {
 func effect(op *Operation, at actor.Version) porcupine.Operation {
 	return porcupine.Operation{
 		ClientId: max(op.Client, 0), Call: int64(op.Start), Return: never,
-		Input: &observation{call: op.Call, fate: FateUnknown, version: at},
+		Input: &observation{call: op.Call, fate: FateUnknown, version: at, stored: true},
 	}
+}
+
+// cameToNothing reports whether a command that was accepted, and is not in the store, may
+// have been decided without effect, with nobody to be told: it must have been refused, or
+// have raised nothing, in one of the states from its start on. operations are all others
+// of its aggregate, for which there is an order: their versions say which.
+//
+// It changes nothing, so it can be put wherever it fits whatever the order of the others
+// is. As one more operation of theirs, which ends at any time, it would have the search
+// try each of them with and without it.
+func (m *Model[S]) cameToNothing(op *Operation, operations []porcupine.Operation) bool {
+	var changes []porcupine.Operation
+	for _, o := range operations {
+		if o.Input.(*observation).stored {
+			changes = append(changes, o)
+		}
+	}
+	version := func(o porcupine.Operation) actor.Version { return o.Input.(*observation).version }
+	slices.SortFunc(changes, func(a, b porcupine.Operation) int { return cmp.Compare(version(a), version(b)) })
+	var states []S
+	var state S
+	for i := range changes {
+		before := state
+		state, _ = m.Decide(state, changes[i].Input.(*observation).call)
+		if changes[i].Return < int64(op.Start) {
+			states = states[:0] // over before it was sent, and so was all before that
+			continue
+		}
+		states = append(states, before)
+	}
+	return slices.ContainsFunc(append(states, state), func(s S) bool {
+		_, want := m.Decide(s, op.Call)
+		return want.Refuse != "" || want.Events == 0
+	})
 }
