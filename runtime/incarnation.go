@@ -64,7 +64,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 	}
 	in.session = store.Session{
 		Name: n.cfg.Name, Incarnation: rand.Text(), Beat: 1,
-		Address: n.cfg.Address, Build: n.cfg.Build, Kinds: n.kinds(), Lacks: lacks,
+		Address: n.cfg.Address, Build: n.cfg.Build, Kinds: n.kinds(), Lease: n.cfg.Lease, Lacks: lacks,
 	}
 	in.ctx, in.cancel = context.WithCancelCause(ctx)
 	in.placer = newPlacer(in)
@@ -149,7 +149,7 @@ func (in *incarnation) open() error {
 				beats++
 			}
 			seen, since = old, in.cfg.Clock.Elapsed()
-		case in.cfg.Clock.Elapsed()-since >= in.deadAfter():
+		case in.cfg.Clock.Elapsed()-since >= in.placer.cfg.DeadAfter(old):
 			_ = in.store.DeclareDead(in.ctx, *old)
 			seen = nil
 		}
@@ -198,7 +198,8 @@ func sameBeat(a, b store.Session) bool { return a.Incarnation == b.Incarnation &
 
 func (in *incarnation) renewEvery() time.Duration { return in.placer.cfg.Renew }
 
-func (in *incarnation) deadAfter() time.Duration { return in.placer.cfg.DeadAfter() }
+// deadAfter is for how long others wait for this node.
+func (in *incarnation) deadAfter() time.Duration { return in.placer.cfg.DeadAfter(&in.session) }
 
 // pause waits, and returns the incarnation's end if that comes first.
 func (in *incarnation) pause(d time.Duration) error {

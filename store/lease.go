@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Session is a node's sign of life. A node has one record under its name, and a
 // new incarnation each time it starts anew.
@@ -12,8 +15,9 @@ type Session struct {
 	Draining    bool   // takes no more claims and hands over those it has; set by a renewal
 	Address     string // where its HTTP API is reached
 	Build       string
-	Kinds       []string // the aggregates it can serve
-	Lacks       []Lack   // what it has met and does not know; set by the opening and by renewals
+	Kinds       []string      // the aggregates it can serve
+	Lease       time.Duration // for how long one renewal lets it answer: how long others have to wait; 0: of an earlier build
+	Lacks       []Lack        // what it has met and does not know; set by the opening and by renewals
 }
 
 // Lack is something that a node has met in a partition and that its build does

@@ -1,17 +1,22 @@
 package placement
 
-import "time"
+import (
+	"math"
+	"time"
+
+	"github.com/ganglion-go/ganglion/store"
+)
 
 // Config is the rules' numbers. All durations are measured by the node's own
 // clock. [Defaults] fills it in.
 type Config struct {
 	Partitions int
 
-	// Lease is how long a node may answer after it has sent a renewal that
-	// succeeded.
+	// Lease is how long the node may answer after it has sent a renewal that
+	// succeeded. Others may have another one, which their sessions tell.
 	Lease time.Duration
-	// Margin is added to Lease before another is declared dead: for clocks that
-	// run at different rates, up to Margin/Lease apart.
+	// Margin is added to a lease, in proportion, before another is declared dead: for
+	// clocks that run at different rates, up to Margin/Lease apart.
 	Margin time.Duration
 	// Renew is the time between the sendings of two renewals.
 	Renew time.Duration
@@ -43,6 +48,20 @@ func Defaults(lease time.Duration, partitions int) Config {
 	}
 }
 
-// DeadAfter is how long a beat must stand still before its session may be
-// declared dead.
-func (c *Config) DeadAfter() time.Duration { return c.Lease + c.Margin }
+// DeadAfter is how long the beat of a session must stand still before it may be
+// declared dead. It is the session's own lease that counts: say A may answer for 10 s
+// after a renewal, and B for 1 s. Were B to wait for as long as its own lease lasts, it
+// would take A's partitions in the pauses between A's renewals, while A answers on.
+func (c *Config) DeadAfter(s *store.Session) time.Duration {
+	lease := c.leaseOf(s)
+	margin := time.Duration(math.Ceil(float64(lease) * float64(c.Margin) / float64(c.Lease)))
+	return lease + margin
+}
+
+// leaseOf is what a session says, or what builds that say nothing are taken to have.
+func (c *Config) leaseOf(s *store.Session) time.Duration {
+	if s.Lease <= 0 {
+		return c.Lease
+	}
+	return s.Lease
+}

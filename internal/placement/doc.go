@@ -17,7 +17,7 @@
 // Safety does not rest on who should have what. It rests on three rules, which
 // the tests explore: a node answers only within Lease from when it sent a renewal
 // that succeeded; another is declared dead only after its beat has stood still
-// for Lease and Margin while the observer's own lease was valid; and claims and
+// for its lease and Margin while the observer's own lease was valid; and claims and
 // deaths are changed by compare-and-set on what was read.
 //
 // # Concurrency

@@ -206,12 +206,12 @@ func modelNames() (owner, other string) {
 // one is not there yet.
 func scenes(nodes, partitions int) []scene {
 	owner, other := modelNames()
-	serving := func(names []string, rates []time.Duration) func(r *rules) *world {
+	serving := func(names []string, rates []time.Duration, leases ...time.Duration) func(r *rules) *world {
 		return func(r *rules) *world {
 			if nodes == 3 {
 				names, rates = append(slices.Clone(names), "c"), append(slices.Clone(rates), fast)
 			}
-			w := newWorld(r, names, rates, partitions)
+			w := newWorld(r, names, rates, partitions, leases...)
 			for i := range names {
 				w.open(i)
 				w.finish(i, true)
@@ -231,6 +231,8 @@ func scenes(nodes, partitions int) []scene {
 			w.finish(1, true)
 			return w
 		}},
+		{"the owner's lease is longer", serving([]string{owner, other}, []time.Duration{slow, fast}, modelLease, modelShort)},
+		{"the owner's lease is shorter", serving([]string{owner, other}, []time.Duration{slow, fast}, modelShort, modelLease)},
 		{"the owner does not know what others know", upgraded(serving([]string{owner, other}, []time.Duration{slow, fast}))},
 	}
 }
@@ -312,6 +314,7 @@ func broken() []struct {
 		{"a renewal counts from its reply", rules{margin: modelMargin, fromReply: true}, 0, "may answer"},
 		{"death is declared while own renewals fail", rules{margin: modelMargin, ignoreLapses: true}, 0, "declares"},
 		{"sessions are read before claims", rules{margin: modelMargin, sessionsFirst: true}, 3, "may answer"},
+		{"others are judged by one's own lease", rules{margin: modelMargin, ownLease: true}, 4, "may answer"},
 		{"what is told of claims is believed", rules{margin: modelMargin, trustTellings: true}, 3, "may answer"},
 	}
 }
@@ -365,16 +368,17 @@ func wander(rnd *rand.Rand, w *world, actions int) (fault string, path []string)
 	return "", path
 }
 
-// randomWorld has two or three nodes with clocks of any rates, and one or two
-// partitions.
+// randomWorld has two or three nodes with clocks of any rates and leases of two
+// lengths, and one or two partitions.
 func randomWorld(rnd *rand.Rand, r rules) *world {
 	names := []string{"a", "b", "c"}[:2+rnd.IntN(2)]
-	var rates []time.Duration
+	var rates, leases []time.Duration
 	for range names {
+		leases = append(leases, []time.Duration{modelLease, modelShort}[rnd.IntN(2)])
 		rates = append(rates, slow+time.Duration(rnd.IntN(int(fast-slow)+1)))
 	}
 	r.underWay = 1 + rnd.IntN(4)
-	w := newWorld(&r, names, rates, 1+rnd.IntN(2))
+	w := newWorld(&r, names, rates, 1+rnd.IntN(2), leases...)
 	builds := []string{"", "v1.0.0", "v1.1.0"}
 	reads := []bool{rnd.IntN(2) == 0, rnd.IntN(2) == 0, rnd.IntN(2) == 0} // by build: it is the code that knows an event
 	for _, n := range w.nodes {

@@ -26,6 +26,7 @@ type rules struct {
 	trustTellings bool // a claim that somebody says to have taken counts, whoever that is
 	underWay      int  // requests at a time, those that nobody waits for included
 	exclusive     bool // also: no claim is another's while its former owner may answer
+	ownLease      bool // others are judged by the observer's lease
 }
 
 // The model's unit of time is such that a lease lasts 7 steps of a slow clock, and
@@ -35,12 +36,13 @@ const (
 	slow, fast   time.Duration = 6, 7
 	modelLease                 = 42
 	modelMargin                = 7
+	modelShort                 = 30 // 5 steps of a slow clock, and with its margin 5 of a fast one
 	modelForever               = time.Duration(1 << 40)
 )
 
-func modelConfig(partitions int, margin time.Duration) Config {
-	return Config{
-		Partitions: partitions, Lease: modelLease, Margin: margin, Renew: 7, Look: 7,
+func modelConfig(partitions int, lease, margin time.Duration) *Config {
+	return &Config{
+		Partitions: partitions, Lease: lease, Margin: margin * lease / modelLease, Renew: 7, Look: 7,
 		ClaimMax: 32, Pace: 1, LeaveMax: 8, Settle: 7, Forget: modelForever,
 	}
 }
@@ -75,6 +77,7 @@ type request struct {
 // modelNode is a node: a machine with a thin shell, as package runtime has one.
 type modelNode struct {
 	name    string
+	cfg     *Config
 	rate    time.Duration
 	clock   time.Duration
 	inc     int
@@ -99,7 +102,6 @@ type modelNode struct {
 
 type world struct {
 	rules    *rules
-	cfg      *Config
 	sessions []store.Session // by node; no name: none
 	claims   []store.Claim
 	nodes    []*modelNode
@@ -117,22 +119,26 @@ type telling struct {
 // tellings are as many as the model keeps: the last ones.
 const tellings = 2
 
-func newWorld(r *rules, names []string, rates []time.Duration, partitions int) *world {
-	cfg := modelConfig(partitions, r.margin)
-	w := &world{rules: r, cfg: &cfg, sessions: make([]store.Session, len(names)), claims: make([]store.Claim, partitions)}
+// newWorld has nodes with leases of modelLease, unless leases says otherwise.
+func newWorld(r *rules, names []string, rates []time.Duration, partitions int, leases ...time.Duration) *world {
+	w := &world{rules: r, sessions: make([]store.Session, len(names)), claims: make([]store.Claim, partitions)}
 	for p := range w.claims {
 		w.claims[p].Partition = store.Partition(p)
 	}
 	for i, name := range names {
+		lease := time.Duration(modelLease)
+		if i < len(leases) {
+			lease = leases[i]
+		}
 		w.nodes = append(w.nodes, &modelNode{
-			name: name, rate: rates[i], kinds: []string{inUse}, reads: true, serving: make([]bool, partitions), leaving: make([]bool, partitions), until: never, gap: never,
+			name: name, cfg: modelConfig(partitions, lease, r.margin), rate: rates[i], kinds: []string{inUse}, reads: true, serving: make([]bool, partitions), leaving: make([]bool, partitions), until: never, gap: never,
 		})
 	}
 	return w
 }
 
 func (w *world) clone() *world {
-	c := &world{rules: w.rules, cfg: w.cfg, sessions: slices.Clone(w.sessions), claims: slices.Clone(w.claims), told: slices.Clone(w.told)}
+	c := &world{rules: w.rules, sessions: slices.Clone(w.sessions), claims: slices.Clone(w.claims), told: slices.Clone(w.told)}
 	twins := make(map[*request]*request, len(w.requests))
 	for _, r := range w.requests {
 		twin := *r
@@ -259,7 +265,7 @@ func (w *world) deliver(r *request) {
 	case opOpen:
 		n.renewal = nil
 		if r.ok {
-			n.m = New(*w.cfg, r.session, true)
+			n.m = New(*n.cfg, r.session, true)
 			w.renewed(n, r)
 		}
 	case opRenew:
@@ -316,7 +322,7 @@ func (w *world) renewed(n *modelNode, r *request) {
 	if n.clock >= n.until {
 		n.gap = n.clock
 	}
-	n.until = max(n.until, r.sent+w.cfg.Lease)
+	n.until = max(n.until, r.sent+n.cfg.Lease)
 }
 
 // reviewed is after a renewal that was refused: the beat may have been moved by
@@ -355,6 +361,9 @@ func (w *world) open(i int) {
 	n := w.nodes[i]
 	n.inc++
 	n.session = store.Session{Name: n.name, Incarnation: fmt.Sprint(n.name, n.inc), Beat: 1, Build: n.build, Kinds: n.kinds}
+	if !w.rules.ownLease {
+		n.session.Lease = n.cfg.Lease
+	}
 	n.renewal = w.send(&request{kind: opOpen, from: i, session: n.session, sent: n.clock})
 }
 
@@ -392,7 +401,7 @@ func (w *world) plan(i int) {
 	plan := n.m.Plan(n.clock)
 	n.died = false
 	for _, s := range plan.Declare {
-		if lapsed := n.clock >= n.until || n.clock-n.gap < w.cfg.DeadAfter(); lapsed && !w.rules.fromReply {
+		if lapsed := n.clock >= n.until || n.clock-n.gap < n.cfg.DeadAfter(&s); lapsed && !w.rules.fromReply {
 			w.fault = fmt.Sprintf("%s declares %s dead at %d, its own lease is without a gap since %d, until %d", n.name, s.Name, n.clock, n.gap, n.until)
 		}
 		n.todo = append(n.todo, &request{kind: opDeclare, from: i, session: s})
@@ -576,7 +585,7 @@ func (w *world) state(b []byte) []byte {
 		session(&r.session)
 		claims(r.claims)
 		if r.kind <= opRenew && !r.orphan {
-			until(r.sent+modelLease, w.nodes[r.from].clock)
+			until(r.sent+w.nodes[r.from].cfg.Lease, w.nodes[r.from].clock)
 		}
 		flag(r.applied)
 		flag(r.orphan)

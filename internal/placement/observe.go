@@ -49,7 +49,7 @@ func (m *Machine) silent(now time.Duration) (dead []store.Session, next time.Dur
 		if o.session.Dead || o.declared {
 			continue
 		}
-		if due := m.stillSince(&o) + m.cfg.DeadAfter(); now < due {
+		if due := m.stillSince(&o) + m.cfg.DeadAfter(&o.session); now < due {
 			next = min(next, due)
 			continue
 		}
@@ -65,5 +65,5 @@ func (m *Machine) silent(now time.Duration) (dead []store.Session, next time.Dur
 // it may end at once, as nodes do that are configured wrongly, again and again.
 func (m *Machine) proven(now time.Duration, member string) bool {
 	o, ok := m.others[member]
-	return ok && !o.session.Dead && o.moves > 0 && now-o.since < m.cfg.Lease/2
+	return ok && !o.session.Dead && o.moves > 0 && now-o.since < m.cfg.leaseOf(&o.session)/2
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -21,7 +22,8 @@ type sessionRecord struct {
 	Build       string   `json:"build,omitempty"`
 	Kinds       []string `json:"kinds,omitempty"`
 
-	Lacks []lackRecord `json:"lacks,omitempty"`
+	Lease time.Duration `json:"lease,omitempty"` // nanoseconds
+	Lacks []lackRecord  `json:"lacks,omitempty"`
 }
 
 type lackRecord struct {
@@ -40,14 +42,14 @@ func newLackRecords(lacks []store.Lack) []lackRecord {
 func newSessionRecord(s *store.Session) *sessionRecord {
 	return &sessionRecord{
 		Format: recordFormat, Name: s.Name, Incarnation: s.Incarnation, Beat: s.Beat, Dead: s.Dead, Draining: s.Draining,
-		Address: s.Address, Build: s.Build, Kinds: s.Kinds, Lacks: newLackRecords(s.Lacks),
+		Address: s.Address, Build: s.Build, Kinds: s.Kinds, Lease: s.Lease, Lacks: newLackRecords(s.Lacks),
 	}
 }
 
 func (r *sessionRecord) session() store.Session {
 	s := store.Session{
 		Name: r.Name, Incarnation: r.Incarnation, Beat: r.Beat, Dead: r.Dead, Draining: r.Draining,
-		Address: r.Address, Build: r.Build, Kinds: r.Kinds,
+		Address: r.Address, Build: r.Build, Kinds: r.Kinds, Lease: r.Lease,
 	}
 	for _, l := range r.Lacks {
 		s.Lacks = append(s.Lacks, store.Lack(l))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -22,6 +23,7 @@ type node struct {
 	Address     string   `bson:"addr"`
 	Build       string   `bson:"build"`
 	Kinds       []string `bson:"kinds"`
+	Lease       int64    `bson:"lease"` // nanoseconds
 	Lacks       []lack   `bson:"lacks,omitempty"`
 }
 
@@ -65,7 +67,7 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces
 	what := fmt.Sprintf("open session %q", session.Name)
 	n := node{
 		Name: session.Name, Incarnation: session.Incarnation, Beat: 1,
-		Address: session.Address, Build: session.Build, Kinds: session.Kinds, Lacks: encodeLacks(session.Lacks),
+		Address: session.Address, Build: session.Build, Kinds: session.Kinds, Lease: int64(session.Lease), Lacks: encodeLacks(session.Lacks),
 	}
 	if replaces == nil {
 		err := s.write(ctx, func(ctx context.Context) error {
@@ -180,7 +182,7 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 		}
 		all[i] = store.Session{
 			Name: n.Name, Incarnation: n.Incarnation, Beat: uint64(n.Beat), Dead: n.Dead, Draining: n.Draining,
-			Address: n.Address, Build: n.Build, Kinds: n.Kinds, Lacks: lacks,
+			Address: n.Address, Build: n.Build, Kinds: n.Kinds, Lease: time.Duration(n.Lease), Lacks: lacks,
 		}
 	}
 	return all, nil

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -29,7 +30,7 @@ func sessionCases() []testCase {
 func sampleSession(name, incarnation string) store.Session {
 	return store.Session{
 		Name: name, Incarnation: incarnation, Address: "http://127.0.0.1:8080/" + name, Build: "v1.2.3 é",
-		Kinds: []string{"account", "portfolio"},
+		Kinds: []string{"account", "portfolio"}, Lease: 3*time.Second + 1,
 	}
 }
 
