@@ -76,7 +76,7 @@ func TestNode_ShortLeaseDies(t *testing.T) {
 // TestNode_Predecessor_OfALongerLease: it is waited for as long as it may answer.
 func TestNode_Predecessor_OfALongerLease(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		length := time.Duration(longLease)
+		length := longLease
 		s := prepare(t, nil, func(c *runtime.Config) { c.SoleHolderOfName, c.Lease = false, length })
 		s.start("n1")
 		_ = s.node.Close()

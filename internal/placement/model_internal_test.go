@@ -42,7 +42,7 @@ const (
 
 func modelConfig(partitions int, lease, margin time.Duration) *Config {
 	return &Config{
-		Partitions: partitions, Lease: lease, Margin: margin * lease / modelLease, Renew: 7, Look: 7,
+		Partitions: partitions, Lease: lease, Margin: time.Duration(int64(margin) * int64(lease) / modelLease), Renew: 7, Look: 7,
 		ClaimMax: 32, Pace: 1, LeaveMax: 8, Settle: 7, Forget: modelForever,
 	}
 }
