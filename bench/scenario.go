@@ -64,24 +64,21 @@ const (
 	bulkFlight = 4
 )
 
+// scenarios has the two sides of a ratio close to each other, and what leaves the members
+// much to clear away at the end.
 func scenarios(e *environment) []scenario {
-	all := []scenario{
-		{name: rawOne, inFlight: 1, do: e.insertOne},
-		{name: rawMany, inFlight: 256, do: e.insertOne},
-		{name: "raw bulk of 200, 4 in flight", inFlight: bulkFlight, do: e.insertBulk(200)},
-		{name: "raw bulk of 1000, 4 in flight", inFlight: bulkFlight, do: e.insertBulk(1000)},
-	}
 	lanes := []struct {
 		name    string
 		options []actor.CallOption
 	}{{"durable", nil}, {"direct", []actor.CallOption{actor.Direct()}}}
+	all := []scenario{{name: rawOne, inFlight: 1, do: e.insertOne}}
 	for _, lane := range lanes {
-		for _, n := range []struct{ aggregates, inFlight int }{{manyCount, 1}, {manyCount, 256}, {manyCount, 1024}, {1, 256}, {1, 1024}} {
-			all = append(all, scenario{
-				name:     oursName(n.aggregates, n.inFlight, lane.name),
-				inFlight: n.inFlight, ours: true,
-				do: e.ask(n.aggregates, lane.name, lane.options),
-			})
+		all = append(all, e.commands(manyCount, 1, lane.name, lane.options))
+	}
+	all = append(all, scenario{name: rawMany, inFlight: 256, do: e.insertOne})
+	for _, lane := range lanes {
+		for _, n := range []struct{ aggregates, inFlight int }{{manyCount, 256}, {manyCount, 1024}, {1, 256}, {1, 1024}} {
+			all = append(all, e.commands(n.aggregates, n.inFlight, lane.name, lane.options))
 		}
 	}
 	for _, n := range []int{1, 256, 1024} {
@@ -90,13 +87,21 @@ func scenarios(e *environment) []scenario {
 		})
 	}
 	for _, lane := range lanes {
-		all = append(all, scenario{
-			name:     oursName(manyCount, 1024, lane.name) + ", relayed",
-			inFlight: 1024, ours: true, relayed: true,
-			do: e.ask(manyCount, lane.name, lane.options),
-		})
+		relayed := e.commands(manyCount, 1024, lane.name, lane.options)
+		relayed.name += ", relayed"
+		relayed.relayed = true
+		all = append(all, relayed)
 	}
-	return slices.Concat(all, feedScenarios(e), viewScenarios(e), rebuildScenarios(e), sagaScenarios(e), traderScenarios(e))
+	return slices.Concat(all, viewScenarios(e), sagaScenarios(e), traderScenarios(e), rebuildScenarios(e), feedScenarios(e), []scenario{
+		{name: "raw bulk of 200, 4 in flight", inFlight: bulkFlight, do: e.insertBulk(200)},
+		{name: "raw bulk of 1000, 4 in flight", inFlight: bulkFlight, do: e.insertBulk(1000)},
+	})
+}
+
+func (e *environment) commands(aggregates, inFlight int, lane string, opts []actor.CallOption) scenario {
+	return scenario{
+		name: oursName(aggregates, inFlight, lane), inFlight: inFlight, ours: true, do: e.ask(aggregates, lane, opts),
+	}
 }
 
 func oursName(aggregates, inFlight int, lane string) string {
