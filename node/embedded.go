@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -185,8 +186,15 @@ var ErrOtherServer = errors.New("data folder of another kind of NATS server")
 // embeddedDir is where the server keeps its streams. A server alone and one in a
 // cluster do not share a folder: the first thing that a cluster would do with the
 // streams of a server alone is to delete them, since the cluster knows of none.
+//
+// Nor do nodes on different stores: the streams are what one store has and has not taken
+// in. On another one, all commands that are still in the stream would be executed again.
 func embeddedDir(s *settings) (string, error) {
-	own, other := filepath.Join(s.DataDir, "nats"), filepath.Join(s.DataDir, "nats-cluster")
+	of := ""
+	if !s.embeddedStore() {
+		of = "-mongo-" + url.PathEscape(s.MongoDatabase)
+	}
+	own, other := filepath.Join(s.DataDir, "nats"+of), filepath.Join(s.DataDir, "nats-cluster"+of)
 	if s.clustered() {
 		own, other = other, own
 	}
