@@ -185,9 +185,6 @@ func (a *attempt) run(ctx context.Context, r *record) error {
 		if err := a.notItsFault(ctx, failure); err != nil {
 			return err
 		}
-		if sl.cache.doubts() {
-			return errAgain
-		}
 		if a.tx.native { // what it did there cannot be taken back alone
 			sl.failing[r.Position] = failure
 			return errAgain
@@ -210,6 +207,8 @@ func (a *attempt) notItsFault(ctx context.Context, failure error) error {
 		return fmt.Errorf("%w: %w", errSlow, failure)
 	case a.tx.store.Transient(failure):
 		return failure
+	case a.slot.cache.doubts():
+		return errAgain
 	}
 	return nil
 }

@@ -132,3 +132,43 @@ func TestCache_ReadingIsNotOlderThanASecond(t *testing.T) {
 		})
 	}
 }
+
+// A parked event that waits for what another partition is to write is shown it once it is
+// there, without an operator: also where its own partition has written the document before
+// it read it, in the same transaction and since.
+func TestCache_RetrySeesWhatIsNew(t *testing.T) {
+	t.Parallel()
+	one, other := twoPartitions()
+	f, clock := setup(t), &jumping{}
+	p := projection.Define("balances", func(d *projection.Definition) {
+		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
+			if e.Data.Amount > 0 {
+				return projection.Update(ctx, tx, "shared", "sum", func(n *int64) error { *n += e.Data.Amount; return nil })
+			}
+			return projection.Update(ctx, tx, "shared", "sum", func(n *int64) error {
+				if *n < 11 {
+					return errTooLittle
+				}
+				*n++
+				return nil
+			})
+		})
+	})
+	cfg := config()
+	cfg.Now, cfg.Attempts = clock.now, 1_000_000
+	f.deposit(one, 1)
+	f.deposit(one, 0)
+	f.run(t, cfg, p)
+	f.settle(t, f.view(p))
+	clock.jump(time.Minute)
+	f.deposit(other, 10)
+	f.settle(t, f.view(p))
+	clock.jump(time.Minute)
+	eventually(t, "nothing is parked", func() bool {
+		s, err := f.control(p).Show(t.Context(), "balances")
+		return err == nil && s.Parked == 0
+	})
+	if sum, _, err := projection.Get[int64](t.Context(), f.view(p), "shared", "sum"); err != nil || sum != 12 {
+		t.Errorf("sum %d, %v, want 12", sum, err)
+	}
+}
