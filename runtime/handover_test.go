@@ -326,10 +326,7 @@ func TestNode_HandOver_ReleaseFails(t *testing.T) {
 // TestNode_DeadNode_IsForgotten: its session stays to be seen for a while.
 func TestNode_DeadNode_IsForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSetup(t, nil, nil)
-		first := s.node
-		s.launch("n2")
-		s.awaitShared(first, s.node)
+		s, first := newPair(t, nil, nil)
 		_ = first.Close()
 		s.awaitServing()
 		s.pause(5 * time.Minute)

@@ -33,10 +33,7 @@ func ofLengths(leases map[string]time.Duration) func(*runtime.Config) {
 //	2 s: renewal refused
 func TestNode_LeasesOfDifferentLength(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSetup(t, nil, ofLengths(map[string]time.Duration{"n1": longLease}))
-		first := s.node
-		s.launch("n2")
-		s.awaitShared(first, s.node)
+		s, first := newPair(t, nil, ofLengths(map[string]time.Duration{"n1": longLease}))
 		was := [2]string{first.Status().Incarnation, s.node.Status().Incarnation}
 		for range 100 {
 			s.want(s.add("a", 1), actor.CodeOK)
@@ -59,10 +56,7 @@ func TestNode_LeasesOfDifferentLength(t *testing.T) {
 // own next look.
 func TestNode_ShortLeaseDies(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSetup(t, nil, ofLengths(map[string]time.Duration{"n2": longLease}))
-		first := s.node
-		s.launch("n2")
-		s.awaitShared(first, s.node)
+		s, first := newPair(t, nil, ofLengths(map[string]time.Duration{"n2": longLease}))
 		s.pause(2 * longLease)
 		start := time.Now()
 		_ = first.Close()

@@ -306,10 +306,7 @@ func TestNode_StoreStalls_MakesNobodyDead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := storetest.NewFaulty(t.Context(), memory.New(), 1)
 		t.Cleanup(f.Close)
-		s := newSetup(t, f, nil)
-		first := s.node
-		s.launch("n2")
-		s.awaitShared(first, s.node)
+		s, first := newPair(t, f, nil)
 		was := [2]string{first.Status().Incarnation, s.node.Status().Incarnation}
 		for range 5 {
 			f.Set(storetest.Faults{Blocked: true})

@@ -134,6 +134,16 @@ func newSetup(t *testing.T, s store.Store, tune func(*runtime.Config), defs ...a
 	return su
 }
 
+// newPair is newSetup with a second node, n2, with which the first one shares.
+func newPair(t *testing.T, s store.Store, tune func(*runtime.Config)) (su *setup, first *runtime.Node) {
+	t.Helper()
+	su = newSetup(t, s, tune)
+	first = su.node
+	su.launch("n2")
+	su.awaitShared(first, su.node)
+	return su, first
+}
+
 // prepare is newSetup without a node.
 func prepare(t *testing.T, s store.Store, tune func(*runtime.Config), defs ...actor.Registrable) *setup {
 	t.Helper()

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,12 +51,12 @@ func AppName(database string) string {
 type abandonment struct {
 	client *driver.Client
 	app    string
-	next   atomic.Int64 // no look before this time, in nanoseconds since start
 
 	suspected atomic.Bool // by a handler
-}
 
-var start = time.Now() //nolint:gochecknoglobals // for a clock that only goes forward
+	mu     sync.Mutex
+	looked time.Time
+}
 
 // end looks for transactions that were abandoned if err may come of one, and says in
 // the error which it returns how many it has ended.
@@ -94,8 +95,7 @@ func blocked(err error) bool {
 
 // look ends what was abandoned, at most once in a while, and returns how many.
 func (a *abandonment) look(ctx context.Context) (int, error) {
-	now, next := int64(time.Since(start)), a.next.Load()
-	if now < next || !a.next.CompareAndSwap(next, now+int64(abandonedLook)) {
+	if !a.due() {
 		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonedTimeout)
@@ -119,4 +119,14 @@ func (a *abandonment) look(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	return len(sessions), admin.RunCommand(ctx, bson.D{{Key: "killSessions", Value: sessions}}).Err()
+}
+
+func (a *abandonment) due() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if time.Since(a.looked) < abandonedLook {
+		return false
+	}
+	a.looked = time.Now()
+	return true
 }

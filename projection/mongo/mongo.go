@@ -141,8 +141,7 @@ const codeNamespaceExists = 48
 
 // ensure makes a collection that does not exist, since two transactions that both
 // make it would be a conflict.
-func (s *Storage) ensure(ctx context.Context, at projection.Place) error {
-	h := homeOf(at)
+func (s *Storage) ensure(ctx context.Context, at projection.Place, h home) error {
 	s.mu.Lock()
 	known := s.known[h.collection]
 	s.mu.Unlock()

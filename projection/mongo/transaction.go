@@ -96,7 +96,7 @@ func (t *transaction) Commit(ctx context.Context, writes []projection.Write) ([]
 	revision := bson.NewObjectID()
 	groups := grouped(writes)
 	for _, g := range groups {
-		if err := s.ensure(ctx, g.at); err != nil {
+		if err := s.ensure(ctx, g.at, g.home); err != nil {
 			return nil, err
 		}
 	}

@@ -50,10 +50,11 @@ func Check[S comparable](m *Model[S], h *History) *Findings {
 			if op.Fate == FateDone && op.Version > last {
 				f.violated("the store has nothing above version %d: %s", last, op)
 			}
-			if op.Fate == FateAccepted && len(stored[op.ID]) == 0 {
+			settled := f.settle(op, stored[op.ID])
+			if len(settled) == 0 && op.Fate == FateAccepted {
 				nothing = append(nothing, op)
 			}
-			seen = append(seen, f.settle(op, stored[op.ID])...)
+			seen = append(seen, settled...)
 			delete(stored, op.ID)
 		}
 		for id, versions := range stored {
@@ -169,8 +170,9 @@ func checkOrder[S comparable](m *Model[S], f *Findings, target actor.Address, se
 	result, info, model := m.linearize(seen)
 	switch result {
 	case porcupine.Ok:
+		lived := m.lived(seen)
 		for _, op := range nothing {
-			if !m.cameToNothing(op, seen) {
+			if !m.cameToNothing(op, lived) {
 				f.violated("was accepted, and is not in the store although nothing stood against it: %s", op)
 			}
 		}

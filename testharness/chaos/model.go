@@ -169,15 +169,15 @@ func effect(op *Operation, at actor.Version) porcupine.Operation {
 	}
 }
 
-// cameToNothing reports whether a command that was accepted, and is not in the store, may
-// have been decided without effect, with nobody to be told: it must have been refused, or
-// have raised nothing, in one of the states from its start on. operations are all others
-// of its aggregate, for which there is an order: their versions say which.
-//
-// It changes nothing, so it can be put wherever it fits whatever the order of the others
-// is. As one more operation of theirs, which ends at any time, it would have the search
-// try each of them with and without it.
-func (m *Model[S]) cameToNothing(op *Operation, operations []porcupine.Operation) bool {
+// lived is a state of an aggregate, and the latest time at which it was left.
+type lived[S comparable] struct {
+	state S
+	until int64
+}
+
+// lived returns the states that an aggregate was in, one after another. There is an
+// order of the operations: the versions of those that changed something say which.
+func (m *Model[S]) lived(operations []porcupine.Operation) []lived[S] {
 	var changes []porcupine.Operation
 	for _, o := range operations {
 		if o.Input.(*observation).stored {
@@ -186,19 +186,31 @@ func (m *Model[S]) cameToNothing(op *Operation, operations []porcupine.Operation
 	}
 	version := func(o porcupine.Operation) actor.Version { return o.Input.(*observation).version }
 	slices.SortFunc(changes, func(a, b porcupine.Operation) int { return cmp.Compare(version(a), version(b)) })
-	var states []S
-	var state S
+	all := make([]lived[S], len(changes)+1)
 	for i := range changes {
-		before := state
-		state, _ = m.Decide(state, changes[i].Input.(*observation).call)
-		if changes[i].Return < int64(op.Start) {
-			states = states[:0] // over before it was sent, and so was all before that
-			continue
-		}
-		states = append(states, before)
+		all[i].until = changes[i].Return
+		all[i+1].state, _ = m.Decide(all[i].state, changes[i].Input.(*observation).call)
 	}
-	return slices.ContainsFunc(append(states, state), func(s S) bool {
-		_, want := m.Decide(s, op.Call)
+	all[len(changes)].until = never
+	for i := range slices.Backward(changes) { // a state is left before the next one is
+		all[i].until = min(all[i].until, all[i+1].until)
+	}
+	return all
+}
+
+// cameToNothing reports whether a command that was accepted, and is not in the store, may
+// have been decided without effect, with nobody to be told: it must have been refused, or
+// have raised nothing, in one of the states from its start on.
+//
+// It changes nothing, so it can be put wherever it fits whatever the order of the others
+// is. As one more operation of theirs, which ends at any time, it would have the search
+// try each of them with and without it.
+func (m *Model[S]) cameToNothing(op *Operation, states []lived[S]) bool {
+	return slices.ContainsFunc(states, func(l lived[S]) bool {
+		if l.until < int64(op.Start) {
+			return false
+		}
+		_, want := m.Decide(l.state, op.Call)
 		return want.Refuse != "" || want.Events == 0
 	})
 }
