@@ -159,6 +159,8 @@ func TestMessage_Validate(t *testing.T) {
 		"name too long":     {func(m *actor.Message) { m.Name = long(129) }, actor.ErrMessage},
 		"no id":             {func(m *actor.Message) { m.ID = "" }, actor.ErrMessage},
 		"id too long":       {func(m *actor.Message) { m.ID = actor.CommandID(long(actor.MaxCommandIDBytes + 1)) }, actor.ErrMessage},
+		"id not UTF-8":      {func(m *actor.Message) { m.ID = "k\xff" }, actor.ErrMessage},
+		"user not UTF-8":    {func(m *actor.Message) { m.Metadata.User = "\xff" }, actor.ErrMessage},
 		"metadata":          {func(m *actor.Message) { m.Metadata.User = long(actor.MaxMetadataBytes) }, nil},
 		"metadata too long": {func(m *actor.Message) { m.Metadata = actor.Metadata{User: long(actor.MaxMetadataBytes), Trace: "t"} }, actor.ErrMessage},
 	}

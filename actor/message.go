@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // Version counts the events in an aggregate's history; a new aggregate has 0.
@@ -94,6 +95,8 @@ func (m *Message) Validate() error {
 		return fmt.Errorf("name %q: %w", m.Name, ErrMessage)
 	case m.Type == TypeCommand && (m.ID == "" || len(m.ID) > MaxCommandIDBytes):
 		return fmt.Errorf("command id of %d bytes, 1 to %d are allowed: %w", len(m.ID), MaxCommandIDBytes, ErrMessage)
+	case !utf8.ValidString(string(m.ID)) || !m.Metadata.isUTF8():
+		return fmt.Errorf("command id or metadata is not UTF-8, and cannot be stored as it is: %w", ErrMessage)
 	case md > MaxMetadataBytes:
 		return fmt.Errorf("metadata of %d bytes, the limit is %d: %w", md, MaxMetadataBytes, ErrMessage)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds of what one command may send and schedule, and of what an aggregate may
@@ -263,4 +264,8 @@ func (m *Message) handOn() Metadata {
 
 func (m *Metadata) size() int {
 	return len(m.Trace) + len(m.Correlation) + len(m.Causation) + len(m.User)
+}
+
+func (m *Metadata) isUTF8() bool {
+	return utf8.ValidString(m.Trace) && utf8.ValidString(m.Correlation) && utf8.ValidString(m.Causation) && utf8.ValidString(m.User)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/store"
 )
 
@@ -48,7 +49,7 @@ func (p *parking) serveShow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view := viewParked(&parked)
-	if m, err := decodeParkedMessage(&parked); err == nil {
+	if m, err := runtime.ParkedMessage(&parked); err == nil {
 		view.Command = viewCommand(&m)
 	}
 	answerJSON(w, http.StatusOK, view)
@@ -79,20 +80,6 @@ func (p *parking) find(w http.ResponseWriter, r *http.Request) (store.Parked, bo
 	return parked, found && err == nil
 }
 
-var errNoCommand = errors.New("what is parked is not a command of its aggregate")
-
-// decodeParkedMessage returns the command as it was parked.
-func decodeParkedMessage(p *store.Parked) (actor.Message, error) {
-	var m actor.Message
-	if err := json.Unmarshal(p.Message, &m); err != nil {
-		return m, fmt.Errorf("decode parked command: %w", err)
-	}
-	if m.Type != actor.TypeCommand || m.Target.String() != string(p.Aggregate) || string(m.ID) != p.CommandID {
-		return m, errNoCommand
-	}
-	return m, nil
-}
-
 // again returns the command as it is sent again: under the same id, with the same time,
 // expectation, metadata, timer and fallback. Its deadline and its attempts were its
 // caller's, who was told that it waits for an operator.
@@ -110,7 +97,7 @@ func final(o *actor.Outcome) bool {
 // settle brings a message to the owner of the parked command. It takes the command
 // off the list when the outcome is final. Otherwise it answers, and returns false.
 func (p *parking) settle(w http.ResponseWriter, r *http.Request, parked *store.Parked, message func(actor.Message) actor.Message) (actor.Outcome, bool) {
-	m, err := decodeParkedMessage(parked)
+	m, err := runtime.ParkedMessage(parked)
 	if err != nil {
 		answerProblem(w, http.StatusConflict, codeMalformed, err.Error())
 		return actor.Outcome{}, false

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/ganglion-go/ganglion/store"
@@ -38,10 +37,6 @@ func (p *partition) park(d *delivery, reason, stack string) bool {
 	if d.Message.Skips() {
 		return true
 	}
-	message, err := json.Marshal(d.Message)
-	if err != nil { // a Message has no part that cannot be encoded
-		panic("runtime: encode message: " + err.Error())
-	}
 	parked := store.Parked{
 		Aggregate: store.Aggregate(d.Message.Target.String()),
 		CommandID: string(d.Message.ID),
@@ -50,10 +45,10 @@ func (p *partition) park(d *delivery, reason, stack string) bool {
 		Stack:     stack,
 		Attempts:  d.panics,
 		Time:      p.cfg.Clock.Now(),
-		Message:   message,
+		Message:   encodeParked(&d.Message),
 	}
 	// Read once, before the first write: that may take effect although it fails.
-	err = p.retryBounded(func(ctx context.Context) error {
+	err := p.retryBounded(func(ctx context.Context) error {
 		earlier, _, err := p.store.FindParked(ctx, parked.Aggregate, parked.CommandID)
 		parked.Attempts = d.panics + earlier.Attempts
 		return err

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -121,13 +120,9 @@ func (s *relaying) sendOne(ctx context.Context, o *outgoing) error {
 // putAside parks a command that no stream takes.
 func (s *relaying) putAside(ctx context.Context, m *actor.Message, why *actor.Error) error {
 	s.cfg.Logger.ErrorContext(ctx, "a command cannot be sent", "target", m.Target.String(), "command", m.Name, "id", string(m.ID), "error", why)
-	message, err := json.Marshal(m)
-	if err != nil {
-		panic("runtime: encode message: " + err.Error()) // a Message has no part that cannot be encoded
-	}
-	err = s.store.Park(ctx, store.Parked{
+	err := s.store.Park(ctx, store.Parked{
 		Aggregate: store.Aggregate(m.Target.String()), CommandID: string(m.ID), Name: m.Name,
-		Reason: "it could not be sent: " + why.Error(), Attempts: 1, Time: time.Now(), Message: message,
+		Reason: "it could not be sent: " + why.Error(), Attempts: 1, Time: time.Now(), Message: encodeParked(m),
 	})
 	if err != nil {
 		return fmt.Errorf("park what cannot be sent: %w", err)
