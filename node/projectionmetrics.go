@@ -26,7 +26,9 @@ func (m *metrics) projectionListener() projection.EventListener {
 	age := gauge("projection_lag_seconds", "Age of the oldest event that was read and not applied here.")
 	done := gauge("projection_rebuild_events", "Events done with by the generation that is being built.")
 	total := gauge("projection_rebuild_total", "Events in the stream when that was looked at.")
-	m.registry.MustRegister(applied, took, failed, parked, lag, age, done, total)
+	waiting := gauge("projection_parked", "Aggregates whose events wait here for the projection, since one failed.")
+	stuck := gauge("projection_stuck", "Those of them that wait for an operator, who retries or skips.")
+	m.registry.MustRegister(applied, took, failed, parked, lag, age, waiting, stuck, done, total)
 	return projection.EventListener{
 		Applied: func(name string, events int, d time.Duration, rebuild bool) {
 			generation := "live"
@@ -41,6 +43,10 @@ func (m *metrics) projectionListener() projection.EventListener {
 		Lagging: func(name string, events uint64, old time.Duration) {
 			lag.WithLabelValues(name).Set(float64(events))
 			age.WithLabelValues(name).Set(old.Seconds())
+		},
+		Waiting: func(name string, all, operator int) {
+			waiting.WithLabelValues(name).Set(float64(all))
+			stuck.WithLabelValues(name).Set(float64(operator))
 		},
 		Rebuilding: func(name string, events, of uint64) {
 			done.WithLabelValues(name).Set(float64(events))

@@ -48,6 +48,9 @@ func (n *Node) openProjections(ctx context.Context, definitions []actor.Registra
 	if err != nil {
 		return errors.Join(err, ErrConfig)
 	}
+	if err := engine.Register(ctx); err != nil { // what is new to them begins before anybody is answered
+		return fmt.Errorf("register projections: %w", err)
+	}
 	p := &projections{
 		storage: storage, engine: engine, control: projection.NewControl(storage, n.bus, all...),
 		hubs: map[*projection.Projection]*projection.Hub{},

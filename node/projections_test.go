@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -168,8 +169,8 @@ func operateProjections(ctx context.Context, t *testing.T, n *nodes.Local, p *pr
 		t.Fatal(err)
 	}
 	expectPurse(ctx, t, n, p, first, purseView{0, 1})
-	if err := n.View(p).Wait(ctx, projection.Version(first, 2)); err != nil {
-		t.Fatal(err)
+	if err := n.View(p).Wait(ctx, projection.Version(first, 2)); !errors.Is(err, projection.ErrParked) {
+		t.Fatalf("wait for an event that failed: %v", err)
 	}
 	expectPurse(ctx, t, n, p, from.ID("p-1"), purseView{1, 1})
 	shown := adminCall(t, http.MethodGet, n.AdminURL()+"/projections/purses/parked?aggregate=purse/p-0", http.StatusOK)

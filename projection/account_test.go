@@ -144,12 +144,17 @@ func (f *fixture) runOn(t *testing.T, storage projection.Storage, cfg projection
 	if err != nil {
 		t.Fatal(err)
 	}
+	return e, f.runEngine(t, e)
+}
+
+func (f *fixture) runEngine(t *testing.T, e *projection.Engine) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = e.Run(ctx) })
-	stop := func() { cancel(); running.Wait() }
+	stop = func() { cancel(); running.Wait() }
 	t.Cleanup(stop)
-	return e, stop
+	return stop
 }
 
 func (f *fixture) view(p *projection.Projection) *projection.View {
@@ -195,6 +200,17 @@ func (f *fixture) settle(t *testing.T, v *projection.View) {
 			t.Fatalf("%s at %d: %v", source, version, err)
 		}
 	}
+}
+
+// takenIn waits until the projection has applied or parked everything that is in the
+// stream.
+func (f *fixture) takenIn(t *testing.T, p *projection.Projection) {
+	t.Helper()
+	c := f.control(p)
+	eventually(t, "every event is applied or parked", func() bool {
+		s, err := c.Show(t.Context(), p.Name())
+		return err == nil && s.Done >= uint64(len(f.stream.All()))
+	})
 }
 
 // eventually waits until a condition holds.

@@ -134,7 +134,11 @@ func (a *attempt) take(ctx context.Context, r *record) error {
 		err = a.run(ctx, r)
 	}
 	if err == nil {
-		a.applied[source] = applied{Version: uint64(r.Version), Position: r.Position}
+		now := applied{Version: uint64(r.Version), Position: r.Position}
+		if p := a.parkedNow(source); p != nil {
+			now.Waits = p.Version
+		}
+		a.applied[source] = now
 	}
 	return err
 }
@@ -241,23 +245,24 @@ func (a *attempt) finish(ctx context.Context) error {
 	if err := a.tx.commit(ctx); err != nil {
 		return err
 	}
-	a.committed()
+	a.committed(ctx)
 	return nil
 }
 
-func (a *attempt) committed() {
+func (a *attempt) committed(ctx context.Context) {
 	sl := a.slot
 	for source, was := range a.applied {
 		sl.remember(source, was.Version)
 	}
 	for source, p := range a.parked {
+		sl.report(ctx, sl.parked[source], p)
 		delete(sl.parked, source)
 		if p != nil {
 			p.revision = a.tx.revisions[document{parkedName, parkedKey(sl.id, source)}]
 			sl.parked[source] = p
 		}
 	}
-	sl.waiting.Store(int32(len(sl.parked))) //nolint:gosec // bounded by ParkedMax
+	sl.countParked()
 	a.next.revision = a.tx.revisions[document{checkpointsName, sl.id.key()}]
 	sl.moveTo(a.next)
 }

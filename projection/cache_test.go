@@ -159,7 +159,7 @@ func TestCache_RetrySeesWhatIsNew(t *testing.T) {
 	f.deposit(one, 1)
 	f.deposit(one, 0)
 	f.run(t, cfg, p)
-	f.settle(t, f.view(p))
+	f.takenIn(t, p)
 	clock.jump(time.Minute)
 	f.deposit(other, 10)
 	f.settle(t, f.view(p))

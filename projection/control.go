@@ -11,7 +11,8 @@ import (
 )
 
 // Control is what operators do with projections. It works on any node, through the
-// storage alone; the nodes that run the projection act on it within a second. It is
+// storage alone; the nodes that run the projection act on it within a second. A
+// projection that has never run is paused, resumed and rebuilt like any other. It is
 // safe for concurrent use.
 type Control struct {
 	store       Storage
@@ -125,7 +126,7 @@ func (c *Control) Pause(ctx context.Context, name string) error { return c.pause
 func (c *Control) Resume(ctx context.Context, name string) error { return c.pause(ctx, name, false) }
 
 func (c *Control) pause(ctx context.Context, name string, paused bool) error {
-	if _, err := c.known(name); err != nil {
+	if err := c.register(ctx, name); err != nil {
 		return err
 	}
 	return changeHead(ctx, c.store, name, func(h *head) error {
@@ -135,6 +136,17 @@ func (c *Control) pause(ctx context.Context, name string, paused bool) error {
 		h.Paused = paused
 		return nil
 	})
+}
+
+// register makes the head of a projection that has never run: what is asked of it
+// holds from its first event on.
+func (c *Control) register(ctx context.Context, name string) error {
+	p, err := c.known(name)
+	if err != nil {
+		return err
+	}
+	_, err = registered(ctx, c.store, c.source, p, 0, time.Now())
+	return err
 }
 
 // Rebuild begins to make the view anew from the first event on, beside the live
@@ -147,6 +159,9 @@ func (c *Control) Rebuild(ctx context.Context, name string) error {
 	}
 	if p.Router() {
 		return fmt.Errorf("rebuild %s: %w", name, ErrRouter)
+	}
+	if err := c.register(ctx, name); err != nil {
+		return err
 	}
 	stream, _, err := c.source.EventsHead(ctx)
 	if err != nil {
@@ -165,7 +180,7 @@ func (c *Control) Rebuild(ctx context.Context, name string) error {
 // CancelRebuild gives a rebuild up. The live view stays. The error wraps
 // [ErrNotRebuilding] when there is none.
 func (c *Control) CancelRebuild(ctx context.Context, name string) error {
-	if _, err := c.known(name); err != nil {
+	if err := c.register(ctx, name); err != nil {
 		return err
 	}
 	return changeHead(ctx, c.store, name, func(h *head) error {
@@ -284,11 +299,16 @@ func (c *Control) ask(ctx context.Context, name string, source actor.Address, wh
 	return err
 }
 
+// head returns the head of a projection; one that has never run has an empty one,
+// whose generation holds nothing.
 func (c *Control) head(ctx context.Context, name string) (head, error) {
 	if _, err := c.known(name); err != nil {
 		return head{}, err
 	}
 	h, _, err := readHead(ctx, c.store, name)
+	if errors.Is(err, ErrNotFound) {
+		return head{}, nil
+	}
 	return h, err
 }
 

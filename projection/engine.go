@@ -60,6 +60,8 @@ type Load struct {
 	Partitions int    `json:"partitions"` // that it runs here
 	Lag        uint64 `json:"lag"`        // events of the stream behind the oldest that is not applied
 	Waiting    int    `json:"waiting"`    // events read and not applied
+	Parked     int    `json:"parked"`     // aggregates whose events wait, since one failed
+	Stuck      int    `json:"stuck"`      // those of them that wait for an operator
 }
 
 // Load returns how the projections do that run on this node, by name.
@@ -85,8 +87,10 @@ func (e *Engine) Poke() {
 }
 
 // Run runs the projections until ctx ends, and returns when everything has stopped.
-// It may be called once.
+// It may be called once. Projections that nobody has registered it registers first,
+// see [Engine.Register].
 func (e *Engine) Run(ctx context.Context) error {
+	e.registerAll(ctx)
 	var running sync.WaitGroup
 	for _, s := range e.supervisors {
 		running.Go(func() { s.run(ctx) })

@@ -82,10 +82,10 @@ func TestEngine_FailingAggregateIsParkedAndOthersGoOn(t *testing.T) {
 	f.deposit("bad", 1, 13, 2)
 	f.deposit("good", 5)
 	f.run(t, config(), p)
-	f.settle(t, f.view(p))
+	f.takenIn(t, p)
 	f.deposit("good", 6)
 	f.deposit("bad", 3)
-	f.settle(t, f.view(p))
+	f.takenIn(t, p)
 
 	want := map[string]balance{"bad": {1, 1, 1}, "good": {11, 2, 2}}
 	if diff := cmp.Diff(want, all(t, f.view(p))); diff != "" {
@@ -136,7 +136,7 @@ func TestEngine_SkipLeavesOutTheEventThatFails(t *testing.T) {
 	c := f.control(p)
 	f.deposit("bad", 1, 13, 2, 13, 4)
 	f.run(t, config(), p)
-	f.settle(t, f.view(p))
+	f.takenIn(t, p)
 	for _, version := range []actor.Version{2, 4} {
 		eventually(t, fmt.Sprintf("event %d is parked", version), func() bool {
 			all, err := c.ParkedList(t.Context(), "balances", 10)

@@ -1,6 +1,9 @@
 package projection
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The errors of a [Storage]. Every error of one wraps one of the first four.
 var (
@@ -39,6 +42,35 @@ var (
 	// ErrParkingFull: no more events can be parked, so the partition of the
 	// projection stands still until some are retried or skipped.
 	ErrParkingFull = errors.New("too many parked events")
+	// ErrParked: what was waited for is not in the view, as an event of its aggregate
+	// failed and waits. The error is a [*ParkedError].
+	ErrParked = errors.New("the event is parked")
 	// ErrName: a collection or key that cannot be stored.
 	ErrName = errors.New("invalid name of a collection or key")
 )
+
+// ParkedError is the answer to who waits for a view that lacks an event, as it or one
+// before it failed. It wraps [ErrParked]; a wait that ended while the engine was still
+// trying also wraps the cause of its context.
+type ParkedError struct {
+	Projection string
+	Parked     Parked // without Stack
+	cause      error
+}
+
+func (e *ParkedError) Error() string {
+	text := fmt.Sprintf("%s: event %s, version %d of %s, failed and is %s: %s",
+		e.Projection, e.Parked.Event, e.Parked.Version, e.Parked.Source, e.Parked.State, e.Parked.Reason)
+	if e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns ErrParked, and the cause of the context if that ended the wait.
+func (e *ParkedError) Unwrap() []error {
+	if e.cause != nil {
+		return []error{ErrParked, e.cause}
+	}
+	return []error{ErrParked}
+}

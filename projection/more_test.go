@@ -44,7 +44,7 @@ func TestParking_LargeEvents(t *testing.T) {
 	text := strings.Repeat("x", 300<<10)
 	f.stream.Append(boards.ID("a"), boards, remark{text}, remark{"y"})
 	f.run(t, config(), p)
-	f.settle(t, f.view(p))
+	f.takenIn(t, p)
 	c := f.control(p)
 	eventually(t, "it waits", func() bool {
 		all, err := c.ParkedList(t.Context(), "boards", 1)
@@ -108,7 +108,7 @@ func TestParking_UnknownEventIsTriedForEver(t *testing.T) {
 	f.stream.AppendStored(accounts.ID("a"), "renamed.v9", []byte(`{}`))
 	f.deposit("a", 1)
 	_, stop := f.run(t, config(), p)
-	f.settle(t, f.view(p))
+	f.takenIn(t, p)
 	c := f.control(p)
 	eventually(t, "it was tried often", func() bool {
 		all, err := c.ParkedList(t.Context(), "balances", 1)

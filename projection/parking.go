@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -38,13 +39,7 @@ func (a *attempt) parkNew(r *record, failure error) error {
 		Since: a.slot.session.now(),
 	}
 	a.slot.judge(p, failure)
-	if err := a.park(r, p); err != nil {
-		return err
-	}
-	if f := a.slot.session.engine.cfg.Listener.Parked; f != nil {
-		f(a.slot.session.projection.name, p.Source, p.Reason)
-	}
-	return nil
+	return a.park(r, p)
 }
 
 // park adds an event to those of its source that wait.
@@ -116,7 +111,7 @@ func (sl *slot) reloadParked(ctx context.Context) error {
 		found[p.Source] = &p
 	}
 	sl.parked = found
-	sl.waiting.Store(int32(len(found))) //nolint:gosec // bounded by ParkedMax
+	sl.countParked()
 	return nil
 }
 
@@ -165,6 +160,7 @@ func (sl *slot) retry(ctx context.Context, p *parked) error {
 	for i := range waiting {
 		e := &waiting[i]
 		if i > 0 && a.tx.bytes > sl.session.engine.cfg.BatchBytes {
+			next.Event, next.Version, next.Position = e.Name, e.Version, e.Position
 			break
 		}
 		if skip := i == 0 && p.Ask == askSkip; !skip {
@@ -187,6 +183,7 @@ func (sl *slot) retry(ctx context.Context, p *parked) error {
 		}
 		next.Count--
 		a.next.Parked--
+		next.Version = e.Version + 1 // at least; the next try says which
 	}
 	a.parked[p.Source] = &next
 	if !failed {
@@ -194,6 +191,9 @@ func (sl *slot) retry(ctx context.Context, p *parked) error {
 		if next.Count <= 0 || len(waiting) == 0 {
 			a.parked[p.Source] = nil
 		}
+	}
+	if err := a.mark(ctx, p.Source); err != nil {
+		return err
 	}
 	err = a.finish(ctx)
 	if errors.Is(err, ErrTooLarge) && len(waiting) > 0 {
@@ -208,6 +208,60 @@ func (sl *slot) retry(ctx context.Context, p *parked) error {
 		return errAgain
 	}
 	return err
+}
+
+// mark notes for those who wait for the view which event of a source is the first that
+// is parked.
+func (a *attempt) mark(ctx context.Context, source string) error {
+	data, found, err := a.tx.load(ctx, appliedName, source)
+	if err != nil || !found {
+		return err
+	}
+	var now applied
+	if err := a.tx.store.Unmarshal(data, &now); err != nil {
+		return fmt.Errorf("decode what was applied of %s: %w", source, err)
+	}
+	now.Waits = 0
+	if p := a.parked[source]; p != nil {
+		now.Waits = p.Version
+	}
+	a.applied[source] = now
+	return nil
+}
+
+// countParked is for gauges, and has the slot look at what is parked from time to time.
+func (sl *slot) countParked() {
+	stuck := 0
+	for _, p := range sl.parked {
+		if p.State == ParkedWaiting {
+			stuck++
+		}
+	}
+	sl.waiting.Store(int32(len(sl.parked))) //nolint:gosec // bounded by ParkedMax
+	sl.stuck.Store(int32(stuck))            //nolint:gosec // bounded by ParkedMax
+}
+
+// report logs what has become of a source in a transaction that was committed. nil: it
+// was not parked before, or is not parked any more.
+func (sl *slot) report(ctx context.Context, was, is *parked) {
+	cfg, name := &sl.session.engine.cfg, sl.session.projection.name
+	log := func(level slog.Level, text string, p *parked) {
+		cfg.Logger.LogAttrs(ctx, level, text, slog.String("projection", name), slog.String("aggregate", p.Source),
+			slog.String("event", p.Event), slog.Uint64("version", p.Version), slog.Int("attempts", p.Attempts),
+			slog.Int("events", p.Count), slog.String("reason", p.Reason))
+	}
+	switch {
+	case is == nil && was != nil:
+		log(slog.LevelInfo, "parked events were applied or skipped", was)
+	case is == nil:
+	case is.State == ParkedWaiting && (was == nil || was.State != ParkedWaiting):
+		log(slog.LevelError, "events wait for an operator, who retries or skips the one that failed", is)
+	case was == nil:
+		log(slog.LevelWarn, "event failed: it is parked with those behind it, and tried again", is)
+	}
+	if f := cfg.Listener.Parked; f != nil && was == nil && is != nil {
+		f(name, is.Source, is.Reason)
+	}
 }
 
 // again runs the handlers of a parked event. The failure is the event's, err is not.

@@ -138,9 +138,9 @@ func TestRouter_PanicParksTheSourceAlone(t *testing.T) {
 	f.deposit("bad", 1, 2)
 	f.deposit("good", 3)
 	f.run(t, cfg, p)
-	f.settle(t, f.view(p))
+	f.takenIn(t, p)
 	f.deposit("good", 4)
-	f.settle(t, f.view(p))
+	f.takenIn(t, p)
 	if got := commands.of(mirror("good")); len(got) != 2 {
 		t.Errorf("%d commands, want 2", len(got))
 	}
@@ -161,7 +161,7 @@ func TestRouter_CommandThatNoStreamTakesParksItsEvent(t *testing.T) {
 	f.deposit("huge", 1)
 	f.deposit("good", 3)
 	f.run(t, cfg, p)
-	f.settle(t, f.view(p))
+	f.takenIn(t, p)
 	all, err := f.control(p).ParkedList(t.Context(), "mirrors", 10)
 	if err != nil || len(all) != 1 || all[0].Source != accounts.ID("huge") {
 		t.Errorf("parked: %+v, %v", all, err)

@@ -50,6 +50,7 @@ func newSession(s *supervisor, h *head, generation uint64, owned []slotID, build
 
 // run goes on until ctx ends.
 func (s *session) run(ctx context.Context) {
+	defer s.forget()
 	var backoff time.Duration
 	for ctx.Err() == nil {
 		began := s.engine.cfg.Now()
@@ -112,7 +113,7 @@ func (s *session) begin(ctx context.Context) (err error) {
 		}
 		if sl := s.slots[slotID(p.Slot)]; sl != nil {
 			sl.parked[p.Source] = &p
-			sl.waiting.Store(int32(len(sl.parked))) //nolint:gosec // bounded by ParkedMax
+			sl.countParked()
 		}
 	}
 	s.reached.Store(0)
@@ -291,6 +292,8 @@ func (s *session) measure(ctx context.Context) {
 	for _, sl := range s.slots {
 		n, first, at := sl.waits()
 		load.Waiting += n
+		load.Parked += int(sl.waiting.Load())
+		load.Stuck += int(sl.stuck.Load())
 		if n > 0 && first <= oldest {
 			oldest, since = first, at
 		}
@@ -309,6 +312,22 @@ func (s *session) measure(ctx context.Context) {
 			age = max(s.engine.cfg.Now().Sub(since), 0)
 		}
 		f(s.projection.name, load.Lag, age)
+	}
+	if f := s.engine.cfg.Listener.Waiting; f != nil {
+		f(s.projection.name, load.Parked, load.Stuck)
+	}
+}
+
+// forget takes back what was measured: this node does not run the generation any more.
+func (s *session) forget() {
+	if s.building {
+		return
+	}
+	if f := s.engine.cfg.Listener.Lagging; f != nil {
+		f(s.projection.name, 0, 0)
+	}
+	if f := s.engine.cfg.Listener.Waiting; f != nil {
+		f(s.projection.name, 0, 0)
 	}
 }
 

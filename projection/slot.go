@@ -19,6 +19,7 @@ type slot struct {
 	session *session
 	id      slotID
 	waiting atomic.Int32 // sources that are parked
+	stuck   atomic.Int32 // those of them that wait for an operator
 
 	mu      sync.Mutex
 	queue   []record
@@ -264,11 +265,12 @@ func (sl *slot) recover(ctx context.Context, err error) bool {
 	if errors.Is(err, errAgain) {
 		return true
 	}
-	sl.session.failed(err)
 	if errors.Is(err, ErrConflict) { // somebody else has got on
+		sl.session.failed(err)
 		sl.cache.conflict()
 		wait(ctx, rand.N(conflictPause))
 	} else {
+		sl.session.complain(ctx, err)
 		e := sl.session.engine
 		sl.backoff = e.cfg.outagePause(sl.backoff)
 		wait(ctx, sl.backoff)
@@ -282,7 +284,7 @@ func (sl *slot) recover(ctx context.Context, err error) bool {
 			sl.session.cancel(err)
 			return false
 		}
-		sl.session.failed(err)
+		sl.session.complain(ctx, err)
 		sl.backoff = sl.session.engine.cfg.outagePause(sl.backoff)
 		wait(ctx, sl.backoff)
 	}

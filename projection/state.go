@@ -87,6 +87,7 @@ type checkpoint struct {
 type applied struct {
 	Version  uint64 `json:"version"`
 	Position uint64 `json:"position"`
+	Waits    uint64 `json:"waits"` // version of the first event that is parked; 0: none
 }
 
 // parked is a source whose events wait.

@@ -3,7 +3,6 @@ package projection
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -23,7 +22,8 @@ type supervisor struct {
 	since          time.Time // of the first look that found it
 
 	mu      sync.Mutex
-	said    string   // the last fault that was logged
+	said    string // the last fault that was logged
+	saidAt  time.Time
 	current *session // of the live generation, for load
 }
 
@@ -87,21 +87,29 @@ const (
 	steadyFor = 300 * time.Millisecond
 )
 
+// Bounds of how often a projection's faults are logged: another one at once, but no
+// flood of those of many partitions; the same one again while it lasts.
+const (
+	faultPause  = time.Second
+	faultRepeat = time.Minute
+)
+
 func (s *supervisor) complain(ctx context.Context, err error) {
 	if f := s.engine.cfg.Listener.Failed; f != nil {
 		f(s.projection.name, err)
 	}
+	text := err.Error()
 	s.mu.Lock()
-	isNew := s.said != err.Error()
-	s.said = err.Error()
+	since := time.Since(s.saidAt)
+	due := s.saidAt.IsZero() || since >= faultRepeat || s.said != text && since >= faultPause
+	if due {
+		s.said, s.saidAt = text, time.Now()
+	}
 	s.mu.Unlock()
-	if isNew {
+	if due {
 		s.engine.cfg.Logger.WarnContext(ctx, "projection cannot go on for now", slog.String("projection", s.projection.name), slog.Any("error", err))
 	}
 }
-
-// errShape: a projection that was partitioned has become a singleton or the reverse.
-var errShape = errors.New("the projection was kept for another number of partitions: give it another name")
 
 // look does what is to be done at this moment.
 func (s *supervisor) look(ctx context.Context) error {
@@ -109,41 +117,22 @@ func (s *supervisor) look(ctx context.Context) error {
 	if len(owned) == 0 && s.live == nil && s.building == nil {
 		return nil
 	}
-	h, err := s.head(ctx)
+	e := s.engine
+	h, err := registered(ctx, e.store, e.source, s.projection, e.slots(s.projection), e.cfg.Now())
+	if err == nil {
+		h, err = s.shaped(ctx, h)
+	}
+	if errors.Is(err, errShape) {
+		s.end(&s.live)
+	}
 	if err != nil {
 		return err
-	}
-	if h.Slots != s.engine.slots(s.projection) {
-		s.end(&s.live)
-		return errShape
 	}
 	s.reconcile(ctx, &h, owned)
 	if !slices.Contains(owned, 0) || h.Paused {
 		return nil
 	}
 	return s.coordinate(ctx, &h)
-}
-
-// head returns the projection's head, and makes it if the projection has never run.
-func (s *supervisor) head(ctx context.Context) (head, error) {
-	store, name := s.engine.store, s.projection.name
-	h, _, err := readHead(ctx, store, name)
-	if !errors.Is(err, ErrNotFound) {
-		return h, err
-	}
-	stream, last, err := s.engine.source.EventsHead(ctx)
-	if err != nil {
-		return head{}, fmt.Errorf("head of the event stream: %w", err)
-	}
-	h = head{
-		Live: 1, Last: 1, Slots: s.engine.slots(s.projection), Created: s.engine.cfg.Now().UnixMicro(),
-		Origin: origin{Stream: stream, Position: last, Skip: s.projection.start == FromNow},
-	}
-	if err := writeHead(ctx, store, name, &h, ""); err != nil && !errors.Is(err, ErrConflict) {
-		return head{}, err
-	}
-	h, _, err = readHead(ctx, store, name) // another node's, if that was faster
-	return h, err
 }
 
 // reconcile ends and begins sessions. When what the node owns changes, it waits until

@@ -84,8 +84,11 @@ func TestSession(t *testing.T) {
 	running.Go(func() { _ = e.Run(ctx) })
 	defer func() { cancel(); running.Wait() }()
 	v := projection.NewView(s, p)
-	if err := errors.Join(v.Wait(ctx, projection.Version(rooms.ID("r1"), 3)), v.Wait(ctx, projection.Version(rooms.ID("r2"), 2))); err != nil {
+	if err := v.Wait(ctx, projection.Version(rooms.ID("r1"), 3)); err != nil {
 		t.Fatal(err)
+	}
+	if err := v.Wait(ctx, projection.Version(rooms.ID("r2"), 2)); !errors.Is(err, projection.ErrParked) {
+		t.Fatalf("wait for an event that failed: %v", err)
 	}
 	expectCounts(ctx, t, v, db, 3)
 	fixed.Store(true)
