@@ -9,25 +9,9 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nuid"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
-)
-
-const (
-	headerBatch         = "Nats-Batch-Id"
-	headerBatchSequence = "Nats-Batch-Sequence"
-	headerBatchCommit   = "Nats-Batch-Commit"
-	headerExpectedLast  = "Nats-Expected-Last-Sequence"
-
-	// maxBatch and maxBatchBytes bound what is published as one. A server takes up
-	// to 1,000 messages in an atomic batch.
-	maxBatch      = 500
-	maxBatchBytes = 4 << 20
-
-	// eventHeaderBytes is about what the headers of an event take.
-	eventHeaderBytes = 512
 )
 
 // refusal is an error with which a stream has answered a message: it is not stored.
@@ -90,39 +74,59 @@ func (b *Bus) remakeEvents(ctx context.Context, is eventStream) (eventStream, er
 // even later on; [Bus.EventsTail] tells. The error wraps [ErrEventsMoved] when the
 // stream has another end or is another one.
 //
-// Two callers may append at the same time: the server lets one of them.
+// Two callers may append at the same time: the server lets one of them. Nothing of a
+// call is stored behind what another one has stored meanwhile, however many batches the
+// two are cut into.
 func (b *Bus) AppendEvents(ctx context.Context, stream string, after uint64, events []actor.EventRecord, marks []string) error {
 	_, drawn, _ := strings.Cut(stream, "-")
 	status := b.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer b.nc.RemoveStatusListener(status)
-	answers := make(chan *nats.Msg, len(events)) // at most one batch for each event
+	answers := make(chan *nats.Msg, 1) // one batch is complete at a time
 	sub, err := b.nc.ChanSubscribe(b.nc.NewInbox(), answers)
 	if err != nil {
 		return fmt.Errorf("append events: %w", err)
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // it fails only when the connection is closed, and then there is nothing to undo
-	batches := 0
-	for start := 0; start < len(events); batches++ {
-		end, size := start, 0
-		for end < len(events) && end-start < maxBatch && (end == start || size < maxBatchBytes) {
-			size += len(events[end].Data) + len(marks[end]) + eventHeaderBytes
-			end++
-		}
-		if err := b.sendEvents(sub.Subject, drawn, after+uint64(start), events[start:end], marks[start:end]); err != nil { //nolint:gosec // not negative
-			return fmt.Errorf("append events: %w", err)
-		}
-		start = end
-	}
-	for range batches {
-		if err := awaitAppended(ctx, answers, status); err != nil {
-			return fmt.Errorf("append events: %w", moved(err))
-		}
+	if err := b.appendBatches(ctx, cutEvents(after, events, marks), drawn, sub.Subject, answers, status); err != nil {
+		return fmt.Errorf("append events: %w", moved(err))
 	}
 	return nil
 }
 
-// awaitAppended waits for the answer to one batch. Which one it is does not matter: if
-// one fails, so do all after it. An answer is lost with the connection.
+// appendBatches completes each batch after the answer to the one before it. The server
+// compares the position that a batch names with the end of the stream, and nothing
+// else: completed at once, the second batch of a call could stand on the first batch of
+// another call, and its own first one be refused.
+//
+//	call A                       call B
+//	0 to 500: stored             0 to 500: refused, the end is 500
+//	                             500 to 1000: would be stored
+//
+// What a server keeps of a batch that is not complete is in no order with anything, so
+// that all but the last message of the next one is sent meanwhile.
+func (b *Bus) appendBatches(ctx context.Context, batches []eventBatch, drawn, inbox string, answers <-chan *nats.Msg, status <-chan nats.Status) error {
+	for i := range batches {
+		batch := &batches[i]
+		err := b.prepareBatch(batch, drawn)
+		if err == nil && i > 0 {
+			err = awaitAppended(ctx, answers, status)
+		}
+		if err == nil {
+			err = b.completeBatch(batch, drawn, inbox)
+		}
+		if err != nil {
+			b.abandonBatch(batch, drawn)
+			return err
+		}
+	}
+	if len(batches) == 0 {
+		return nil
+	}
+	return awaitAppended(ctx, answers, status)
+}
+
+// awaitAppended waits for the answer to the batch that was completed. An answer is lost
+// with the connection.
 func awaitAppended(ctx context.Context, answers <-chan *nats.Msg, status <-chan nats.Status) error {
 	select {
 	case reply := <-answers:
@@ -132,32 +136,6 @@ func awaitAppended(ctx context.Context, answers <-chan *nats.Msg, status <-chan 
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// sendEvents publishes events as one atomic batch, whose answer comes to an inbox. It is
-// not stored in parts; should it ever be, each event has its mark.
-func (b *Bus) sendEvents(inbox, drawn string, after uint64, events []actor.EventRecord, marks []string) error {
-	id := nuid.Next()
-	for i := range events {
-		msg := b.ns.EncodeEvent(drawn, &events[i], marks[i])
-		if len(events) > 1 {
-			msg.Header[headerBatch] = []string{id}
-			msg.Header[headerBatchSequence] = []string{strconv.Itoa(i + 1)}
-		}
-		if i == 0 {
-			msg.Header[headerExpectedLast] = []string{strconv.FormatUint(after, 10)}
-		}
-		if i == len(events)-1 {
-			msg.Reply = inbox
-			if len(events) > 1 {
-				msg.Header[headerBatchCommit] = []string{"1"}
-			}
-		}
-		if err := b.nc.PublishMsg(msg); err != nil {
-			return fmt.Errorf("%s version %d: %w", events[i].Source, events[i].Version, err)
-		}
-	}
-	return nil
 }
 
 // acknowledged reads the answer of a stream to a message.

@@ -256,8 +256,8 @@ func (f *fickle) Send(ctx context.Context, m actor.Message) error {
 }
 
 // TestRelay_Faults has three relays at once, which die in the middle of commits and
-// are paused, while commits come in and the server is restarted. GANGLION_SEED
-// repeats a run.
+// are paused, while commits come in and the server is restarted. What they append at
+// once fits in one batch, and does not. GANGLION_SEED repeats a run.
 func TestRelay_Faults(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, r *relayed) {
@@ -267,7 +267,7 @@ func TestRelay_Faults(t *testing.T) {
 		for i := range 3 {
 			f := &fickle{Outbox: r.bus, random: rand.New(rand.NewPCG(r.random.Uint64(), uint64(i))), share: 0.5} //nolint:gosec // not negative
 			faulty = append(faulty, f)
-			r.start(f, runtime.RelayConfig{BatchEvents: 50})
+			r.start(f, runtime.RelayConfig{BatchEvents: []int{50, 0, 0}[i]})
 		}
 		want := map[actor.CommandID]bool{}
 		parts := func() (n int64) {
@@ -282,8 +282,11 @@ func TestRelay_Faults(t *testing.T) {
 			want[actor.CommandID(id)] = true
 			a := store.Aggregate(fmt.Sprintf("account/%d", r.random.IntN(5)))
 			r.append(r.next(a, 1+r.random.IntN(30), store.Outgoing{ID: id, To: "account/target", Name: "Note", Data: []byte("{}")}))
-			if i == 75 {
+			switch {
+			case i == 75:
 				r.server.Restart(t)
+			case i%30 == 10:
+				r.append(r.next(store.Aggregate(fmt.Sprintf("account/%d", r.random.IntN(5))), 1500))
 			}
 			<-time.After(time.Duration(r.random.IntN(30)) * time.Millisecond)
 		}
