@@ -75,8 +75,11 @@
 // write; for all other requests a WriteTimeout must be above
 // [Config.MaxTimeout].
 //
-// The gateway authenticates nobody. Put it behind something that does, and
-// behind [http.CrossOriginProtection] if browsers can reach it.
+// The gateway authenticates nobody, and takes requests for any host and from any
+// origin. Put it behind something that authenticates, and behind
+// [http.CrossOriginProtection] and a check of the Host header if browsers can reach
+// it, which they can on a loopback address, too. Package node does the latter two: it
+// answers with 403 cross_origin and 421 unknown_host.
 //
 // # Failures
 //

@@ -8,8 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"os/user"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,9 +27,53 @@ type target struct {
 	URL string `help:"HTTP API of any node of the cluster." default:"http://localhost:8080" env:"GANGLION_URL"`
 }
 
+// call asks the HTTP API.
+func (t target) call(path string) ([]byte, error) {
+	return call(http.DefaultClient, http.MethodGet, t.URL, path, nil)
+}
+
 // adminTarget is the node that a subcommand of administration asks.
 type adminTarget struct {
-	AdminURL string `name:"admin-url" help:"Admin server of the node." default:"http://localhost:8081" env:"GANGLION_ADMIN_URL"`
+	AdminURL  string `name:"admin-url" help:"Admin server of the node: a URL, or unix:PATH." default:"http://localhost:8081" env:"GANGLION_ADMIN_URL"`
+	TokenFile string `name:"admin-token-file" help:"File with the token that the admin server asks for." env:"GANGLION_ADMIN_TOKEN_FILE" placeholder:"FILE"`
+}
+
+// call asks the admin server, with the token if there is one.
+func (t adminTarget) call(method, path string) ([]byte, error) {
+	header := http.Header{headerOperator: {operator()}}
+	if t.TokenFile != "" {
+		token, err := readSecret(t.TokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("--admin-token-file: %w: %w", err, ErrConfig)
+		}
+		header.Set("Authorization", "Bearer "+token)
+	}
+	socket, ok := strings.CutPrefix(t.AdminURL, socketScheme)
+	if !ok {
+		return call(http.DefaultClient, method, t.AdminURL, path, header)
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}
+	defer transport.CloseIdleConnections()
+	return call(&http.Client{Transport: transport}, method, "http://localhost", path, header)
+}
+
+// headerOperator says who runs a subcommand, as far as their machine knows: for the
+// log, and for nothing else.
+const headerOperator = "Ganglion-Operator"
+
+// operator names the user of this process.
+func operator() string {
+	name, host := "unknown", "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return name + "@" + host
 }
 
 // commandTimeout bounds a subcommand.
@@ -35,14 +83,15 @@ const commandTimeout = 30 * time.Second
 const answerMax = 64 << 20
 
 // call asks a node and returns the body of its answer.
-func call(method, base, path string) ([]byte, error) {
+func call(client *http.Client, method, base, path string, header http.Header) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout) //nolint:forbidigo // the root of the process
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base, "/")+path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	maps.Copy(req.Header, header)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +112,7 @@ func call(method, base, path string) ([]byte, error) {
 
 func (t target) cluster() (gateway.ClusterView, error) {
 	var view gateway.ClusterView
-	body, err := call(http.MethodGet, t.URL, "/v1/cluster")
+	body, err := t.call("/v1/cluster")
 	if err != nil {
 		return view, err
 	}
@@ -114,7 +163,7 @@ type drainCommand struct{ adminTarget }
 
 // Run asks the node to drain and stop.
 func (c *drainCommand) Run(out io.Writer) error {
-	if _, err := call(http.MethodPost, c.AdminURL, "/drain"); err != nil {
+	if _, err := c.call(http.MethodPost, "/drain"); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(out, "draining")
@@ -135,7 +184,7 @@ func (c *eventsCommand) Run(out io.Writer) error {
 	}
 	w := bufio.NewWriter(out)
 	for after := c.After; ; {
-		body, err := call(http.MethodGet, c.URL, fmt.Sprintf("%s/events?after=%d&limit=1000", path, after))
+		body, err := c.call(fmt.Sprintf("%s/events?after=%d&limit=1000", path, after))
 		if err != nil {
 			return err
 		}
@@ -167,7 +216,7 @@ func (c *inspectCommand) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	body, err := call(http.MethodGet, c.URL, path)
+	body, err := c.call(path)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/node/internal/guard"
+	"github.com/ganglion-go/ganglion/node/internal/redact"
 	"github.com/ganglion-go/ganglion/projection"
 	"github.com/ganglion-go/ganglion/runtime"
 )
@@ -32,6 +34,7 @@ type Config struct {
 	DataDir   string `help:"Folder of the embedded NATS server and store." default:"ganglion-data" env:"GANGLION_DATA_DIR" type:"path"`
 
 	NATSURL     string `name:"nats-url" help:"Comma-separated NATS servers. Default: an embedded server in the data folder." env:"GANGLION_NATS_URL" placeholder:"URL,..."`
+	NATSURLFile string `name:"nats-url-file" help:"File with what --nats-url would say, if there are passwords in it." env:"GANGLION_NATS_URL_FILE" placeholder:"FILE"`
 	NATSCreds   string `name:"nats-creds" help:"NATS credentials file." env:"GANGLION_NATS_CREDS" placeholder:"FILE"`
 	NATSTLSCA   string `name:"nats-tls-ca" help:"PEM file of the authority that signs the NATS servers' certificates; of an embedded server, also its clients'." env:"GANGLION_NATS_TLS_CA" placeholder:"FILE"`
 	NATSTLSCert string `name:"nats-tls-cert" help:"PEM file of the certificate of the client, or of the embedded server." env:"GANGLION_NATS_TLS_CERT" placeholder:"FILE"`
@@ -43,10 +46,13 @@ type Config struct {
 	NATSClientAddr  string `name:"nats-client-addr" help:"Address on which the embedded NATS server listens for clients. Default: none but this process." env:"GANGLION_NATS_CLIENT_ADDR" placeholder:"HOST:PORT"`
 
 	MongoURI      string `name:"mongo-uri" help:"Connection string of a MongoDB replica set. Default: the store is JetStream." env:"GANGLION_MONGO_URI" placeholder:"URI"`
+	MongoURIFile  string `name:"mongo-uri-file" help:"File with what --mongo-uri would say, if there is a password in it." env:"GANGLION_MONGO_URI_FILE" placeholder:"FILE"`
 	MongoDatabase string `name:"mongo-database" help:"Database in it." default:"ganglion" env:"GANGLION_MONGO_DATABASE"`
 
-	HTTPAddr  string `name:"http-addr" help:"Address of the HTTP API." default:":8080" env:"GANGLION_HTTP_ADDR"`
-	AdminAddr string `name:"admin-addr" help:"Address of health, metrics and profiles." default:":8081" env:"GANGLION_ADMIN_ADDR"`
+	HTTPAddr       string `name:"http-addr" help:"Address of the HTTP API, which authenticates nobody." default:"127.0.0.1:8080" env:"GANGLION_HTTP_ADDR"`
+	AdminAddr      string `name:"admin-addr" help:"Address of health, metrics, profiles and operation: host:port, or unix:PATH. One that other machines reach needs --admin-token-file." default:"127.0.0.1:8081" env:"GANGLION_ADMIN_ADDR"`
+	AdminTokenFile string `name:"admin-token-file" help:"File with the token that the admin server asks for, but for /livez and /readyz." env:"GANGLION_ADMIN_TOKEN_FILE" placeholder:"FILE"`
+	AllowedHosts   string `name:"allowed-hosts" help:"Comma-separated host names under which the HTTP servers are addressed, besides localhost and IP addresses; *.NAME is all names below NAME." env:"GANGLION_ALLOWED_HOSTS" placeholder:"NAME,..."`
 
 	Partitions string `help:"Partitions of the keyspace: a power of two, fixed when the cluster is created. Default: 128, or what the cluster has." env:"GANGLION_PARTITIONS" placeholder:"P"`
 	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5. Default: 3 with --nats-cluster-addr, else 1." env:"GANGLION_REPLICAS" placeholder:"N"`
@@ -105,6 +111,9 @@ type settings struct {
 	logLevel   slog.Level
 	routes     []*url.URL // of the embedded server
 	secret     string     // of the embedded servers; empty: none
+	adminToken string     // empty: none is asked for
+	hosts      guard.Hosts
+	hide       redact.Set
 }
 
 // embeddedNATS and embeddedStore report what the process brings along itself.
@@ -117,18 +126,20 @@ func (c *Config) clustered() bool { return c.embeddedNATS() && c.NATSClusterAddr
 // check returns the settings, or all faults at once, each wrapping [ErrConfig].
 func (c Config) check() (settings, error) {
 	s := settings{Config: c}
-	s.defaults()
 	var faults []error
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf(format+": %w", append(args, ErrConfig)...))
 	}
+	s.readSecrets(fault)
+	s.defaults()
 	s.checkNumbers(fault)
 	s.checkNames(fault)
 	s.checkConnections(fault)
 	s.checkNATS(fault)
 	s.checkSchemaCheck(fault)
 	s.checkLog(fault)
-	return s, errors.Join(faults...)
+	s.hideSecrets()
+	return s, s.hide.Error(errors.Join(faults...))
 }
 
 // defaultClusterTimeout is the default of Config.ClusterTimeout.
@@ -144,7 +155,7 @@ func (s *settings) defaults() {
 	}
 	for v, value := range map[*string]string{
 		&s.Namespace: "ganglion", &s.DataDir: "ganglion-data", &s.MongoDatabase: "ganglion",
-		&s.HTTPAddr: ":8080", &s.AdminAddr: ":8081", &s.Replicas: replicas, &s.Lease: "3s", &s.Linger: "1s", &s.Answers: "lease",
+		&s.HTTPAddr: "127.0.0.1:8080", &s.AdminAddr: "127.0.0.1:8081", &s.Replicas: replicas, &s.Lease: "3s", &s.Linger: "1s", &s.Answers: "lease",
 		&s.SchemaCheck: schemaRefuse,
 		&s.LogLevel:    "info", &s.LogFormat: "text",
 	} {
@@ -216,14 +227,15 @@ func (s *settings) checkConnections(fault faultFunc) {
 	for flag, addr := range map[string]string{
 		"http-addr": s.HTTPAddr, "admin-addr": s.AdminAddr, "nats-cluster-addr": s.NATSClusterAddr, "nats-client-addr": s.NATSClientAddr,
 	} {
-		if addr != "" {
+		if addr != "" && (flag != "admin-addr" || s.adminSocket() == "") {
 			checkAddress(fault, flag, addr)
 		}
 	}
 	if s.HTTPAddr == s.AdminAddr && !strings.HasSuffix(s.HTTPAddr, ":0") {
 		fault("--http-addr and --admin-addr are both %s", s.HTTPAddr)
 	}
-	if !s.embeddedStore() && !strings.HasPrefix(s.MongoURI, "mongodb://") && !strings.HasPrefix(s.MongoURI, "mongodb+srv://") {
+	s.checkDoors(fault)
+	if !s.embeddedStore() && s.MongoURI != unknownSecret && !strings.HasPrefix(s.MongoURI, "mongodb://") && !strings.HasPrefix(s.MongoURI, "mongodb+srv://") {
 		fault("--mongo-uri: mongodb:// or mongodb+srv:// is required")
 	}
 }

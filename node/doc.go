@@ -7,6 +7,16 @@
 // A process that wants more control makes a [Config], calls [Open], and runs the
 // [Node] that it gets.
 //
+// # Who may come in
+//
+// The HTTP API and the admin server listen on the loopback interface unless the
+// configuration says otherwise. Both refuse requests of pages of other origins (403
+// cross_origin) and requests for hosts that are not theirs (421 unknown_host); what
+// X-Forwarded headers say does not count. On an address that other machines reach, the
+// admin server asks for a token (401 unauthorized); on a unix socket, which only the
+// node's user may open, for nothing. GET /livez and GET /readyz need none of these. No
+// log line and no error shows a password.
+//
 // # Concurrency
 //
 // A [Node] runs its own goroutines between Open and Close. Its methods are safe

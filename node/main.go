@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/node/internal/redact"
 )
 
 // Exit codes of [Main].
@@ -70,17 +71,17 @@ func run(args []string, stdout, stderr io.Writer, cfg Config, definitions []acto
 	case exited >= 0: // --help
 		return exited
 	case err != nil:
-		_, _ = fmt.Fprintf(stderr, "%v\nRun with --help for the flags.\n", err)
+		_, _ = fmt.Fprintf(stderr, "%s\nRun with --help for the flags.\n", redact.URLs(err.Error()))
 		return exitUsage
 	}
 	switch err := command.Run(); {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, ErrConfig):
-		_, _ = fmt.Fprintln(stderr, err)
+		_, _ = fmt.Fprintln(stderr, redact.URLs(err.Error()))
 		return exitUsage
 	default:
-		_, _ = fmt.Fprintln(stderr, err)
+		_, _ = fmt.Fprintln(stderr, redact.URLs(err.Error()))
 		return exitFailed
 	}
 }

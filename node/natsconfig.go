@@ -1,14 +1,15 @@
 package node
 
 import (
+	"errors"
 	"net"
 	"net/url"
 	"os"
 	"strings"
-)
 
-// minSecret is the least length of the secret of embedded servers, in bytes.
-const minSecret = 16
+	"github.com/ganglion-go/ganglion/node/internal/guard"
+	"github.com/ganglion-go/ganglion/node/internal/redact"
+)
 
 // checkNATS finds the faults in how the node and NATS come together.
 func (s *settings) checkNATS(fault faultFunc) {
@@ -16,6 +17,7 @@ func (s *settings) checkNATS(fault faultFunc) {
 		"nats-creds": s.NATSCreds, "nats-tls-ca": s.NATSTLSCA, "nats-tls-cert": s.NATSTLSCert, "nats-tls-key": s.NATSTLSKey,
 		"nats-secret-file": s.NATSSecretFile,
 	}
+	s.checkURLs(fault)
 	for flag, file := range files {
 		if file == "" {
 			continue
@@ -31,6 +33,22 @@ func (s *settings) checkNATS(fault faultFunc) {
 		s.checkEmbedded(fault, files)
 	} else {
 		s.checkExternal(fault)
+	}
+}
+
+// checkURLs finds what nats.go would quote, with the password, in its own error.
+func (s *settings) checkURLs(fault faultFunc) {
+	if s.NATSURL == "" || s.NATSURL == unknownSecret {
+		return
+	}
+	for text := range strings.SplitSeq(s.NATSURL, ",") {
+		text = strings.TrimSpace(text)
+		if !strings.Contains(text, "://") {
+			text = "nats://" + text // as nats.go takes it
+		}
+		if u, err := url.Parse(text); err != nil || u.Hostname() == "" {
+			fault("--nats-url: %s is not the URL of a server", redact.URLs(text))
+		}
 	}
 }
 
@@ -120,13 +138,15 @@ func (s *settings) checkSecret(fault faultFunc) {
 	if s.NATSSecretFile == "" {
 		return
 	}
-	data, err := os.ReadFile(s.NATSSecretFile)
-	if err != nil {
-		return // told already, with the other files
+	secret, err := readSecret(s.NATSSecretFile)
+	switch {
+	case errors.Is(err, errSecretFile):
+		fault("--nats-secret-file: %v", err)
+	case err != nil: // told already, with the other files
+	case len(secret) < minSecret:
+		fault("--nats-secret-file: a secret of %d bytes, at least %d are required", len(secret), minSecret)
 	}
-	if s.secret = strings.TrimSpace(string(data)); len(s.secret) < minSecret {
-		fault("--nats-secret-file: a secret of %d bytes, at least %d are required", len(s.secret), minSecret)
-	}
+	s.secret = secret
 }
 
 // tlsFlags reports whether any of the TLS flags is given, tlsComplete whether all are.
@@ -138,10 +158,8 @@ func (s *settings) tlsComplete() bool {
 
 // isLoopback reports whether only this machine reaches an address.
 func isLoopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
 		return true // told already, with the other addresses
 	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return guard.Loopback(addr)
 }

@@ -45,6 +45,7 @@ type Node struct {
 
 	api, admin           *http.Server
 	apiListen, admListen net.Listener
+	refusals             rationed
 
 	draining atomic.Bool
 	drained  chan struct{} // closed when a drain was asked for over HTTP
@@ -70,7 +71,7 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 	} {
 		if err := open(ctx, definitions); err != nil {
 			n.release()
-			return nil, err
+			return nil, n.cfg.hide.Error(err)
 		}
 	}
 	return n, nil
@@ -246,20 +247,6 @@ func behaviorsOf(definitions []actor.Registrable) map[actor.Kind]*actor.Behavior
 	return behaviors
 }
 
-// listen takes the addresses, before anything is started that others would see.
-func (n *Node) listen(ctx context.Context, _ []actor.Registrable) (err error) {
-	var lc net.ListenConfig
-	if n.apiListen, err = lc.Listen(ctx, "tcp", n.cfg.HTTPAddr); err != nil {
-		return fmt.Errorf("listen for the HTTP API: %w", err)
-	}
-	n.onClose(func() { _ = n.apiListen.Close() })
-	if n.admListen, err = lc.Listen(ctx, "tcp", n.cfg.AdminAddr); err != nil {
-		return fmt.Errorf("listen for administration: %w", err)
-	}
-	n.onClose(func() { _ = n.admListen.Close() })
-	return nil
-}
-
 // advertised returns the address under which others reach the HTTP API, as far
 // as the process can know it.
 func (n *Node) advertised() string {
@@ -276,9 +263,9 @@ func (n *Node) advertised() string {
 }
 
 func (n *Node) openServers(context.Context, []actor.Registrable) error {
-	n.api = &http.Server{Handler: http.HandlerFunc(n.serveAPI), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	n.api = &http.Server{Handler: n.guardAPI(http.HandlerFunc(n.serveAPI)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	n.api.RegisterOnShutdown(n.gateway.EndStreams)
-	n.admin = &http.Server{Handler: n.adminHandler(), ReadHeaderTimeout: 10 * time.Second}
+	n.admin = &http.Server{Handler: n.guardAdmin(n.adminHandler()), ReadHeaderTimeout: 10 * time.Second}
 	return nil
 }
 
@@ -295,8 +282,14 @@ func (n *Node) serveAPI(w http.ResponseWriter, r *http.Request) {
 // HTTPAddr returns the address on which the HTTP API listens.
 func (n *Node) HTTPAddr() string { return n.apiListen.Addr().String() }
 
-// AdminAddr returns the address on which the admin server listens.
-func (n *Node) AdminAddr() string { return n.admListen.Addr().String() }
+// AdminAddr returns the address on which the admin server listens: host:port, or
+// unix:PATH.
+func (n *Node) AdminAddr() string {
+	if n.cfg.adminSocket() != "" {
+		return n.cfg.AdminAddr
+	}
+	return n.admListen.Addr().String()
+}
 
 // Name returns the node's name.
 func (n *Node) Name() string { return n.cfg.Name }
@@ -338,7 +331,7 @@ func (n *Node) Run(ctx context.Context) error {
 	_ = n.api.Close()
 	_ = n.admin.Close()
 	parts.Wait()
-	return err
+	return n.cfg.hide.Error(err)
 }
 
 // announce logs when the node first serves.

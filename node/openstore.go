@@ -31,7 +31,7 @@ func OpenStore(ctx context.Context, cfg Config) (_ store.Store, closing func(), 
 	for _, open := range append(steps, n.openStore) {
 		if err := open(ctx, nil); err != nil {
 			n.release()
-			return nil, nil, err
+			return nil, nil, n.cfg.hide.Error(err)
 		}
 	}
 	return n.store, n.release, nil

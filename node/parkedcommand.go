@@ -30,7 +30,7 @@ func (c *parkedListCommand) Run(out io.Writer) error {
 }
 
 func (t adminTarget) print(out io.Writer, method, path string) error {
-	body, err := call(method, t.AdminURL, path)
+	body, err := t.call(method, path)
 	if err != nil {
 		return err
 	}

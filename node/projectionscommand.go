@@ -26,7 +26,7 @@ type projectionsListCommand struct{ adminTarget }
 // Run prints a line per projection. The lag is that of the partitions of the node that
 // is asked.
 func (c *projectionsListCommand) Run(out io.Writer) error {
-	body, err := call(http.MethodGet, c.AdminURL, "/projections")
+	body, err := c.call(http.MethodGet, "/projections")
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ type named struct {
 }
 
 func (c *named) do(out io.Writer, action, query string) error {
-	if _, err := call(http.MethodPost, c.AdminURL, "/projections/"+url.PathEscape(c.Projection)+"/"+action+query); err != nil {
+	if _, err := c.call(http.MethodPost, "/projections/"+url.PathEscape(c.Projection)+"/"+action+query); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(out, "accepted")
@@ -93,7 +93,7 @@ func (c *projectionsParkedCommand) Run(out io.Writer) error {
 	if c.Aggregate != "" {
 		path += "?aggregate=" + url.QueryEscape(c.Aggregate)
 	}
-	body, err := call(http.MethodGet, c.AdminURL, path)
+	body, err := c.call(http.MethodGet, path)
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,10 @@ var (
 // auditCommand is the subcommand audit.
 type auditCommand struct {
 	MongoURI      string        `name:"mongo-uri" help:"Of the store. Default: the store is JetStream." env:"GANGLION_MONGO_URI" placeholder:"URI"`
+	MongoURIFile  string        `name:"mongo-uri-file" help:"File with what --mongo-uri would say." env:"GANGLION_MONGO_URI_FILE" placeholder:"FILE"`
 	MongoDatabase string        `name:"mongo-database" help:"Database in it." default:"ganglion" env:"GANGLION_MONGO_DATABASE"`
 	NATSURL       string        `name:"nats-url" help:"Comma-separated NATS servers of a JetStream store. Default: that of the data folder." env:"GANGLION_NATS_URL" placeholder:"URL,..."`
+	NATSURLFile   string        `name:"nats-url-file" help:"File with what --nats-url would say." env:"GANGLION_NATS_URL_FILE" placeholder:"FILE"`
 	NATSCreds     string        `name:"nats-creds" help:"NATS credentials file." env:"GANGLION_NATS_CREDS" placeholder:"FILE"`
 	DataDir       string        `help:"Data folder of a node that is not running." default:"ganglion-data" env:"GANGLION_DATA_DIR" type:"path"`
 	Namespace     string        `help:"Prefix of the streams." default:"ganglion" env:"GANGLION_NAMESPACE"`
@@ -58,7 +60,7 @@ func (c auditCommand) run(ctx context.Context, out io.Writer) error {
 // node is what a node is told to use the same store.
 func (c auditCommand) node() node.Config {
 	return node.Config{
-		MongoURI: c.MongoURI, MongoDatabase: c.MongoDatabase, NATSURL: c.NATSURL, NATSCreds: c.NATSCreds, DataDir: c.DataDir,
+		MongoURI: c.MongoURI, MongoURIFile: c.MongoURIFile, MongoDatabase: c.MongoDatabase, NATSURL: c.NATSURL, NATSURLFile: c.NATSURLFile, NATSCreds: c.NATSCreds, DataDir: c.DataDir,
 		Namespace: c.Namespace, Replicas: c.Replicas,
 	}
 }

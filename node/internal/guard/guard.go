@@ -1,0 +1,109 @@
+package guard
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Codes of refusals.
+const (
+	CodeUnknownHost  = "unknown_host"
+	CodeCrossOrigin  = "cross_origin"
+	CodeUnauthorized = "unauthorized"
+)
+
+// Refusal says why a request was not let in.
+type Refusal struct {
+	Status int
+	Code   string
+	Detail string
+}
+
+// Guard lets requests in, or refuses them. Requests over a unix socket need neither
+// host nor token: who may open the file may come in.
+type Guard struct {
+	Hosts Hosts
+	// Token is asked for as a bearer token. Empty: none is.
+	Token string
+	// Reads has cross-site reads refused, too, which are harmless where they cost
+	// nothing: a page cannot see their answers.
+	Reads bool
+	// Public reports whether a request needs neither host nor token nor origin. Nil:
+	// none does.
+	Public func(r *http.Request) bool
+	// Refuse answers what is not let in.
+	Refuse func(w http.ResponseWriter, r *http.Request, why Refusal)
+
+	origins http.CrossOriginProtection
+}
+
+// Wrap returns a handler that lets requests through to next.
+func (g *Guard) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.Public != nil && g.Public(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if why := g.check(r); why != nil {
+			if why.Status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="ganglion"`)
+			}
+			g.Refuse(w, r, *why)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (g *Guard) check(r *http.Request) *Refusal {
+	local := overSocket(r)
+	switch {
+	case !local && !g.Hosts.Allow(r.Host):
+		return &Refusal{http.StatusMisdirectedRequest, CodeUnknownHost,
+			"the server does not answer for this host; its names are those of --allowed-hosts, localhost and IP addresses"}
+	case g.origins.Check(r) != nil || g.Reads && fromElsewhere(r):
+		return &Refusal{http.StatusForbidden, CodeCrossOrigin, "a page of another origin sent the request"}
+	case !local && g.Token != "" && !g.authorized(r):
+		return &Refusal{http.StatusUnauthorized, CodeUnauthorized, "the token of --admin-token-file is required, as Authorization: Bearer"}
+	}
+	return nil
+}
+
+// fromElsewhere reports whether a browser sends the request on behalf of a page of
+// another origin. Those that say nothing are no browsers, or old ones.
+func fromElsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "" && site != "same-origin" && site != "none"
+}
+
+// overSocket reports whether the request came over a unix socket.
+func overSocket(r *http.Request) bool {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && addr.Network() == "unix"
+}
+
+func (g *Guard) authorized(r *http.Request) bool {
+	token, err := bearer(r.Header["Authorization"])
+	if err != nil {
+		return false
+	}
+	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(g.Token)) // of one length
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+var errNoBearer = errors.New("not one bearer token")
+
+func bearer(headers []string) (string, error) {
+	if len(headers) != 1 {
+		return "", errNoBearer
+	}
+	scheme, token, ok := strings.Cut(headers[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", errNoBearer
+	}
+	return strings.TrimSpace(token), nil
+}
