@@ -477,8 +477,7 @@ func TestNode_Refusal_OfAnUnknownKind(t *testing.T) {
 			}
 			return len(parked) > 0
 		})
-		var m actor.Message
-		if err := json.Unmarshal(parked[0].Message, &m); err != nil || m.OnRefusal == nil || m.OnRefusal.To != address("a") {
+		if m, err := runtime.ParkedMessage(&parked[0]); err != nil || m.OnRefusal == nil || m.OnRefusal.To != address("a") {
 			t.Errorf("parked %+v: %v", parked[0], err)
 		}
 	})

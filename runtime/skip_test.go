@@ -1,7 +1,6 @@
 package runtime_test
 
 import (
-	"encoding/json"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -121,8 +120,8 @@ func TestNode_Panic_AgainAddsUp(t *testing.T) {
 			if len(parked) != 1 || parked[0].Attempts != 2*n {
 				t.Fatalf("parked %+v", parked)
 			}
-			var got actor.Message
-			if err := json.Unmarshal(parked[0].Message, &got); err != nil {
+			got, err := runtime.ParkedMessage(&parked[0])
+			if err != nil {
 				t.Fatal(err)
 			}
 			if got.ID != m.ID || got.Target != m.Target || !got.Time.Equal(m.Time) || got.Metadata != m.Metadata ||
