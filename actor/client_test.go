@@ -185,7 +185,7 @@ func TestCode_Recorded(t *testing.T) {
 	for _, code := range []actor.Code{
 		actor.CodeOK, actor.CodeRejected, actor.CodeAlreadyExists, actor.CodeDoesNotExist, actor.CodeVersionMismatch,
 		actor.CodeMalformed, actor.CodeUnknownKind, actor.CodeUnknownCommand, actor.CodeTooLarge, actor.CodeOverloaded,
-		actor.CodeNoOwner, actor.CodeExpired, actor.CodeUnknownOutcome, actor.CodeParked, actor.CodeUnloadable, "new",
+		actor.CodeNoOwner, actor.CodeExpired, actor.CodeUnknownOutcome, actor.CodeParked, actor.CodeUnloadable, actor.CodeStorageFull, "new",
 	} {
 		if code.Recorded() != recorded[code] {
 			t.Errorf("%q: got %v", code, code.Recorded())

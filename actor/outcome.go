@@ -27,6 +27,7 @@ const (
 	CodeExpired         Code = "deadline_exceeded" // not executed; met its owner after its deadline
 	CodeUnknownOutcome  Code = "outcome_unknown"   // may or may not have been executed; ask again with the same id
 	CodeParked          Code = "parked"            // not executed; its handler panicked, it waits for an operator
+	CodeStorageFull     Code = "storage_full"      // not executed; the disk of the node that was asked is full, or fails
 	CodeUnloadable      Code = "unloadable"        // not executed; stored events cannot be decoded by this build
 )
 
@@ -92,6 +93,7 @@ var (
 	ErrUnknownOutcome  = &Error{Code: CodeUnknownOutcome}
 	ErrParked          = &Error{Code: CodeParked}
 	ErrUnloadable      = &Error{Code: CodeUnloadable}
+	ErrStorageFull     = &Error{Code: CodeStorageFull}
 )
 
 // Error returns the code and the detail.

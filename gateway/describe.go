@@ -184,7 +184,7 @@ func (d *describer) commandOperation(b *actor.Behavior, c actor.HandlerInfo, s *
 			"TimeoutHeader", "Timeout", "Traceparent", "CorrelationID", "CausationID"),
 		"requestBody": requestBody(d.schema(s, c.Payload, input)),
 		"responses": withFailures(object{"200": ok, "202": accepted, "422": rejections(b)},
-			400, 404, 408, 409, 412, 413, 429, 500, 503, 504),
+			400, 404, 408, 409, 412, 413, 429, 500, 503, 504, 507),
 	}
 }
 
@@ -197,7 +197,7 @@ func (d *describer) queryOperation(b *actor.Behavior, q actor.HandlerInfo, s *sc
 			"Traceparent", "CorrelationID", "CausationID"),
 		"requestBody": requestBody(d.schema(s, q.Payload, input)),
 		"responses": withFailures(object{"200": ok, "422": rejections(b)},
-			400, 404, 408, 409, 412, 413, 429, 500, 503, 504),
+			400, 404, 408, 409, 412, 413, 429, 500, 503, 504, 507),
 	}
 }
 

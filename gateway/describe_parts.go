@@ -64,7 +64,7 @@ func failureResponses() object {
 }
 
 func failureStatuses() []int {
-	return []int{400, 404, 405, 408, 409, 412, 413, 422, 429, 500, 503, 504}
+	return []int{400, 404, 405, 408, 409, 412, 413, 422, 429, 500, 503, 504, 507}
 }
 
 func failureResponse(status int) object {
@@ -100,7 +100,7 @@ func failureCodes() []actor.Code {
 		codeRequestTimeout, actor.CodeAlreadyExists, actor.CodeDoesNotExist, actor.CodeEnded, actor.CodeCancelled,
 		actor.CodeVersionMismatch, actor.CodeTooLarge,
 		actor.CodeRejected, actor.CodeOverloaded, actor.CodeNoOwner, actor.CodeExpired, codeUnavailable,
-		actor.CodeUnknownOutcome, actor.CodeParked, actor.CodeUnloadable, codeInternal,
+		actor.CodeUnknownOutcome, actor.CodeParked, actor.CodeUnloadable, codeInternal, actor.CodeStorageFull,
 	}
 }
 

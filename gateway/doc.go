@@ -84,8 +84,9 @@
 // # Failures
 //
 // After 504 outcome_unknown the caller cannot know whether its command took
-// effect; asking again with the same id is always safe. 429 and 503 carry
-// Retry-After and mean that nothing was executed. 408 means that the body did
+// effect; asking again with the same id is always safe. 429, 503 and 507 carry
+// Retry-After and mean that nothing was executed. 507 storage_full means that the disk
+// of the node is full, or fails; reads go on. 408 means that the body did
 // not arrive in time, and 503 unavailable that the history or the cluster's
 // state could not be read. 500 internal is a defect: a part of the gateway
 // panicked or a reply was not JSON, and a command may have taken effect.

@@ -24,7 +24,7 @@ func statuses() map[actor.Code]int {
 		actor.CodeVersionMismatch: 412, actor.CodeMalformed: 400, actor.CodeUnknownKind: 404, actor.CodeUnknownCommand: 404,
 		actor.CodeEnded: 409, actor.CodeCancelled: 409,
 		actor.CodeTooLarge: 413, actor.CodeOverloaded: 429, actor.CodeNoOwner: 503, actor.CodeExpired: 503,
-		actor.CodeUnknownOutcome: 504, actor.CodeParked: 500, actor.CodeUnloadable: 500,
+		actor.CodeUnknownOutcome: 504, actor.CodeParked: 500, actor.CodeUnloadable: 500, actor.CodeStorageFull: 507,
 	}
 }
 
@@ -81,7 +81,7 @@ func TestOutcomes_HaveTheirStatus(t *testing.T) {
 				if p.Detail != "why" || p.Version != 7 {
 					t.Errorf("problem %s", a.body)
 				}
-				if retry := a.Header.Get("Retry-After") != ""; retry != (want == 429 || want == 503) {
+				if retry := a.Header.Get("Retry-After") != ""; retry != (want == 429 || want == 503 || want == 507) {
 					t.Errorf("%d has Retry-After: %v", want, retry)
 				}
 			}

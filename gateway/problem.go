@@ -80,6 +80,8 @@ func failureOf(code actor.Code) failure {
 		return failure{status: http.StatusGatewayTimeout, meaning: "the command may or may not have been executed; ask again with the same id"}
 	case actor.CodeParked:
 		return failure{status: http.StatusInternalServerError, meaning: "the handler panicked; the command waits for an operator"}
+	case actor.CodeStorageFull:
+		return failure{status: http.StatusInsufficientStorage, meaning: "the disk of this node is full, or fails; nothing was executed by this request", retry: true}
 	case actor.CodeUnloadable:
 		return failure{status: http.StatusInternalServerError, meaning: "stored events cannot be decoded by this build; nothing was executed"}
 	}

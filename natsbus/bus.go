@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// openTimeout bounds Open where the caller sets no deadline: long enough for
-	// the elections of a cluster that has just started.
+	// openTimeout is the default of Config.OpenTimeout: long enough for the elections
+	// of a cluster that has just started.
 	openTimeout = 30 * time.Second
 
 	// maxOpening is the number of consumers being made at once, so that a node
@@ -51,7 +51,7 @@ type Bus struct {
 }
 
 // Open finds or creates the streams of cfg.Namespace and returns a bus on them. It
-// waits for a JetStream that does not answer yet until ctx ends, at most 30 s. Errors wrap [ErrConfig], [ErrForeignStream], [ErrPartitionsMismatch], or
+// waits for a JetStream that does not answer yet until ctx or cfg.OpenTimeout ends. Errors wrap [ErrConfig], [ErrForeignStream], [ErrPartitionsMismatch], or
 // are JetStream's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	cfg = cfg.withDefaults()
@@ -62,7 +62,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
 	defer cancel()
 	stream, err := provision(ctx, js, cfg)
 	if err != nil {

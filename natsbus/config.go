@@ -49,6 +49,10 @@ type Config struct {
 	// Default 1 s.
 	Heartbeat time.Duration
 
+	// OpenTimeout bounds [Open], which in a cluster waits for the election of a leader
+	// for each stream. Default 30 s.
+	OpenTimeout time.Duration
+
 	// Logger takes what an operator should see. Default: nothing is logged.
 	Logger *slog.Logger
 
@@ -77,6 +81,7 @@ func (c Config) withDefaults() Config {
 	c.Window = defaultTo(c.Window, 256)
 	c.DirectWindow = defaultTo(c.DirectWindow, 1024)
 	c.Heartbeat = defaultTo(c.Heartbeat, time.Second)
+	c.OpenTimeout = defaultTo(c.OpenTimeout, openTimeout)
 	c.Logger = defaultLogger(c.Logger)
 	return c
 }
@@ -92,6 +97,7 @@ func (c Config) validate() error {
 	fault(c.Partitions != 0 && !c.Partitions.Valid(), "partitions %d is not a power of two up to %d", c.Partitions, actor.MaxPartitions)
 	fault(c.Replicas < 1 || c.Replicas > maxReplicas, "replicas %d is not 1 to %d", c.Replicas, maxReplicas)
 	fault(c.MaxBytes < 0, "negative maximum of bytes %d", c.MaxBytes)
+	fault(c.OpenTimeout < 0, "negative timeout %v of the opening", c.OpenTimeout)
 	fault(c.Window < 2 || c.Window > maxWindow, "window %d is not 2 to %d", c.Window, maxWindow)
 	fault(c.DirectWindow < 1 || c.DirectWindow > maxWindow, "direct window %d is not 1 to %d", c.DirectWindow, maxWindow)
 	fault(c.Heartbeat < 100*time.Millisecond || c.Heartbeat > 30*time.Second, "heartbeat %v is not 100 ms to 30 s", c.Heartbeat)

@@ -50,6 +50,9 @@ func (n *Node) serveReady(w http.ResponseWriter, r *http.Request) {
 	if n.cfg.clustered() && !n.nats.caughtUp() {
 		faults = append(faults, "the NATS server has not caught up")
 	}
+	if s := n.storage.current(); s.fault != nil {
+		faults = append(faults, s.fault.Error())
+	}
 	if err := n.store.Ping(ctx); err != nil {
 		faults = append(faults, "store does not answer")
 	}

@@ -1,8 +1,6 @@
 package node
 
 import (
-	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -24,17 +21,16 @@ const (
 	// commit of the JetStream store is one message.
 	embeddedMaxPayload = 8 << 20
 
-	// embeddedReady bounds the start of the embedded server itself, without others.
-	embeddedReady = 30 * time.Second
-
 	// Clients of an embedded server that leaves have lameDuckGrace to go by
 	// themselves, and the rest of lameDuckDuration until the last is closed.
 	lameDuckGrace    = 2 * time.Second
 	lameDuckDuration = 4 * time.Second
 
-	// maxReadyAccounts is more accounts than an embedded server has: its own and the
-	// system's.
-	maxReadyAccounts = 16
+	// embeddedMaxStore is what the embedded server may store, in bytes: as much as the
+	// disk holds. Its own default is a share of what is free when it starts, which
+	// would refuse everything for ever after a start on a full disk, and with less
+	// than the command stream's bound would refuse to make that stream.
+	embeddedMaxStore = 1 << 53
 
 	// tlsTimeout bounds a TLS handshake of the embedded server, in seconds.
 	tlsTimeout = 5
@@ -42,44 +38,6 @@ const (
 	// routeUser is the user as which embedded servers log in at each other.
 	routeUser = "ganglion"
 )
-
-// embedded is the NATS server inside the process.
-type embedded struct {
-	*server.Server
-	token   string // with which this process connects to it
-	listens bool   // others reach it
-
-	caught atomic.Bool // see caughtUp
-}
-
-// startEmbedded starts a NATS server inside the process, which joins others if
-// the settings say so. When it also holds the store, it writes through to the
-// disk before it acknowledges; else a crash of the machine (not of the process)
-// can take the last commands with it.
-func startEmbedded(s *settings) (*embedded, error) {
-	opts, err := embeddedOptions(s)
-	if err != nil {
-		return nil, err
-	}
-	e := &embedded{token: rand.Text(), listens: !opts.DontListen}
-	if e.listens {
-		opts.CustomClientAuthentication = &gate{own: e.token, secret: s.secret, open: s.NATSClientAddr != "" && s.secret == ""}
-	}
-	if e.Server, err = server.NewServer(opts); err != nil {
-		return nil, fmt.Errorf("embedded NATS server: %w", err)
-	}
-	if !opts.NoLog {
-		e.SetLogger(serverLog{s.Logger}, false, false)
-	}
-	// Start waits for the listeners that routes need, hence the goroutine. It is
-	// over before WaitForShutdown returns.
-	go e.Start()
-	if !e.ReadyForConnections(embeddedReady) {
-		e.Shutdown()
-		return nil, fmt.Errorf("embedded NATS server: not ready within %v", embeddedReady)
-	}
-	return e, nil
-}
 
 // embeddedOptions makes a server that nobody but this process reaches, or that
 // listens where the settings say. One in a cluster must listen for clients in any
@@ -97,10 +55,12 @@ func embeddedOptions(s *settings) (*server.Options, error) {
 		JetStream:  true,
 		StoreDir:   dir,
 		SyncAlways: s.embeddedStore(),
-		MaxPayload: embeddedMaxPayload,
-		MaxPending: 256 << 20,
-		NoSigs:     true,
-		NoLog:      true,
+
+		JetStreamMaxStore: embeddedMaxStore,
+		MaxPayload:        embeddedMaxPayload,
+		MaxPending:        256 << 20,
+		NoSigs:            true,
+		NoLog:             true,
 
 		LameDuckDuration:    lameDuckDuration,
 		LameDuckGracePeriod: lameDuckGrace,
@@ -209,54 +169,6 @@ func embeddedDir(s *settings) (string, error) {
 	default:
 		return "", fmt.Errorf("%s has streams of a cluster; give --nats-cluster-addr, or another --data-dir: %w: %w", other, ErrOtherServer, ErrConfig)
 	}
-}
-
-// caughtUp reports whether the server has been as far as its cluster since its
-// start, with the streams that it has replicas of. Until then it cannot take over
-// from another one, which therefore should not go.
-func (e *embedded) caughtUp() bool {
-	if e.caught.Load() {
-		return true
-	}
-	if !e.JetStreamIsCurrent() {
-		return false
-	}
-	info, err := e.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Limit: maxReadyAccounts})
-	if err != nil {
-		return false
-	}
-	for _, account := range info.AccountDetails {
-		for _, stream := range account.Streams {
-			if !e.JetStreamIsStreamCurrent(account.Id, stream.Name) {
-				return false
-			}
-		}
-	}
-	e.caught.Store(true)
-	return true
-}
-
-// leave ends the server in order: it gives away what it leads, has its other
-// clients move, and ends. ctx cuts that short; the server is then still to be shut
-// down.
-func (e *embedded) leave(ctx context.Context) error {
-	left := make(chan struct{})
-	go func() {
-		defer close(left)
-		e.LameDuckShutdown()
-	}()
-	select {
-	case <-left:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("leave the cluster of NATS servers: %w", context.Cause(ctx))
-	}
-}
-
-// close ends the server at once.
-func (e *embedded) close() {
-	e.Shutdown()
-	e.WaitForShutdown()
 }
 
 // gate lets clients in: this process, and others with the secret, or all where

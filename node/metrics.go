@@ -113,6 +113,22 @@ func (m *metrics) observe(n *runtime.Node) {
 	})
 }
 
+// observeStorage adds gauges of the embedded server's disk.
+func (m *metrics) observeStorage(s *storage) {
+	gauge := func(name, help string, read func(storageState) float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{Namespace: "ganglion", Name: name, Help: help},
+			func() float64 { return read(s.current()) }))
+	}
+	gauge("storage_free_bytes", "Free bytes on the disk of the embedded NATS server.", func(s storageState) float64 { return float64(s.free) })
+	gauge("storage_fault", "1 while that disk is full or fails.", func(s storageState) float64 {
+		if s.fault != nil {
+			return 1
+		}
+		return 0
+	})
+}
+
 func (m *metrics) runtimeListener() runtime.EventListener {
 	return runtime.EventListener{
 		Decided: func(kind actor.Kind, code actor.Code, latency time.Duration) {

@@ -42,6 +42,7 @@ type Node struct {
 
 	metrics *metrics
 	watch   *watch
+	storage *storage // nil: the NATS server is external
 
 	api, admin           *http.Server
 	apiListen, admListen net.Listener
@@ -56,7 +57,7 @@ type Node struct {
 
 // Open checks the configuration, connects, and returns a node that listens on
 // its addresses but serves only once it runs. The caller closes it. Errors wrap
-// [ErrConfig], [ErrDataDirInUse], [ErrNoQuorum], [ErrNATSRefused],
+// [ErrConfig], [ErrDataDirInUse], [ErrEmbeddedServer], [ErrUnrecovered], [ErrNoQuorum], [ErrNATSRefused],
 // [ErrNATSUntrusted], [ErrNATSUnreachable], are an [*UndecodableError], or those of the
 // systems it connects to.
 func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*Node, error) {
@@ -113,12 +114,9 @@ func (n *Node) soleHolder() bool {
 
 func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 	if n.cfg.embeddedNATS() {
-		e, err := startEmbedded(&n.cfg)
-		if err != nil {
+		if err := n.startServer(ctx); err != nil {
 			return err
 		}
-		n.nats = e
-		n.onClose(e.close)
 	}
 	conn, err := connect(&n.cfg, n.nats)
 	if err != nil {
@@ -129,6 +127,7 @@ func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 	if !n.cfg.clustered() {
 		return nil
 	}
+	n.storage.others = func(ctx context.Context) bool { return storesCommands(ctx, conn, n.cfg.Namespace) }
 	q := &quorum{server: n.nats, conn: conn, routes: len(n.cfg.routes), replicas: n.cfg.replicas, logger: n.cfg.Logger}
 	return q.await(ctx, n.cfg.ClusterTimeout)
 }
@@ -139,9 +138,31 @@ func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 // looked up before that.
 const replicatedTimeout = 4 * time.Second
 
+const (
+	// openPatience bounds the opening of streams on an embedded server that reads
+	// nothing meanwhile.
+	openPatience = time.Minute
+	// recoveryTimeout bounds it in any case.
+	recoveryTimeout = 24 * time.Hour
+)
+
+// opening bounds what looks for streams. Those of an embedded server may have much to
+// read after a crash.
+func (n *Node) opening(ctx context.Context) (context.Context, func()) {
+	if n.nats == nil {
+		return ctx, func() {}
+	}
+	return n.nats.whileRecovering(ctx, openPatience, context.DeadlineExceeded)
+}
+
 func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 	if n.cfg.embeddedStore() {
 		cfg := jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas}
+		ctx, cancel := n.opening(ctx)
+		defer cancel()
+		if n.nats != nil {
+			cfg.OpenTimeout = recoveryTimeout
+		}
 		if n.cfg.replicas > 1 {
 			cfg.Timeout = replicatedTimeout
 		}
@@ -168,9 +189,13 @@ func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 }
 
 func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable) error {
-	bus, err := natsbus.Open(ctx, n.conn, natsbus.Config{
-		Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger,
-	})
+	opening, cancel := n.opening(ctx)
+	defer cancel()
+	config := natsbus.Config{Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger}
+	if n.nats != nil {
+		config.OpenTimeout = recoveryTimeout
+	}
+	bus, err := natsbus.Open(opening, n.conn, config)
 	if err != nil {
 		return fmt.Errorf("open command stream: %w", err)
 	}
@@ -188,6 +213,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	}
 	limits.SoleHolderOfName = n.soleHolder()
 	limits.Alone = n.cfg.embeddedNATS() && !n.cfg.clustered() // no other node reaches its server
+	limits.SoleStore = limits.Alone && n.cfg.NATSClientAddr == "" && n.cfg.embeddedStore()
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
 	limits.Listener.PartitionServed = func(actor.Partition) { n.pokeProjections() }
 	limits.Listener.PartitionLeft = func(actor.Partition, error) { n.pokeProjections() }
@@ -223,7 +249,7 @@ func (n *Node) build() string {
 
 func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) error {
 	n.watch = newWatch(n.store, n.cfg.Logger)
-	g, err := gateway.New(n.client, definitions, gateway.Config{
+	g, err := gateway.New(n.Client(), definitions, gateway.Config{
 		History: &history{store: n.store, behaviors: behaviorsOf(definitions), watch: n.watch},
 		Cluster: &cluster{
 			namespace: n.cfg.Namespace, node: n.runtime, store: n.store,
@@ -295,7 +321,7 @@ func (n *Node) AdminAddr() string {
 func (n *Node) Name() string { return n.cfg.Name }
 
 // Client returns a client of the node's cluster. It lives as long as the node.
-func (n *Node) Client() actor.Client { return n.client }
+func (n *Node) Client() actor.Client { return guarded{n.client, n.storage} }
 
 // Drained is closed when somebody asked for a drain over the admin server.
 func (n *Node) Drained() <-chan struct{} { return n.drained }
@@ -318,6 +344,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	part(func() error { return n.api.Serve(n.apiListen) })
 	part(func() error { return n.admin.Serve(n.admListen) })
+	if n.storage != nil {
+		part(func() error { return n.storage.run(ctx) })
+	}
 	parts.Go(func() { n.watch.run(ctx) })
 	parts.Go(func() { n.announce(ctx) })
 	if n.projections != nil {

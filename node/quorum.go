@@ -29,14 +29,15 @@ type quorum struct {
 
 // await returns when the servers have a leader and there are streams, or this
 // server leads and has enough others to place streams on. The error wraps
-// [ErrNoQuorum] once the time is over.
+// [ErrNoQuorum] once the time is over, which begins anew as long as this server reads
+// what it has stored.
 //
 // Only the leader knows who belongs to it: a server that the others do not let in
 // looks like one of them for a moment, each time it tries. So the node that has the
 // leader makes the streams, and the others wait until there are any. Once there are
 // streams, a majority is enough.
 func (q *quorum) await(ctx context.Context, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrNoQuorum)
+	ctx, cancel := q.server.whileRecovering(ctx, timeout, ErrNoQuorum)
 	defer cancel()
 	remind := time.NewTicker(quorumRemind)
 	defer remind.Stop()
@@ -61,10 +62,11 @@ func (q *quorum) await(ctx context.Context, timeout time.Duration) error {
 
 // reached asks for streams only where there is somebody to answer.
 func (q *quorum) reached(ctx context.Context) bool {
-	if !q.server.JetStreamIsCurrent() {
+	if !q.server.server().JetStreamIsCurrent() {
 		return false
 	}
-	enough := q.server.JetStreamIsLeader() && len(q.server.JetStreamClusterPeers()) >= q.replicas
+	s := q.server.server()
+	enough := s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) >= q.replicas
 	return enough || q.hasStreams(ctx)
 }
 
@@ -83,7 +85,7 @@ func (q *quorum) hasStreams(ctx context.Context) bool {
 // present is the number of servers that this one sees, itself included.
 func (q *quorum) present() int {
 	names := map[string]bool{}
-	routes, err := q.server.Routez(nil)
+	routes, err := q.server.server().Routez(nil)
 	if err != nil {
 		return 1
 	}
@@ -95,7 +97,7 @@ func (q *quorum) present() int {
 
 func (q *quorum) say(ctx context.Context, begin time.Time) {
 	q.logger.InfoContext(ctx, "waiting for the NATS servers of other nodes", "here", q.present(), "named", q.routes+1,
-		"leader", q.server.JetStreamIsCurrent(), "for", since(begin))
+		"leader", q.server.server().JetStreamIsCurrent(), "for", since(begin))
 }
 
 func (q *quorum) failed(cause error, begin time.Time) error {

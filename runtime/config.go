@@ -29,6 +29,12 @@ type Config struct {
 	// starts has nobody to wait for.
 	Alone bool
 
+	// SoleStore says that no other process can reach the store: it is inside this one,
+	// and the caller holds a lock on where it is kept. Nobody can declare the session
+	// dead then, and the node answers whether or not renewals succeed: a disk that is
+	// slow or full stops writes, and no reads.
+	SoleStore bool
+
 	MailboxMax  int // direct messages that may wait for one aggregate: 4096
 	WindowMax   int // durable commands in progress per partition: 2048
 	RingMax     int // outcomes remembered per activation: 4096

@@ -26,6 +26,7 @@ type placer struct {
 
 func newPlacer(in *incarnation) *placer {
 	cfg := placement.Defaults(in.cfg.Lease, int(in.bus.Partitions()))
+	cfg.Sole = in.cfg.SoleStore
 	if in.cfg.Alone {
 		cfg.ClaimMax = cfg.Partitions // nobody is there to leave something to
 	}

@@ -31,6 +31,10 @@ type Config struct {
 	// they begin to be drained until they are taken.
 	LeaveMax int
 
+	// Sole says that no other process can reach the store, so that a session lasts
+	// without renewals.
+	Sole bool
+
 	// Settle is how long a node that finds nobody who holds anything waits for
 	// others to show up before it takes everything.
 	Settle time.Duration

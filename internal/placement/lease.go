@@ -24,4 +24,13 @@ func (l *lease) renewed(now, sent, ttl time.Duration) {
 	l.until = max(l.until, sent+ttl)
 }
 
+// sole takes in that the session is there, in a store that nobody else can reach: nobody
+// can take it away, whether or not it is renewed.
+func (l *lease) sole(now time.Duration) {
+	if now >= l.until {
+		l.whole = now
+	}
+	l.until = math.MaxInt64
+}
+
 func (l *lease) valid(now time.Duration) bool { return now < l.until }

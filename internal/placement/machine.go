@@ -94,6 +94,10 @@ func (m *Machine) Renewed(now, sent time.Duration, wrote store.Session) {
 		m.opened = now
 	}
 	m.told, m.toldLacks = wrote.Draining, len(wrote.Lacks)
+	if m.cfg.Sole {
+		m.lease.sole(now)
+		return
+	}
 	m.lease.renewed(now, sent, m.cfg.Lease)
 }
 
