@@ -52,7 +52,7 @@ func (i *Instance) SetAgain(m *Message) Decision {
 	}
 	i.before, i.tainted = i.version, true
 	o := Outgoing{
-		ID: DeriveID(t.At, "again", i.address.String(), string(m.ID)), To: i.address,
+		ID: InternalID(t.At, "again", i.address.String(), string(m.ID)), To: i.address,
 		Name: m.Name, At: t.At, Timer: m.Timer, Data: m.Data, Metadata: m.Metadata,
 	}
 	i.applyTimer(&o)

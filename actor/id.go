@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -13,12 +14,38 @@ const MaxCommandIDBytes = 256
 
 // CommandID identifies one intention of a caller across all its retries. A
 // client makes UUIDv7s (RFC 9562); a caller may choose any other text of 1 to
-// [MaxCommandIDBytes] bytes. An id is scoped to its aggregate.
+// [MaxCommandIDBytes] bytes of UTF-8 that does not begin with "ganglion.": those ids
+// are of what the runtime itself sends, see [InternalID]. An id is scoped to its
+// aggregate.
 type CommandID string
 
-// UnixMilli returns the millisecond that a UUIDv7 carries. ok is false for any
-// other text: such an id tells no time.
+// Internal reports whether the id is one of the runtime's own, which no caller can
+// use.
+func (id CommandID) Internal() bool { return strings.HasPrefix(string(id), reservedPrefix) }
+
+// Formerly returns the id that earlier builds gave the same command, which had no
+// ids of their own for what the runtime sends; empty for any id but an internal one.
+func (id CommandID) Formerly() CommandID {
+	former, ok := strings.CutPrefix(string(id), reservedPrefix)
+	if !ok {
+		return ""
+	}
+	return CommandID(former)
+}
+
+// InternalID returns an id for a command that the runtime itself sends: [DeriveID]
+// in a name space of its own. Its parts are known to everybody, so that anybody can
+// compute it; nobody from outside can use it.
+func InternalID(at time.Time, parts ...string) CommandID {
+	return reservedPrefix + DeriveID(at, parts...)
+}
+
+// UnixMilli returns the millisecond that a UUIDv7 carries, also that of an internal
+// id. ok is false for any other text: such an id tells no time.
 func (id CommandID) UnixMilli() (ms int64, ok bool) {
+	if id.Internal() {
+		id = id.Formerly()
+	}
 	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
 		return 0, false
 	}

@@ -103,6 +103,23 @@ func (m *Message) Validate() error {
 	return m.validateEffects()
 }
 
+// Foreign returns an error, which wraps [ErrMessage], for what only the runtime itself
+// may send: a name or an id of its own, the firing of a timer, a command that names
+// whom its refusal is to be sent to. Whatever takes messages from callers asks for it.
+func (m *Message) Foreign() error {
+	switch {
+	case m.ID.Internal():
+		return fmt.Errorf("ids that begin with %q are the runtime's own: %w", reservedPrefix, ErrMessage)
+	case reserved(m.Name):
+		return fmt.Errorf("names that begin with %q are the runtime's own: %w", reservedPrefix, ErrMessage)
+	case m.Timer != "":
+		return fmt.Errorf("a caller cannot fire timer %q: %w", m.Timer, ErrMessage)
+	case m.OnRefusal != nil:
+		return fmt.Errorf("a caller cannot have a refusal sent to %s: %w", m.OnRefusal.To, ErrMessage)
+	}
+	return nil
+}
+
 func (m *Message) validateEffects() error {
 	if m.Timer != "" && (m.Type != TypeCommand || !validName(m.Timer)) {
 		return fmt.Errorf("timer %q: %w", m.Timer, ErrMessage)
@@ -146,4 +163,8 @@ type Delivery struct {
 	Sequence  uint64    // position in the command stream; 0 on the direct lane
 	More      int       // commands with the same sequence that follow
 	Responder Responder // nil when nobody waits
+
+	// Formerly is the id under which an earlier build may have sent the same command;
+	// empty: none. What was recorded under it is the command's outcome.
+	Formerly CommandID
 }

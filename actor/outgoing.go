@@ -179,7 +179,7 @@ func (c *Context) hasTimer(name string) bool {
 // emit makes o part of the decision.
 func (c *Context) emit(o Outgoing) {
 	if o.Name != "" {
-		o.ID = DeriveID(c.message.Time, "out", c.instance.address.String(), string(c.message.ID), strconv.Itoa(len(c.out)))
+		o.ID = InternalID(c.message.Time, "out", c.instance.address.String(), string(c.message.ID), strconv.Itoa(len(c.out)))
 		o.Metadata = c.message.handOn()
 	}
 	c.outBytes += len(o.Data)

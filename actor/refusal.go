@@ -65,7 +65,7 @@ func (r *Refusal) outgoing(m *Message) Outgoing {
 	}
 	fields["refusal"] = mustMarshal(r)
 	return Outgoing{
-		ID:       DeriveID(m.Time, "refused", m.Target.String(), string(m.ID)),
+		ID:       InternalID(m.Time, "refused", m.Target.String(), string(m.ID)),
 		To:       m.OnRefusal.To,
 		Name:     m.OnRefusal.Name,
 		Data:     mustMarshal(fields),

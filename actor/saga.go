@@ -98,7 +98,7 @@ func react[S, A, E any](d *SagaDefinition[S], from *Aggregate[A], h func(*S, *Co
 // depends on the event's place in its aggregate, not on that in a stream, which may
 // be made anew.
 func (r *EventRecord) derive(reactor Kind, n int) CommandID {
-	return DeriveID(r.Time, "reaction", string(reactor), r.Source.String(),
+	return InternalID(r.Time, "reaction", string(reactor), r.Source.String(),
 		strconv.FormatUint(uint64(r.Version), 10), strconv.Itoa(n))
 }
 

@@ -51,6 +51,9 @@ func (g *Gateway) message(c *call, t actor.MessageType) (actor.Message, options,
 		Type: t, Lane: o.lane, Target: c.route.target, ID: o.id, Name: c.route.name, Data: data,
 		Time: c.start.UTC(), Expect: o.expect, Metadata: o.metadata,
 	}
+	if err := m.Foreign(); err != nil {
+		return actor.Message{}, o, malformed(err.Error())
+	}
 	if c.behavior != nil {
 		err = c.behavior.CheckCommand(t, c.route.name, data)
 	} else {

@@ -23,7 +23,7 @@
 // same name the last one counts, invalid UTF-8 is refused.
 //
 //   - Idempotency-Key: the command's id, 1 to 256 bytes of UTF-8 without control
-//     characters, scoped to its aggregate. It is taken as it is but for white
+//     characters, scoped to its aggregate, that do not begin with "ganglion.". It is taken as it is but for white
 //     space around it; quotes are part of it. A repeated key gets the recorded
 //     outcome before anything else is checked. Without a key the gateway makes
 //     an id and tells it in Ganglion-Command-ID, also in failures: sent again as

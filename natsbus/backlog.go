@@ -3,8 +3,6 @@ package natsbus
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -21,16 +19,14 @@ func (b *Bus) Backlog(ctx context.Context) (map[actor.Partition]uint64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("backlog: %w", err)
 	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(string(b.ns)+".cmd.>"))
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(b.ns.Stored()))
 	if err != nil {
 		return nil, fmt.Errorf("backlog: %w", err)
 	}
 	backlog := map[actor.Partition]uint64{}
 	for subject, n := range info.State.Subjects {
-		rest := strings.TrimPrefix(subject, string(b.ns)+".cmd.")
-		token, _, _ := strings.Cut(rest, ".")
-		if p, err := strconv.ParseUint(token, 10, 32); err == nil {
-			backlog[actor.Partition(p)] += n
+		if p, ok := b.ns.StoredPartition(subject); ok {
+			backlog[p] += n
 		}
 	}
 	return backlog, nil

@@ -182,7 +182,7 @@ func (b *batcher) waited(w *batch) {
 func (b *batcher) send(one *batch) {
 	c := b.client
 	err := c.nc.PublishMsg(&nats.Msg{
-		Subject: c.ns.Command(one.line.to), Header: wire.BatchHeader(), Data: one.data,
+		Subject: c.stream(one.line.to), Header: wire.BatchHeader(), Data: one.data,
 		Reply: wire.Inbox{Call: one.id, Purpose: wire.ForBatch, Try: 1}.Subject(c.prefix),
 	})
 	if err == nil {

@@ -41,12 +41,14 @@ type Bus struct {
 	tail    tail
 	head    atomic.Pointer[head] // nil: not looked at yet
 	local   local
-	origin  string // marks announcements of this bus
+	origin  string       // marks announcements of this bus
+	warned  atomic.Int64 // of an inbox, in nanoseconds since 1970
 
 	partitions actor.Partitions // never change
 
 	mu        sync.Mutex
 	stream    string               // incarnation of the command stream that there was last
+	earlier   earlier              // of that stream
 	goneSince map[string]time.Time // by stream: when the server first said that there is none
 }
 
@@ -62,15 +64,15 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
-	defer cancel()
-	stream, err := provision(ctx, js, cfg)
+	stream, err := findOrMake(ctx, js, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("provision: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
+	defer cancel()
 	b := &Bus{
 		nc: nc, js: js, cfg: cfg, ns: wire.Namespace(cfg.Namespace), opening: make(chan struct{}, maxOpening),
-		partitions: stream.partitions, stream: stream.incarnation,
+		partitions: stream.partitions, stream: stream.incarnation, earlier: stream.earlier,
 		goneSince: map[string]time.Time{}, origin: nuid.Next(), local: local{owners: make(localOwners, stream.partitions)},
 	}
 	b.trunk = newTrunk(b)
@@ -121,10 +123,13 @@ func (b *Bus) Head(ctx context.Context) (stream string, last uint64, err error) 
 	if err == nil && is.partitions != b.partitions {
 		err = &PartitionsError{Configured: b.partitions, Found: is.partitions}
 	}
+	if err == nil && is.earlier.outdated { // set back to what it was
+		is, err = update(ctx, b.js, b.cfg)
+	}
 	if err != nil {
 		return "", 0, err
 	}
-	b.moveTo(is.incarnation)
+	b.moveTo(is)
 	last = found.CachedInfo().State.LastSeq
 	b.head.Store(&head{is.incarnation, last})
 	return is.incarnation, last, nil
@@ -142,15 +147,27 @@ type head struct {
 func (b *Bus) Expect() { b.trunk.expect() }
 
 // moveTo notes which stream there is.
-func (b *Bus) moveTo(stream string) {
+func (b *Bus) moveTo(is commandStream) {
+	stream := is.incarnation
 	b.mu.Lock()
 	was := b.stream
-	b.stream = stream
+	b.stream, b.earlier = stream, is.earlier
 	delete(b.goneSince, b.ns.Stream())
 	b.mu.Unlock()
 	if was != stream {
 		b.cfg.Logger.Warn("the command stream is another one", slog.String("was", was), slog.String("is", stream))
 	}
+}
+
+// earlierOf returns what of a stream is of earlier builds; nothing of one that there
+// is not any more.
+func (b *Bus) earlierOf(stream string) earlier {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stream != stream {
+		return earlier{}
+	}
+	return b.earlier
 }
 
 // goneFor notes that the server says that there is no stream of a name, and returns
@@ -231,5 +248,15 @@ func (b *Bus) verified(ctx context.Context, name, stream string) (jetstream.Stre
 // not leave the process, nor does the outcome on either lane. The caller closes it.
 func (b *Bus) Client(cfg ClientConfig) (*Client, error) {
 	cfg.Namespace, cfg.Logger, cfg.Events = b.cfg.Namespace, b.cfg.Logger, b.cfg.Events
-	return newClient(b.nc, b.partitions, &b.local, cfg)
+	return newClient(b.nc, b.partitions, &b.local, false, cfg)
+}
+
+// RuntimeClient is [Bus.Client] for what the runtime itself sends: what sagas and
+// policies cause, and what an operator has retried or skipped. Its commands take the
+// durable lane, on the subjects of the runtime's own, so that they may have ids and
+// names of the runtime, be a timer's, and name a fallback. Nothing that came from
+// outside may be passed to it unseen.
+func (b *Bus) RuntimeClient(cfg ClientConfig) (*Client, error) {
+	cfg.Namespace, cfg.Logger, cfg.Events = b.cfg.Namespace, b.cfg.Logger, b.cfg.Events
+	return newClient(b.nc, b.partitions, &b.local, true, cfg)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/natsbus/internal/effort"
@@ -82,6 +83,7 @@ type Client struct {
 	ns         wire.Namespace
 	partitions actor.Partitions
 	local      *local // of the bus that this client belongs to; nil: of none
+	internal   bool   // its commands are the runtime's
 	cfg        ClientConfig
 	patience   effort.Patience
 
@@ -121,17 +123,17 @@ func NewClient(ctx context.Context, nc *nats.Conn, cfg ClientConfig) (*Client, e
 	if err != nil {
 		return nil, err
 	}
-	return newClient(nc, found.partitions, nil, cfg)
+	return newClient(nc, found.partitions, nil, false, cfg)
 }
 
-func newClient(nc *nats.Conn, p actor.Partitions, local *local, cfg ClientConfig) (*Client, error) {
+func newClient(nc *nats.Conn, p actor.Partitions, local *local, internal bool, cfg ClientConfig) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	c := &Client{
-		nc: nc, ns: wire.Namespace(cfg.Namespace), partitions: p, local: local, cfg: cfg, patience: effort.DefaultPatience(),
-		prefix: nc.NewInbox(), calls: newCalls(cfg.MaxInFlight), closed: make(chan struct{}),
+		nc: nc, ns: wire.Namespace(cfg.Namespace), partitions: p, local: local, internal: internal, cfg: cfg, patience: effort.DefaultPatience(),
+		prefix: wire.Namespace(cfg.Namespace).Inboxes(nuid.Next()), calls: newCalls(cfg.MaxInFlight), closed: make(chan struct{}),
 	}
 	c.batcher = newBatcher(c)
 	var err error

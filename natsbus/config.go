@@ -1,6 +1,7 @@
 package natsbus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,11 @@ type Config struct {
 	// for each stream. Default 30 s.
 	OpenTimeout time.Duration
 
+	// BeforeUpdate is called before the command stream of an earlier build is changed
+	// so that nodes of that build cannot use it any more. It returns nil once there is
+	// none; with an error, [Open] fails. It may be called again. Default: there is none.
+	BeforeUpdate func(ctx context.Context) error
+
 	// Logger takes what an operator should see. Default: nothing is logged.
 	Logger *slog.Logger
 
@@ -68,6 +74,9 @@ type EventListener struct {
 	ConsumerReset func(p actor.Partition, cause error)
 	// Malformed: a message that nobody can execute was skipped.
 	Malformed func(lane actor.Lane, subject string, cause error)
+	// NotReplyable: a message asks for an answer where no caller of the namespace has
+	// an inbox; it is handled, and nobody gets the answer.
+	NotReplyable func(inbox string)
 	// DirectDropped: n messages of the direct lane found their partition's queue full.
 	DirectDropped func(p actor.Partition, n int)
 	// Published: a client has made an attempt to deliver a message, 1 for the first.

@@ -35,6 +35,8 @@ func (c *Client) Deliver(ctx context.Context, m actor.Message) actor.Outcome {
 	switch {
 	case m.Type != actor.TypeCommand:
 		g, m.Lane, m.ID = effort.GoalRead, actor.LaneDirect, ""
+	case c.internal:
+		m.Lane = actor.LaneDurable
 	case m.Lane == actor.LaneDirect:
 		g = effort.GoalDirect
 	}
@@ -75,14 +77,27 @@ func (c *Client) prepare(m *actor.Message, now time.Time) error {
 		m.Time = now
 	}
 	m.Time, m.Deadline = wire.TruncateTime(m.Time), wire.TruncateTime(m.Deadline)
-	return m.Validate() //nolint:wrapcheck // it says what is wrong with which message
+	if !c.internal {
+		if err := m.Foreign(); err != nil {
+			return err //nolint:wrapcheck // it says what is wrong with which message
+		}
+	}
+	return m.Validate() //nolint:wrapcheck // likewise
+}
+
+// stream returns where the client publishes commands for an aggregate.
+func (c *Client) stream(to actor.Address) string {
+	if c.internal {
+		return c.ns.Run(to)
+	}
+	return c.ns.Command(to)
 }
 
 // seal puts a message into its envelope.
 func (c *Client) seal(m *actor.Message) *nats.Msg {
 	envelope := &nats.Msg{Header: wire.EncodeMessage(m), Data: m.Data}
 	if m.Lane == actor.LaneDurable {
-		envelope.Subject = c.ns.Command(m.Target)
+		envelope.Subject = c.stream(m.Target)
 	} else {
 		envelope.Subject = c.ns.Ask(c.partitions.Of(m.Target), m.Target)
 	}

@@ -2,9 +2,10 @@
 // both sides of the wire: a [Bus] serves partitions at a node, a [Client]
 // implements [actor.Client].
 //
-// The durable lane is one JetStream stream, NAMESPACE_COMMANDS. A command is
+// The durable lane is one JetStream stream, NAMESPACE_COMMANDS. A caller's command is
 // published to NAMESPACE.cmd.KIND.ID and the stream itself maps it to
-// NAMESPACE.cmd.PARTITION.KIND.ID; [actor.Partitions.Of] computes the same. The
+// NAMESPACE.cmd.PARTITION.KIND.ID; [actor.Partitions.Of] computes the same. What the
+// runtime sends is published to NAMESPACE.run.KIND.ID, and mapped likewise. The
 // owner reads its partition from a sequence on, in stream order, through an
 // ephemeral consumer without acknowledgements: one of its own at first, and once it
 // has caught up one that the partitions of the node share. Whatever goes wrong with
@@ -22,6 +23,15 @@
 // (see internal/wire). An aggregate's id is one subject token, see
 // [actor.Address.Token]. Commands for one aggregate that has several under way share a
 // message, on the same subject.
+//
+// # Trust
+//
+// Whoever may publish to NAMESPACE.cmd and NAMESPACE.ask is a caller. What only the
+// runtime may send ([actor.Message.Foreign]) is believed on NAMESPACE.run alone, to which,
+// as to NAMESPACE.timer, NAMESPACE.due, NAMESPACE.relay, NAMESPACE.changed and
+// NAMESPACE.owned, nodes alone may publish. Answers go to inboxes of clients in this
+// namespace, NAMESPACE.inbox.CLIENT, and to nobody else
+// (docs/adr/0031-ids-and-subjects-of-the-runtime.md).
 //
 // # Concurrency
 //

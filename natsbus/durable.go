@@ -45,6 +45,7 @@ type durableLane struct {
 	bus       *Bus
 	partition actor.Partition
 	stream    string // identity of the stream that the cursor is of
+	earlier   earlier
 	handler   actor.Handler
 	cursor    atomic.Uint64 // all of the partition up to here is done with
 	feed      *feed         // nil while the trunk brings everything
@@ -54,7 +55,7 @@ type durableLane struct {
 }
 
 func newDurableLane(b *Bus, p actor.Partition, stream string, after uint64, h actor.Handler) *durableLane {
-	d := &durableLane{bus: b, partition: p, stream: stream, handler: h}
+	d := &durableLane{bus: b, partition: p, stream: stream, earlier: b.earlierOf(stream), handler: h}
 	d.cursor.Store(after)
 	return d
 }
@@ -291,11 +292,13 @@ func (d *durableLane) hand(ctx context.Context, sequence uint64, msg *nats.Msg) 
 			return nil
 		}
 	}
+	from := origin{lane: actor.LaneDurable, partition: d.partition, runtime: d.bus.ns.IsInternal(msg.Subject) || sequence <= d.earlier.upTo}
 	for i, c := range all {
 		inbox := wire.First(c.Header, wire.HeaderReply)
-		delivery, ok := d.bus.delivery(d.partition, actor.LaneDurable, inbox, &nats.Msg{Subject: msg.Subject, Header: c.Header, Data: c.Data})
+		delivery, ok := d.bus.delivery(from, inbox, &nats.Msg{Subject: msg.Subject, Header: c.Header, Data: c.Data})
 		if ok {
 			delivery.Sequence, delivery.More = sequence, len(all)-1-i
+			delivery.Formerly = d.earlier.formerly(delivery.Message.ID)
 			d.handler.Durable(ctx, delivery)
 		}
 		if ctx.Err() != nil { // the handler may have returned without having taken it
@@ -376,15 +379,22 @@ func forget(status <-chan nats.Status) {
 	}
 }
 
+// origin is where a message came from.
+type origin struct {
+	lane      actor.Lane
+	partition actor.Partition
+	runtime   bool // from where the runtime alone may publish
+}
+
 // delivery decodes a message for a handler. ok is false for one that nobody can
 // execute; whoever waits for it has then been told.
-func (b *Bus) delivery(p actor.Partition, lane actor.Lane, inbox string, msg *nats.Msg) (actor.Delivery, bool) {
-	m, err := b.decode(p, lane, msg)
+func (b *Bus) delivery(from origin, inbox string, msg *nats.Msg) (actor.Delivery, bool) {
+	m, err := b.decode(from, msg)
 	to := b.responderTo(inbox, m.Type)
 	if err == nil {
 		return actor.Delivery{Message: m, Responder: to}, true
 	}
-	b.malformed(lane, msg.Subject, to, err)
+	b.malformed(from.lane, msg.Subject, to, err)
 	return actor.Delivery{}, false
 }
 
@@ -400,14 +410,21 @@ func (b *Bus) malformed(lane actor.Lane, subject string, to actor.Responder, err
 	}
 }
 
-func (b *Bus) decode(p actor.Partition, lane actor.Lane, msg *nats.Msg) (actor.Message, error) {
-	to, err := b.ns.Target(msg.Subject, p, b.partitions)
+// decode reads a message. What only the runtime may send is believed of no other: who
+// may send commands could otherwise have an aggregate take a timer for fired, or any
+// aggregate get any command as the refusal of his own.
+func (b *Bus) decode(from origin, msg *nats.Msg) (actor.Message, error) {
+	to, err := b.ns.Target(msg.Subject, from.partition, b.partitions)
 	if err != nil {
 		return actor.Message{}, err
 	}
-	m, err := wire.DecodeMessage(to, lane, msg.Header, msg.Data)
-	if err == nil && lane == actor.LaneDurable && m.Type != actor.TypeCommand {
+	m, err := wire.DecodeMessage(to, from.lane, msg.Header, msg.Data)
+	switch {
+	case err != nil:
+	case from.lane == actor.LaneDurable && m.Type != actor.TypeCommand:
 		err = fmt.Errorf("a read on the durable lane: %w", wire.ErrWire)
+	case !from.runtime:
+		err = m.Foreign()
 	}
 	return m, err
 }

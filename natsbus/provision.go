@@ -21,6 +21,12 @@ const (
 	metaFormat      = "ganglion.format"      // of subjects, headers and metadata
 	metaPartitions  = "ganglion.partitions"  // P, for ever
 	metaIncarnation = "ganglion.incarnation" // drawn at creation
+
+	// Of a stream that a build made which knew one family of subjects: up to which
+	// sequence the messages of callers' subjects may be the runtime's, and when, in
+	// microseconds since 1970, it got the other family.
+	metaEarlier = "ganglion.earlier"
+	metaUpdated = "ganglion.updated"
 )
 
 const (
@@ -42,6 +48,19 @@ var errBeingMade = errors.New("another node is making the stream")
 type commandStream struct {
 	incarnation string
 	partitions  actor.Partitions
+	earlier     earlier
+}
+
+// findOrMake is provision within cfg.OpenTimeout, and has a stream of an earlier build
+// updated.
+func findOrMake(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStream, error) {
+	bounded, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
+	defer cancel()
+	found, err := provision(bounded, js, cfg)
+	if err == nil && found.earlier.outdated {
+		return renew(ctx, js, cfg)
+	}
+	return found, err
 }
 
 // provision finds the command stream or creates it. Two nodes may do so at once:
@@ -80,7 +99,7 @@ func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStr
 	settings := jetstream.StreamConfig{
 		Name:             ns.Stream(),
 		Description:      "commands on their way to the owners of their aggregates",
-		Subjects:         []string{ns.Published()},
+		Subjects:         ns.Subjects(),
 		SubjectTransform: ns.Mapping(partitions),
 		Storage:          jetstream.FileStorage,
 		Retention:        jetstream.LimitsPolicy,
@@ -155,20 +174,23 @@ func inspect(ns wire.Namespace, info *jetstream.StreamInfo) (commandStream, erro
 	if err != nil || !p.Valid() {
 		return foreign("metadata %s is %q", metaPartitions, cfg.Metadata[metaPartitions])
 	}
-	want := ns.Mapping(p)
+	is, subjects, want := readEarlier(cfg), ns.Subjects(), ns.Mapping(p)
+	if isEarlier(ns, &cfg, p) {
+		is.outdated, subjects, want = true, ns.EarlierSubjects(), ns.EarlierMapping(p)
+	}
 	switch {
 	case cfg.Metadata[metaIncarnation] == "":
 		return foreign("no metadata %s", metaIncarnation)
 	case cfg.SubjectTransform == nil || *cfg.SubjectTransform != *want:
 		return foreign("subject transform is not %s to %s", want.Source, want.Destination)
-	case !slices.Equal(cfg.Subjects, []string{ns.Published()}):
+	case !slices.Equal(cfg.Subjects, subjects):
 		return foreign("subjects are %q", cfg.Subjects)
 	case cfg.Retention != jetstream.LimitsPolicy || cfg.Discard != jetstream.DiscardNew:
 		return foreign("it may drop commands: retention %v, discard %v", cfg.Retention, cfg.Discard)
 	case cfg.MaxAge != 0 || cfg.MaxMsgsPerSubject > 0 && !cfg.DiscardNewPerSubject:
 		return foreign("it drops commands by age or subject")
 	}
-	return commandStream{incarnation: incarnation(info), partitions: p}, nil
+	return commandStream{incarnation: incarnation(info), partitions: p, earlier: is}, nil
 }
 
 // incarnation never repeats: the drawn part tells a stream from a later one of

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -18,16 +19,36 @@ type responder struct {
 	read  bool // the message could be asked again without effect
 }
 
-// responderTo returns nil for a message that nobody waits for, or whose inbox no
-// owner may publish to.
+// responderTo returns nil for a message that nobody waits for, or whose inbox is not
+// that of a caller of this namespace.
 func (b *Bus) responderTo(inbox string, t actor.MessageType) actor.Responder {
+	if inbox == "" {
+		return nil
+	}
 	if !b.ns.Replyable(inbox) {
+		b.notReplyable(inbox)
 		return nil
 	}
 	if to, ok := b.local.clients.responderTo(inbox, t != actor.TypeCommand); ok {
 		return to
 	}
 	return &responder{bus: b, inbox: inbox, read: t != actor.TypeCommand}
+}
+
+// notReplyableEvery is the time between two lines of the log about inboxes.
+const notReplyableEvery = 10 * time.Second
+
+// notReplyable tells of a caller who gets no answer: somebody who tries where a node may
+// publish, or a client of an earlier build, whose inboxes were outside of the namespace.
+func (b *Bus) notReplyable(inbox string) {
+	if b.cfg.Events.NotReplyable != nil {
+		b.cfg.Events.NotReplyable(inbox)
+	}
+	now := time.Now().UnixNano()
+	if last := b.warned.Load(); now-last > int64(notReplyableEvery) && b.warned.CompareAndSwap(last, now) {
+		b.cfg.Logger.Warn("an answer is not sent: its subject is no inbox of a client of this namespace, or of one of an earlier build",
+			slog.String("inbox", inbox[:min(len(inbox), 256)]))
+	}
 }
 
 // Respond implements [actor.Responder]. Publishing only fills the connection's

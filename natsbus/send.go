@@ -22,7 +22,7 @@ const (
 	sendMaxPause = time.Second
 )
 
-// Send stores a command in the command stream for its owner. Nobody waits for the
+// Send stores a command of the runtime in the command stream for its owner. Nobody waits for the
 // outcome. It tries again, with the same id, until the stream has stored it or ctx
 // ends. The error is an [*actor.Error] with [actor.CodeMalformed] or
 // [actor.CodeTooLarge] when no try can succeed.
@@ -31,7 +31,7 @@ func (b *Bus) Send(ctx context.Context, m actor.Message) error {
 		return actor.Failure(actor.CodeMalformed, fmt.Sprintf("%s for %s: %v", m.Name, m.Target, err)).Err()
 	}
 	return b.insist(ctx, func() (*nats.Msg, error) {
-		return &nats.Msg{Subject: b.ns.Command(m.Target), Header: wire.EncodeMessage(&m), Data: m.Data}, nil
+		return &nats.Msg{Subject: b.ns.Run(m.Target), Header: wire.EncodeMessage(&m), Data: m.Data}, nil
 	})
 }
 

@@ -20,6 +20,10 @@ var (
 	// ErrNATSUnreachable says that no NATS server of the list answers.
 	ErrNATSUnreachable = errors.New("no NATS server answers")
 
+	// ErrEarlierNodes says that nodes of a build are at work that this one cannot run
+	// beside. The error is an [*EarlierNodesError].
+	ErrEarlierNodes = errors.New("nodes of an earlier build are at work")
+
 	// ErrNoQuorum says that not enough of the embedded NATS servers found together in
 	// time: a majority, or, where there are no streams yet, as many as each stream is to
 	// have replicas.

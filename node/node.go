@@ -26,17 +26,18 @@ import (
 
 // Node is a node process: connections, runtime, HTTP API and admin server.
 type Node struct {
-	cfg     settings
-	named   bool // the name was given, not taken from the data folder
-	dir     *dataDir
-	nats    *embedded // nil: external
-	conn    *nats.Conn
-	store   store.Store
-	bus     *natsbus.Bus
-	client  *natsbus.Client
-	runtime *runtime.Node
-	peers   *peers
-	gateway *gateway.Gateway
+	cfg      settings
+	named    bool // the name was given, not taken from the data folder
+	dir      *dataDir
+	nats     *embedded // nil: external
+	conn     *nats.Conn
+	store    store.Store
+	bus      *natsbus.Bus
+	client   *natsbus.Client
+	internal *natsbus.Client // of the runtime
+	runtime  *runtime.Node
+	peers    *peers
+	gateway  *gateway.Gateway
 
 	projections *projections // nil: the node has none
 
@@ -191,7 +192,7 @@ func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable) error {
 	opening, cancel := n.opening(ctx)
 	defer cancel()
-	config := natsbus.Config{Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger}
+	config := natsbus.Config{Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger, BeforeUpdate: n.awaitNoOthers}
 	if n.nats != nil {
 		config.OpenTimeout = recoveryTimeout
 	}
@@ -200,6 +201,10 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 		return fmt.Errorf("open command stream: %w", err)
 	}
 	n.bus = bus
+	if n.internal, err = bus.RuntimeClient(natsbus.ClientConfig{Namespace: n.cfg.Namespace, Logger: n.cfg.Logger}); err != nil {
+		return fmt.Errorf("open client: %w", err)
+	}
+	n.onClose(n.internal.Close)
 	if n.client, err = bus.Client(natsbus.ClientConfig{Namespace: n.cfg.Namespace, Logger: n.cfg.Logger}); err != nil {
 		return fmt.Errorf("open client: %w", err)
 	}

@@ -43,7 +43,7 @@ func (n *Node) openProjections(ctx context.Context, definitions []actor.Registra
 		return err
 	}
 	engine, err := projection.New(projection.Config{
-		Serving: n.serving, Client: n.client, Logger: n.cfg.Logger, Listener: n.metrics.projectionListener(),
+		Serving: n.serving, Client: n.internal, Logger: n.cfg.Logger, Listener: n.metrics.projectionListener(),
 	}, storage, n.bus, n.bus.Partitions(), all...)
 	if err != nil {
 		return errors.Join(err, ErrConfig)

@@ -76,7 +76,7 @@ func (p *Projection) routeEvent(tx *Tx, r *record) error {
 			m.Time = r.Time
 		}
 		if m.ID == "" {
-			m.ID = actor.DeriveID(r.Time, p.name, r.Source.String(), fmt.Sprint(r.Version), fmt.Sprint(i))
+			m.ID = actor.InternalID(r.Time, p.name, r.Source.String(), fmt.Sprint(r.Version), fmt.Sprint(i))
 		}
 		m.Type, m.Lane, m.Attempt = actor.TypeCommand, actor.LaneDurable, max(m.Attempt, 1)
 		if err := m.Validate(); err != nil {

@@ -14,6 +14,7 @@ import (
 // direct delivery. What natsbus does with a server is tested there and in the
 // node's tests; here the bus only has to be exact.
 type logBus struct {
+	earlier    bool // its stream is one of an earlier build
 	partitions actor.Partitions
 	stream     string
 
@@ -120,6 +121,9 @@ func (b *logBus) publish(m actor.Message, r actor.Responder) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := actor.Delivery{Message: m, Sequence: uint64(len(b.log) + 1), Responder: r}
+	if b.earlier {
+		d.Formerly = m.ID.Formerly()
+	}
 	if last := len(b.log) - 1; last >= b.read && b.log[last].batch[0].Message.Target == m.Target {
 		d.Sequence--
 		b.log[last].batch = append(b.log[last].batch, d)

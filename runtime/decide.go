@@ -58,6 +58,11 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	if o, ok := a.ring.find(id); ok {
 		return o, true, nil
 	}
+	if d.Formerly != "" {
+		if o, known, err := a.recallFormer(d.Formerly); known || err != nil {
+			return o, known, err
+		}
+	}
 	decided := a.position.Covers(a.partition.place(d))
 	if !decided && a.ring.isNew(id) {
 		return actor.Outcome{}, false, nil
@@ -83,6 +88,31 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	default:
 		return actor.Outcome{}, false, nil
 	}
+}
+
+// recallFormer finds the outcome of a command of the runtime that an earlier build has
+// decided, under the id that it had there: an event that was routed before a roll-out
+// is routed again behind it.
+func (a *activation) recallFormer(id actor.CommandID) (actor.Outcome, bool, error) {
+	if o, ok := a.ring.find(id); ok {
+		return o, true, nil
+	}
+	rec, found := a.undurable(string(id)) // left in a claim by its last owner
+	if !found && a.ring.isNew(id) {
+		return actor.Outcome{}, false, nil
+	}
+	var err error
+	if !found {
+		rec, found, err = a.findOutcome(string(id), false)
+	}
+	switch {
+	case err != nil || !found:
+		return actor.Outcome{}, false, err
+	case actor.Version(rec.Version) > a.instance.Version():
+		return actor.Outcome{}, false, errBehind
+	}
+	o, err := decodeOutcome(rec.Outcome.Reply, rec.Outcome.Rejection, actor.Version(rec.Version))
+	return o, err == nil, err
 }
 
 // errBehind reports that the store has more of the aggregate than the activation.

@@ -360,3 +360,49 @@ func TestNode_OutcomeFromBeyondTheState_IsToldWithIt(t *testing.T) {
 		}
 	})
 }
+
+// TestNode_Duplicate_OfAnEarlierBuild: what the runtime sends has ids of its own, which
+// earlier builds did not give it. A command that such a build has sent and executed comes
+// again from this one, under the id that it has now: it gets the first outcome, from
+// memory, from the store, and as a refusal that no commit holds yet.
+func TestNode_Duplicate_OfAnEarlierBuild(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSetup(t, nil, func(c *runtime.Config) { c.RingMax = 4 })
+		again := func(m actor.Message) actor.Message {
+			m.ID = "ganglion." + m.ID
+			return m
+		}
+		s.bus.earlier = true
+		done := s.message("a", "add", add{N: 5})
+		first := s.want(s.ask(done), actor.CodeOK)
+		refused := s.message("a", "raiseThenReject", raiseThenReject{})
+		s.want(s.ask(refused), actor.CodeRejected)
+		check := func(where string) {
+			t.Helper()
+			got := s.want(s.ask(again(done)), actor.CodeOK)
+			if got.Version != first.Version || string(got.Reply) != string(first.Reply) {
+				t.Errorf("%s: %+v, the first outcome was %+v", where, got, first)
+			}
+			s.want(s.ask(again(refused)), actor.CodeRejected)
+		}
+		check("in memory")
+		for range 10 {
+			s.add("a", 1)
+		}
+		check("forgotten by the ring")
+		s.restart()
+		check("after a restart")
+		if sum, version := s.read("a"); sum != 15 || version != 11 {
+			t.Errorf("sum %d at version %d: a command was executed twice", sum, version)
+		}
+		// A caller cannot take such an id, so that a new one is executed although its
+		// time is long past.
+		fresh := s.message("a", "add", add{N: 100})
+		s.want(s.ask(again(fresh)), actor.CodeOK)
+		s.bus.earlier = false
+		s.want(s.ask(fresh), actor.CodeOK)
+		if sum, _ := s.read("a"); sum != 215 {
+			t.Errorf("sum %d: the name spaces are not separate", sum)
+		}
+	})
+}

@@ -20,18 +20,49 @@ type Namespace string
 // Stream is the name of the command stream.
 func (ns Namespace) Stream() string { return string(ns) + "_COMMANDS" }
 
-// Published is what the command stream listens to, before its own mapping.
+// Published is where callers publish commands, before the stream's own mapping.
 func (ns Namespace) Published() string { return string(ns) + ".cmd.*.*" }
 
-// Mapping is the stream's own routing of a published command to its partition.
+// Internal is where the runtime itself publishes commands, before the stream's own
+// mapping. Nodes alone have the right to publish there: what a message says of timers,
+// of whom to send a refusal to, and that it is the runtime's, is believed only here.
+func (ns Namespace) Internal() string { return string(ns) + ".run.*.*" }
+
+// Subjects are what the command stream listens to.
+func (ns Namespace) Subjects() []string { return []string{ns.Published(), ns.Internal()} }
+
+// Mapping is the stream's own routing of a published command to its partition, the
+// same for both families of subjects.
 func (ns Namespace) Mapping(p actor.Partitions) *jetstream.SubjectTransformConfig {
+	return &jetstream.SubjectTransformConfig{
+		Source:      string(ns) + ".*.*.*",
+		Destination: fmt.Sprintf("%s.{{wildcard(1)}}.{{partition(%d,2,3)}}.{{wildcard(2)}}.{{wildcard(3)}}", ns, p),
+	}
+}
+
+// EarlierSubjects and EarlierMapping are those of a stream of a build that knew one
+// family of subjects.
+func (ns Namespace) EarlierSubjects() []string { return []string{ns.Published()} }
+
+// EarlierMapping: see [Namespace.EarlierSubjects].
+func (ns Namespace) EarlierMapping(p actor.Partitions) *jetstream.SubjectTransformConfig {
 	return &jetstream.SubjectTransformConfig{
 		Source:      ns.Published(),
 		Destination: fmt.Sprintf("%s.cmd.{{partition(%d,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}", ns, p),
 	}
 }
 
-// Command is where commands for an aggregate are published, on the durable lane.
+// Run is where the runtime's own commands for an aggregate are published.
+func (ns Namespace) Run(to actor.Address) string {
+	return string(ns) + ".run." + string(to.Kind) + "." + to.Token()
+}
+
+// IsInternal reports whether a stored command was published by the runtime.
+func (ns Namespace) IsInternal(subject string) bool {
+	return strings.HasPrefix(subject, string(ns)+".run.")
+}
+
+// Command is where callers publish commands for an aggregate, on the durable lane.
 func (ns Namespace) Command(to actor.Address) string {
 	return string(ns) + ".cmd." + string(to.Kind) + "." + to.Token()
 }
@@ -41,13 +72,17 @@ func (ns Namespace) Ask(p actor.Partition, to actor.Address) string {
 	return string(ns) + ".ask." + FormatPartition(p) + "." + string(to.Kind) + "." + to.Token()
 }
 
-// StoredIn matches the stored commands of a partition.
+// StoredIn matches the stored commands of a partition, of both families.
 func (ns Namespace) StoredIn(p actor.Partition) string {
-	return string(ns) + ".cmd." + FormatPartition(p) + ".>"
+	return string(ns) + ".*." + FormatPartition(p) + ".>"
 }
 
+// Stored matches all stored commands.
+func (ns Namespace) Stored() string { return string(ns) + ".*.>" }
+
 // StoredPartition reads the partition out of a stored command's subject,
-// NAMESPACE.cmd.PARTITION.KIND.TOKEN, of a stream that holds no others.
+// NAMESPACE.cmd.PARTITION.KIND.TOKEN or .run. for .cmd., of a stream that holds no
+// others.
 func (ns Namespace) StoredPartition(subject string) (actor.Partition, bool) {
 	rest := subject[min(len(ns)+len(".cmd."), len(subject)):]
 	var p actor.Partition
@@ -112,12 +147,26 @@ func (ns Namespace) Target(subject string, in actor.Partition, all actor.Partiti
 	return to, nil
 }
 
+// Inboxes returns the prefix of the inboxes of a client with a unique name. All are
+// in the namespace, so that a node need not be allowed to publish elsewhere.
+func (ns Namespace) Inboxes(client string) string { return string(ns) + ".inbox." + client }
+
 // Replyable reports whether an owner may publish an outcome to a subject that it
-// was given: a literal one that is neither the server's API nor our own lanes,
-// so that nobody can have an owner do what he may not do himself.
+// was given: an inbox for outcomes of some client of this namespace, NAMESPACE.inbox.CLIENT.CALL.oTRY.
+// Otherwise whoever may send commands could have a node publish where he may not
+// publish himself: on the server's API, in streams, to other users of the account.
 func (ns Namespace) Replyable(inbox string) bool {
-	return inbox != "" && inbox[0] != '$' && !strings.HasPrefix(inbox, string(ns)+".") && !strings.ContainsAny(inbox, "*> \t\r\n")
+	rest, ok := strings.CutPrefix(inbox, string(ns)+".inbox.")
+	client, _, _ := strings.Cut(rest, ".")
+	if !ok || client == "" || len(inbox) > maxInboxBytes || strings.ContainsAny(inbox, "*> \t\r\n") {
+		return false
+	}
+	in, ok := ParseInbox(ns.Inboxes(client), inbox)
+	return ok && in.Purpose == ForOutcome
 }
+
+// maxInboxBytes is far above what a client's inbox takes.
+const maxInboxBytes = 256
 
 // FormatPartition writes a partition as a subject token.
 func FormatPartition(p actor.Partition) string { return strconv.FormatUint(uint64(p), 10) }

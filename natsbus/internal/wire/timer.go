@@ -103,7 +103,7 @@ func DecodeDue(h nats.Header, data []byte, sequence uint64, at time.Time) (actor
 	}
 	name, err := unescape(First(h, headerCron))
 	m.Time = TruncateTime(at)
-	m.ID = actor.DeriveID(m.Time, "cron", name, strconv.FormatUint(sequence, 10), at.UTC().Format(time.RFC3339Nano))
+	m.ID = actor.InternalID(m.Time, "cron", name, strconv.FormatUint(sequence, 10), at.UTC().Format(time.RFC3339Nano))
 	return m, err
 }
 

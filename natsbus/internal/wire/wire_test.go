@@ -278,7 +278,7 @@ func TestNamespace_Target(t *testing.T) {
 	ns, all := wire.Namespace("gn"), actor.Partitions(8)
 	to := actor.Address{Kind: "account", ID: "ü .*>/%"}
 	p := all.Of(to)
-	for _, subject := range []string{ns.Ask(p, to), strings.Replace(ns.Ask(p, to), ".ask.", ".cmd.", 1)} {
+	for _, subject := range []string{ns.Ask(p, to), strings.Replace(ns.Ask(p, to), ".ask.", ".cmd.", 1), strings.Replace(ns.Ask(p, to), ".ask.", ".run.", 1)} {
 		got, err := ns.Target(subject, p, all)
 		if err != nil || got != to {
 			t.Errorf("%s: %v, %v", subject, got, err)
@@ -303,10 +303,17 @@ func TestNamespace_Target(t *testing.T) {
 func TestNamespace_Replyable(t *testing.T) {
 	t.Parallel()
 	ns := wire.Namespace("gn")
+	own := wire.Inbox{Call: 77, Purpose: wire.ForOutcome, Try: 2}.Subject(ns.Inboxes("c1"))
 	for inbox, want := range map[string]bool{
-		"_INBOX.abc.1.o1": true, "reply": true, "gnx.cmd.a": true,
+		own: true, "gn.inbox.c1.0.o1": true,
+		// Of another user of the account, of another namespace, not for outcomes.
+		"_INBOX.abc.1.o1": false, "reply": false, "gnx.cmd.a": false, "gnx.inbox.c1.0.o1": false, "gn2.inbox.c1.0.o1": false,
+		"gn.inbox.c1.0.a1": false, "gn.inbox.c1.0.b1": false, "gn.inbox.c1.0": false, "gn.inbox.c1": false, "gn.inbox.": false,
+		"gn.inbox..0.o1": false, "gn.inbox.c1.0.o": false, "gn.inbox.c1.0.o1.x": false, "gn.inbox.c1.?.o1": false,
 		"": false, "$JS.API.STREAM.DELETE.gn_COMMANDS": false, "gn.cmd.account.a-1": false, "gn.ask.1.account.a-1": false,
-		"a.*": false, "a.>": false, "a b": false, "a\r\nPUB x": false,
+		"gn.run.account.a-1": false, "gn.owned.3": false, "gn.due": false,
+		"a.*": false, "a.>": false, "a b": false, "a\r\nPUB x": false, "gn.inbox.*.0.o1": false, "gn.inbox.>": false,
+		"gn.inbox.c 1.0.o1": false, "gn.inbox.c1.0.o1\r\nPUB x": false, "gn.inbox." + strings.Repeat("c", 1<<10) + ".0.o1": false,
 	} {
 		if got := ns.Replyable(inbox); got != want {
 			t.Errorf("%q: %v", inbox, got)
