@@ -23,6 +23,7 @@ type Behavior struct {
 	newState       func() any
 	view           func(state any) any
 	viewType       reflect.Type
+	viewSet        bool // by View
 	commands       map[string]*handler
 	queries        map[string]*handler
 	replays        map[string]func(state any, data []byte) error
@@ -30,6 +31,8 @@ type Behavior struct {
 	raises         map[reflect.Type]*event
 	rejections     []*Rejection
 	snapshotEvery  int
+	snapshotsSet   bool  // by SnapshotEvery
+	unkept         error // why there are no snapshots: JSON cannot hold the state
 	schema         string
 	passivateAfter time.Duration
 	saga           *saga // nil: it is none
@@ -46,10 +49,7 @@ type handler struct {
 	run      func(state any, ctx *Context, data []byte) (reply []byte, err error)
 }
 
-type event struct {
-	name  string
-	apply func(state, event any)
-}
+type event struct{ name string }
 
 // form is one stored form of an event: the present one or an older one.
 type form struct {
@@ -70,6 +70,16 @@ func (b *Behavior) Schema() string { return b.schema }
 
 // SnapshotEvery returns the number of events between snapshots; 0: none.
 func (b *Behavior) SnapshotEvery() int { return b.snapshotEvery }
+
+// WithoutSnapshots returns why aggregates have no snapshots although the definition does
+// not turn them off: JSON cannot hold their state. nil: there are snapshots, or none are
+// wanted. Without them every load replays the whole history.
+func (b *Behavior) WithoutSnapshots() error {
+	if b.snapshotsSet {
+		return nil
+	}
+	return b.unkept
+}
 
 // PassivateAfter returns the kind's idle time; 0: the node's.
 func (b *Behavior) PassivateAfter() time.Duration { return b.passivateAfter }

@@ -61,14 +61,18 @@ func (c *Context) Timer() string { return c.message.Timer }
 func (c *Context) Metadata() Metadata { return c.message.Metadata }
 
 // Raise applies an event to the state, now, and makes it part of the decision.
-// It becomes durable before the reply leaves. Raise panics, and the command is
-// then not executed, when the event's type was not declared with [Apply], when
-// it cannot be encoded as JSON, and in a query.
+// It becomes durable before the reply leaves. What is applied is the event as it will be
+// read again: encoded as JSON and decoded. So a replay cannot lead to another state, the
+// state shares no memory with what the handler holds, and whatever JSON does not keep is
+// missing at once. Raise panics, and the command is then not executed, when the event's
+// type was not declared with [Apply], when it cannot be encoded as JSON or decoded again,
+// and in a query.
 func (c *Context) Raise(event any) {
 	if c.readOnly {
 		panic(fmt.Sprintf("actor: query %s of %s raised %T", c.message.Name, c.instance.address, event))
 	}
-	e := c.instance.behavior.raises[reflect.TypeOf(event)]
+	b := c.instance.behavior
+	e := b.raises[reflect.TypeOf(event)]
 	if e == nil {
 		panic(fmt.Sprintf("actor: %s raised %T, which it does not apply", c.instance.address.Kind, event))
 	}
@@ -79,7 +83,9 @@ func (c *Context) Raise(event any) {
 	c.raised = append(c.raised, Event{Name: e.name, Data: data})
 	c.instance.version++
 	c.instance.tainted, c.instance.exists = true, true
-	e.apply(c.instance.state, event)
+	if err := b.replays[e.name](c.instance.state, data); err != nil {
+		panic(fmt.Sprintf("actor: %T does not come back from its JSON: %v", event, err))
+	}
 }
 
 // raiseReserved raises an event of the runtime's own.

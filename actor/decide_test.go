@@ -242,3 +242,39 @@ func TestBehavior_EncodeDecode(t *testing.T) {
 		}
 	}
 }
+
+type (
+	basket struct{ Items map[string]int }
+	refuse struct{ actor.Replies[actor.None] }
+	filled struct{ Item string }
+)
+
+// TestRejection_DetailsAreOfTheDecision: a detail that is part of the state does not
+// change with it, as it is encoded later, when what the decision stands on is durable.
+func TestRejection_DetailsAreOfTheDecision(t *testing.T) {
+	t.Parallel()
+	b := define(func(d *actor.Definition[basket]) {
+		actor.On(d, func(s *basket, _ *actor.Context, _ refuse) (actor.None, error) {
+			return actor.None{}, actor.Reject("full", "").With("items", s.Items).With("count", len(s.Items))
+		})
+		actor.Apply(d, func(s *basket, e filled) {
+			if s.Items == nil {
+				s.Items = map[string]int{}
+			}
+			s.Items[e.Item]++
+		})
+	})
+	i := b.New(actor.Address{Kind: "subject", ID: "s"})
+	fill := func(item string) {
+		if err := i.Replay(actor.Event{Name: "filled.v1", Data: []byte(`{"Item":"` + item + `"}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill("a")
+	d := i.Decide(&actor.Message{Target: i.Address(), ID: "1", Name: "refuse", Data: []byte("{}")})
+	fill("b")
+	data, err := json.Marshal(d.Outcome.Rejection)
+	if want := `{"code":"full","details":{"count":1,"items":{"a":1}}}`; err != nil || string(data) != want {
+		t.Errorf("the rejection is %s, %v, want %s", data, err, want)
+	}
+}

@@ -49,8 +49,10 @@ type Registrable interface{ Behavior() *Behavior }
 type Definition[S any] struct{ behavior *Behavior }
 
 // Define returns the definition of a kind of aggregate whose state is a plain
-// struct S. It panics when the definition contradicts itself; that is a mistake
-// of the program, found at its start.
+// struct S. It panics when the definition contradicts itself, and when a type of an event,
+// command, query or reply, or of a declared rejection's details, does not survive being
+// stored as JSON ([CheckJSON]); all such types are named at once. These are mistakes of
+// the program, found at its start.
 func Define[S any](kind Kind, build func(*Definition[S])) *Aggregate[S] {
 	if err := kind.Validate(); err != nil {
 		panic("actor: " + err.Error())
@@ -69,10 +71,13 @@ func Define[S any](kind Kind, build func(*Definition[S])) *Aggregate[S] {
 		viewType: state,
 		schema:   fingerprint(state),
 	}
-	if !hidesState(state) {
+	if b.unkept = checkState(state); b.unkept == nil {
 		b.snapshotEvery = DefaultSnapshotEvery
 	}
 	build(&Definition[S]{behavior: b})
+	if err := b.checkTypes(); err != nil {
+		panic(fmt.Sprintf("actor: %s has types that JSON does not bring back as they were:\n%v", kind, err))
+	}
 	return &Aggregate[S]{behavior: b}
 }
 
@@ -92,15 +97,14 @@ func (d *Definition[S]) Rejections(rs ...*Rejection) {
 }
 
 // SnapshotEvery sets the number of events between two snapshots; 0 turns them
-// off. The default is [DefaultSnapshotEvery], or 0 for a state with unexported
-// fields and no MarshalJSON of its own: its JSON would lose them, and asking
-// for snapshots of it panics.
+// off. The default is [DefaultSnapshotEvery], or 0 for a state that JSON cannot hold, see
+// [CheckJSON]: asking for snapshots of it panics. Here an empty interface counts as
+// well, since what it holds may come back as another type.
 func (d *Definition[S]) SnapshotEvery(events int) {
-	if events < 0 || events > 0 && hidesState(d.behavior.state) {
-		panic(fmt.Sprintf("actor: %s: SnapshotEvery(%d): state %v has unexported fields and no MarshalJSON and UnmarshalJSON",
-			d.behavior.kind, events, d.behavior.state))
+	if events < 0 || events > 0 && d.behavior.unkept != nil {
+		panic(fmt.Sprintf("actor: %s: SnapshotEvery(%d): %v", d.behavior.kind, events, d.behavior.unkept))
 	}
-	d.behavior.snapshotEvery = events
+	d.behavior.snapshotEvery, d.behavior.snapshotsSet = events, true
 }
 
 // SnapshotSchema adds a revision to the fingerprint of the state's type, under
@@ -117,7 +121,7 @@ func (d *Definition[S]) PassivateAfter(idle time.Duration) { d.behavior.passivat
 // must not share memory that a later event changes.
 func View[S, V any](d *Definition[S], show func(*S) V) {
 	d.behavior.view = func(state any) any { return show(state.(*S)) }
-	d.behavior.viewType = reflect.TypeFor[V]()
+	d.behavior.viewType, d.behavior.viewSet = reflect.TypeFor[V](), true
 }
 
 // CommandOption tunes one command or query in a definition.
@@ -197,8 +201,9 @@ func From[Old, E any](name string, upcast func(Old) E) EventOption {
 }
 
 // Apply declares how event E changes the state: when it is raised, and again on
-// every replay. It is the only place in which state changes, and must depend on
-// nothing but the state and the event. The event is stored under its WireName,
+// every replay. Both times it gets what was decoded from the event's stored form. It is
+// the only place in which state changes, and must depend on nothing but the state and the
+// event. The event is stored under its WireName,
 // or else its type's name with a lower-case first letter and ".v1".
 func Apply[S, E any](d *Definition[S], apply func(*S, E), opts ...EventOption) {
 	var o eventOptions
@@ -210,7 +215,7 @@ func Apply[S, E any](d *Definition[S], apply func(*S, E), opts ...EventOption) {
 	if !validName(name) {
 		panic(fmt.Sprintf("actor: %s: invalid event name %q", d.behavior.kind, name))
 	}
-	d.behavior.addEvent(typ, &event{name: name, apply: func(state, e any) { apply(state.(*S), e.(E)) }})
+	d.behavior.addEvent(typ, &event{name: name})
 	addForm(d.behavior, name, form{becomes: name, stored: typ}, apply, func(data []byte) (e E, err error) {
 		err = json.Unmarshal(data, &e)
 		return e, err

@@ -3,6 +3,7 @@ package actor
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 )
 
 // Code classifies an [Outcome]. The set is closed: these and an aggregate's own
@@ -143,7 +144,9 @@ func (r *Rejection) Is(target error) bool {
 	return ok && t.Code == r.Code
 }
 
-// With returns a copy that carries a detail, which must be encodable as JSON.
+// With returns a copy that carries a detail, which must be encodable as JSON. A handler's
+// rejection keeps it as it is when the handler returns; details that cannot be encoded are
+// left out. Details of a rejection that a definition declares are checked by [Define].
 func (r *Rejection) With(key string, value any) *Rejection {
 	c := &Rejection{Code: r.Code, Message: r.Message, Details: map[string]any{key: value}}
 	for k, v := range r.Details {
@@ -164,8 +167,28 @@ func rejectionOf(err error) *Rejection {
 	if len(r.Details) == 0 {
 		return r
 	}
-	if _, jsonErr := json.Marshal(r.Details); jsonErr != nil {
-		return &Rejection{Code: r.Code, Message: r.Message}
+	details, ok := frozen(r.Details)
+	if !ok {
+		details = nil
 	}
-	return r
+	return &Rejection{Code: r.Code, Message: r.Message, Details: details}
+}
+
+// frozen returns details that share no memory with the state, which changes before they
+// are encoded for the caller. It is false for those that cannot be encoded.
+func frozen(details map[string]any) (map[string]any, bool) {
+	out := make(map[string]any, len(details))
+	for key, value := range details {
+		data, err := json.Marshal(value)
+		if err != nil {
+			return nil, false
+		}
+		switch reflect.ValueOf(value).Kind() {
+		case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Struct, reflect.Array:
+			value = json.RawMessage(data)
+		default: // a plain value is a copy already
+		}
+		out[key] = value
+	}
+	return out, true
 }

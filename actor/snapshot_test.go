@@ -158,6 +158,14 @@ func TestDefinition_SnapshotsByDefault(t *testing.T) {
 			Embedded
 			Total int `json:"count"`
 		}]().SnapshotEvery(), off},
+		"an embedded field's form": {define[struct {
+			time.Time
+			Total int
+		}]().SnapshotEvery(), off},
+		"an embedded field alone":   {define[struct{ time.Time }]().SnapshotEvery(), on},
+		"pointer receiver":          {define[struct{ E explosive }]().SnapshotEvery(), on},
+		"pointer receiver in a map": {define[struct{ M map[string]explosive }]().SnapshotEvery(), off},
+		"one way":                   {define[struct{ S writesOnly }]().SnapshotEvery(), off},
 	}
 	for name, test := range tests {
 		if test.got != test.want {

@@ -77,6 +77,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.mu.Unlock()
 	defer close(n.stopped)
 	defer context.AfterFunc(ctx, func() { n.stop(ErrClosed) })()
+	n.logUnkept(ctx)
 	for n.ctx.Err() == nil {
 		in := n.begin()
 		if in == nil {
@@ -92,6 +93,16 @@ func (n *Node) Run(ctx context.Context) error {
 		n.cfg.Logger.WarnContext(ctx, "session lost, starting as a new incarnation", "node", n.cfg.Name)
 	}
 	return nil
+}
+
+// logUnkept names the kinds whose aggregates are replayed from their beginning for ever.
+func (n *Node) logUnkept(ctx context.Context) {
+	for _, kind := range n.kinds() {
+		if err := n.behaviors[actor.Kind(kind)].WithoutSnapshots(); err != nil {
+			n.cfg.Logger.WarnContext(ctx, "no snapshots: JSON cannot hold the state, every load replays the whole history",
+				"kind", kind, "error", err)
+		}
+	}
 }
 
 // begin makes the next incarnation, unless the node is being drained: a session

@@ -93,7 +93,7 @@ func (s *Scenario) checkState(subject *subject, tainted bool) {
 	if tainted {
 		subject.live = replayed
 	} else if diff := compareStates(replayed.State(), subject.live.State()); diff != "" {
-		s.t.Errorf("%s: state was changed outside apply, or an event does not survive its JSON (-replayed +live):\n%s", s.last, diff)
+		s.t.Errorf("%s: state was changed outside apply (-replayed +live):\n%s", s.last, diff)
 	}
 	if diff := cmp.Diff(replayed.RuntimeState(), subject.live.RuntimeState()); diff != "" {
 		s.t.Errorf("%s: timers differ from what the history says (-replayed +live):\n%s", s.last, diff)

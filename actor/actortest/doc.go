@@ -30,8 +30,7 @@
 //     else, sets other timers or gives another state: the handler depends on a clock, on chance, on the order of a map,
 //     or on something that the snapshot does not hold;
 //   - replaying the events into a fresh instance gives another state than the
-//     live one has: state was changed outside the apply methods, or an event
-//     does not survive its JSON;
+//     live one has: state was changed outside the apply methods;
 //   - a snapshot does not come back as the same state, for a kind with snapshots;
 //   - the state, once there is a history, cannot be shown;
 //   - the command was refused and no Then expected that.
