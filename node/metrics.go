@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/runtime"
+	"github.com/ganglion-go/ganglion/store"
 )
 
 // metrics are the process's Prometheus metrics.
@@ -104,6 +106,13 @@ func (m *metrics) observe(n *runtime.Node) {
 		return 0
 	})
 	gauge("relay_behind_seconds", "Age of the oldest commit that this node has yet to bring out.", func(s runtime.Status) float64 { return s.RelayBehind.Seconds() })
+	gauge("awaiting_parking", "Commands that stand still here, as no more can be parked.", func(s runtime.Status) float64 {
+		n := 0
+		for _, p := range s.Partitions {
+			n += p.AwaitingParking
+		}
+		return float64(n)
+	})
 	gauge("unfinished", "Messages in the node without an answer.", func(s runtime.Status) float64 {
 		n := 0
 		for _, p := range s.Partitions {
@@ -111,6 +120,36 @@ func (m *metrics) observe(n *runtime.Node) {
 		}
 		return float64(n)
 	})
+}
+
+// observeParking adds a gauge of what is parked. It asks the store when it is read, and
+// is absent when that does not answer.
+func (m *metrics) observeParking(s store.Parking) { m.registry.MustRegister(&parkedGauge{store: s}) }
+
+// parkedGauge is a collector of its own, as a gauge function cannot say that it does not
+// know.
+type parkedGauge struct{ store store.Parking }
+
+// Bounds of a look at what is parked.
+const (
+	parkedCountMax     = 1_000_000
+	parkedCountTimeout = 2 * time.Second
+)
+
+func (*parkedGauge) desc() *prometheus.Desc {
+	return prometheus.NewDesc("ganglion_parked", "Commands that are parked in the cluster, and wait for an operator.", nil, nil)
+}
+
+// Describe implements [prometheus.Collector].
+func (g *parkedGauge) Describe(to chan<- *prometheus.Desc) { to <- g.desc() }
+
+// Collect implements [prometheus.Collector].
+func (g *parkedGauge) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), parkedCountTimeout) //nolint:forbidigo // a collector gets no context
+	defer cancel()
+	if n, err := g.store.CountParked(ctx, parkedCountMax); err == nil {
+		to <- prometheus.MustNewConstMetric(g.desc(), prometheus.GaugeValue, float64(n))
+	}
 }
 
 // observeStorage adds gauges of the embedded server's disk.

@@ -227,6 +227,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 		return errors.Join(err, ErrConfig)
 	}
 	n.metrics.observe(n.runtime)
+	n.metrics.observeParking(n.store)
 	n.peers = &peers{conn: n.conn, namespace: n.cfg.Namespace}
 	stop, err := n.peers.answer(n.cfg.Name, n.runtime.Status)
 	if err != nil {

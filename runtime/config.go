@@ -56,6 +56,7 @@ type Config struct {
 	TimerPatience time.Duration // for which a timer that fires early is kept before it is set again: 5 s
 
 	ParkAfter      int           // panics of one command before it is parked: 3
+	ParkedMax      int           // commands that can be parked in the cluster; the next one stands still until there is room: 10,000
 	WatermarkEvery time.Duration // between two savings of watermarks: 1 s
 	TrimEvery      time.Duration // between two trimmings of the command stream: 5 s
 	TrimAhead      int           // finished commands that may wait for another partition's to be trimmed: 131,072
@@ -104,6 +105,7 @@ func (c Config) withDefaults() Config {
 	orTime(&c.PassivateAfter, 10*time.Minute)
 	orTime(&c.TimerPatience, 5*time.Second)
 	orInt(&c.ParkAfter, 3)
+	orInt(&c.ParkedMax, 10_000)
 	orTime(&c.WatermarkEvery, time.Second)
 	orTime(&c.TrimEvery, 5*time.Second)
 	orInt(&c.TrimAhead, 1<<17)
@@ -145,6 +147,7 @@ func (c Config) validate() error {
 		{"passivate after", int64(c.PassivateAfter)},
 		{"timer patience", int64(c.TimerPatience)},
 		{"park after", int64(c.ParkAfter)},
+		{"parked max", int64(c.ParkedMax)},
 		{"watermark every", int64(c.WatermarkEvery)},
 		{"trim every", int64(c.TrimEvery)},
 		{"trim ahead", int64(c.TrimAhead)},

@@ -204,6 +204,8 @@ type PartitionStatus struct {
 	Watermark  uint64 // sequence up to which all durable commands are finished
 	Unfinished int    // messages of both lanes in the node
 	Durable    int    // those of the durable lane
+
+	AwaitingParking int // commands that stand still, as no more can be parked: Config.ParkedMax
 }
 
 // Status returns the node's state at this moment.
@@ -219,6 +221,7 @@ func (n *Node) Status() Status {
 		p.mu.Lock()
 		s.Partitions = append(s.Partitions, PartitionStatus{
 			Partition: p.id, Epoch: p.claim.Epoch, Watermark: p.tracker.watermark, Unfinished: p.unfinished, Durable: p.tracker.open(),
+			AwaitingParking: p.awaitingRoom,
 		})
 		if p.relayed != nil {
 			s.Relaying, s.RelayBehind = true, p.relayed.Behind()

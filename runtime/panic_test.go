@@ -1,7 +1,9 @@
 package runtime_test
 
 import (
+	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -197,6 +199,73 @@ func TestNode_RejectionAfterRaise_LeavesNoTrace(t *testing.T) {
 		}
 		if sum, v := s.read("a"); sum != 4 || v != 4 {
 			t.Errorf("sum %d at version %d", sum, v)
+		}
+	})
+}
+
+// Where no more can be parked, the command stands in its aggregate's way until an
+// operator has made room: nothing is dropped, and it is seen.
+func TestNode_Panic_StandsStillWhereNoMoreCanBeParked(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var calls atomic.Int64
+		var logged strings.Builder
+		var mu sync.Mutex
+		log := slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return logged.Write(p)
+		}), nil))
+		s := newSetup(t, nil, func(c *runtime.Config) { c.ParkAfter, c.ParkedMax, c.Logger = 1, 2, log }, fused(&calls, func(int64) bool { return true }))
+		for _, id := range []string{"a", "b"} {
+			s.want(s.await(s.send(s.message(id, "fuse", fuse{}))), actor.CodeParked)
+		}
+		m := s.message("c", "fuse", fuse{})
+		third := s.send(m)
+		s.eventually("the third stands still", func() bool { return standing(s.node) == 1 })
+		behind := s.send(s.message("c", "add", add{N: 1}))
+		s.want(s.add("other", 1), actor.CodeOK)
+		time.Sleep(90 * time.Second) // of the bubble: it is said again
+		if n := len(s.parked("c")); n != 0 {
+			t.Errorf("%d commands of the third are parked", n)
+		}
+		mu.Lock()
+		lines := strings.Count(logged.String(), "as many commands are parked as may be")
+		mu.Unlock()
+		if lines != 2 {
+			t.Errorf("it is logged %d times, want 2", lines)
+		}
+		first := s.parked("a")[0]
+		if err := s.store.Unpark(t.Context(), first.Aggregate, first.CommandID); err != nil {
+			t.Fatal(err)
+		}
+		s.want(s.await(behind), actor.CodeOK)
+		s.eventually("the third is parked", func() bool { return len(s.parked("c")) == 1 && standing(s.node) == 0 })
+		_ = third // its caller has given up
+		s.watermarksReachTheEnd()
+	})
+}
+
+func standing(n *runtime.Node) (waiting int) {
+	for _, p := range n.Status().Partitions {
+		waiting += p.AwaitingParking
+	}
+	return waiting
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// A panic's value may be of any size, and none of it keeps the command from being parked.
+func TestNode_Panic_WithALargeReason(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		large := counters(nil, func(d *actor.Definition[counter]) {
+			actor.On(d, func(*counter, *actor.Context, fuse) (int64, error) { panic(strings.Repeat("x", 3<<20)) })
+		})
+		s := newSetup(t, nil, func(c *runtime.Config) { c.ParkAfter = 1 }, large)
+		s.want(s.await(s.send(s.message("a", "fuse", fuse{}))), actor.CodeParked)
+		if p := s.parked("a"); len(p) != 1 || len(p[0].Reason) > 8<<10 {
+			t.Errorf("parked: %d, a reason of %d bytes", len(p), len(p[0].Reason))
 		}
 	})
 }

@@ -3,6 +3,8 @@ package runtime
 import (
 	"context"
 	"errors"
+	"strings"
+	"time"
 
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -29,10 +31,16 @@ import (
 //	                         panic came after a success under that id: recall excludes
 //	                         it, but for the owner of the past.
 
-// park takes a command out of the way, durably. It waits for the store as long
-// as the partition is served, and returns false when that ends first: its next
-// owner then reads the command again. The attempts are added to those of the record
-// that it replaces. A skip is not parked: what it skips is.
+// Bounds of what is kept of the reason, in bytes: a panic's value may be anything.
+const (
+	parkedReasonMax = 4 << 10
+	parkedStackMax  = 64 << 10
+)
+
+// park takes a command out of the way, durably. It waits for the store, and for room
+// among what is parked, as long as the partition is served, and returns false when that
+// ends first: its next owner then reads the command again. The attempts are added to
+// those of the record that it replaces. A skip is not parked: what it skips is.
 func (p *partition) park(d *delivery, reason, stack string) bool {
 	if d.Message.Skips() {
 		return true
@@ -41,19 +49,24 @@ func (p *partition) park(d *delivery, reason, stack string) bool {
 		Aggregate: store.Aggregate(d.Message.Target.String()),
 		CommandID: string(d.Message.ID),
 		Name:      d.Message.Name,
-		Reason:    reason,
-		Stack:     stack,
+		Reason:    shorten(reason, parkedReasonMax),
+		Stack:     shorten(stack, parkedStackMax),
 		Attempts:  d.panics,
 		Time:      p.cfg.Clock.Now(),
 		Message:   encodeParked(&d.Message),
 	}
 	// Read once, before the first write: that may take effect although it fails.
+	known := false
 	err := p.retryBounded(func(ctx context.Context) error {
-		earlier, _, err := p.store.FindParked(ctx, parked.Aggregate, parked.CommandID)
+		earlier, found, err := p.store.FindParked(ctx, parked.Aggregate, parked.CommandID)
+		known = found || errors.Is(err, store.ErrCorrupt)
 		parked.Attempts = d.panics + earlier.Attempts
 		return err
 	})
 	if err != nil && !errors.Is(err, store.ErrCorrupt) { // a record that cannot be read is replaced
+		return false
+	}
+	if !known && !p.awaitParkingRoom(&parked) {
 		return false
 	}
 	err = p.retryBounded(func(ctx context.Context) error {
@@ -62,8 +75,70 @@ func (p *partition) park(d *delivery, reason, stack string) bool {
 	if err != nil {
 		return false
 	}
+	p.cfg.Logger.Error("command parked: it waits for an operator, who retries or skips it", "aggregate", parked.Aggregate,
+		"name", parked.Name, "command_id", parked.CommandID, "attempts", parked.Attempts, "reason", parked.Reason)
 	if f := p.cfg.Listener.Parked; f != nil {
 		f(d.Message.Target.Kind)
 	}
 	return true
+}
+
+func shorten(s string, most int) string {
+	return strings.ToValidUTF8(s[:min(len(s), most)], "")
+}
+
+// Pauses while there is no room for what is to be parked.
+const (
+	fullPause  = time.Second
+	fullRepeat = time.Minute // between two lines in the log
+)
+
+// awaitParkingRoom waits until fewer commands are parked than may be, and returns false
+// when the partition is left first. Nothing may be dropped to make room: the command
+// stands in its aggregate's way, and at the end of the window in its partition's.
+//
+// Commands of several partitions may find the last place at the same moment, and all
+// take it: the bound is passed by the number of partitions at most.
+func (p *partition) awaitParkingRoom(parked *store.Parked) bool {
+	standing := false
+	defer func() {
+		if standing {
+			p.countAwaitingRoom(-1)
+		}
+	}()
+	var logged time.Duration
+	for {
+		n := 0
+		err := p.retryBounded(func(ctx context.Context) (err error) {
+			n, err = p.store.CountParked(ctx, p.cfg.ParkedMax)
+			return err
+		})
+		if err != nil {
+			return false
+		}
+		if n < p.cfg.ParkedMax {
+			return true
+		}
+		if now := p.cfg.Clock.Elapsed(); !standing || now-logged >= fullRepeat {
+			logged = now
+			p.cfg.Logger.Error("as many commands are parked as may be: an aggregate stands still until an operator retries or skips some",
+				"partition", uint32(p.id), "parked", n, "aggregate", parked.Aggregate, "name", parked.Name, "command_id", parked.CommandID, "reason", parked.Reason)
+		}
+		if !standing {
+			standing = true
+			p.countAwaitingRoom(1)
+		}
+		select {
+		case <-p.ctx.Done():
+			return false
+		case <-time.After(fullPause):
+		}
+	}
+}
+
+// countAwaitingRoom counts commands that wait for room.
+func (p *partition) countAwaitingRoom(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.awaitingRoom += n
 }

@@ -26,23 +26,24 @@ type partition struct {
 	// grows only while mu is held and stopped is false, or while it is above zero.
 	running sync.WaitGroup
 
-	mu          sync.Mutex
-	claim       store.Claim // as taken; the watermark in it is the one saved last
-	stopped     bool
-	activations map[actor.Address]*activation
-	recency     recency
-	waiting     waitingOutcomes
-	carry       carry
-	revision    uint64 // of the last saving that was begun
-	tracker     *tracker
-	unfinished  int           // messages of both lanes
-	aside       []aside       // neither answered nor unfinished
-	asideDirect int           // of them
-	judging     bool          // a goroutine looks after aside
-	whenSaved   []answer      // durable ones, told once the watermark is saved above them
-	changed     chan struct{} // capacity 1: unfinished went down
-	sub         actor.Subscription
-	relayed     *Relay // nil: not here
+	mu           sync.Mutex
+	claim        store.Claim // as taken; the watermark in it is the one saved last
+	stopped      bool
+	activations  map[actor.Address]*activation
+	recency      recency
+	waiting      waitingOutcomes
+	carry        carry
+	revision     uint64 // of the last saving that was begun
+	tracker      *tracker
+	unfinished   int           // messages of both lanes
+	aside        []aside       // neither answered nor unfinished
+	asideDirect  int           // of them
+	judging      bool          // a goroutine looks after aside
+	awaitingRoom int           // commands that are to be parked, and find no room
+	whenSaved    []answer      // durable ones, told once the watermark is saved above them
+	changed      chan struct{} // capacity 1: unfinished went down
+	sub          actor.Subscription
+	relayed      *Relay // nil: not here
 }
 
 func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo uint64) *partition {

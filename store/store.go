@@ -66,9 +66,12 @@ type Parked struct {
 	Message   []byte    // the encoded message, opaque
 }
 
-// Parking keeps parked commands, one per aggregate and command id.
+// Parking keeps parked commands, one per aggregate and command id. It is what takes
+// trouble out of the way, so that it has no limit of size: a store keeps a message that
+// is larger than one of its records in parts.
 type Parking interface {
-	// Park writes p, in the place of one with the same aggregate and command id.
+	// Park writes p, in the place of one with the same aggregate and command id. It
+	// never fails with ErrTooLarge for the size of the message.
 	Park(ctx context.Context, p Parked) error
 	// ListParked yields what is parked, oldest first; of one aggregate, or of
 	// all if it is empty.
@@ -77,6 +80,8 @@ type Parking interface {
 	FindParked(ctx context.Context, aggregate Aggregate, commandID string) (p Parked, found bool, err error)
 	// Unpark removes one. It is idempotent.
 	Unpark(ctx context.Context, aggregate Aggregate, commandID string) error
+	// CountParked returns how many are parked, or limit if there are more.
+	CountParked(ctx context.Context, limit int) (int, error)
 }
 
 // Store is all of it.

@@ -7,14 +7,25 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"github.com/ganglion-go/ganglion/store"
 )
 
+// parkedRecord is the stored form of a parked command. A message that does not fit
+// beside the rest is in parts, under subjects of their own, and the record names them:
+//
+//	NS.park.KIND.ID.COMMAND            the record
+//	NS.park.%part.KIND.ID.COMMAND.SET.N    its parts
+//
+// A set is written before the record that names it, and removed after it. A record whose
+// set is not there (any more) counts as removed: nobody removes parts but who removes
+// the record.
 type parkedRecord struct {
 	Format    int             `json:"format"`
 	Aggregate store.Aggregate `json:"aggregate"`
@@ -25,6 +36,8 @@ type parkedRecord struct {
 	Attempts  int             `json:"attempts,omitempty"`
 	Time      time.Time       `json:"time"`
 	Message   []byte          `json:"message,omitempty"`
+	Set       string          `json:"set,omitempty"`   // of the parts
+	Parts     int             `json:"parts,omitempty"` // how many
 }
 
 // Park implements [store.Parking].
@@ -38,18 +51,40 @@ func (s *Store) Park(ctx context.Context, p store.Parked) error {
 }
 
 func (s *Store) park(ctx context.Context, p *store.Parked) error {
-	m := nats.NewMsg(s.subjects.parked(p.Aggregate, p.CommandID))
-	if err := errors.Join(checkSubject(m.Subject), writable(ctx)); err != nil {
+	subject := s.subjects.parked(p.Aggregate, p.CommandID)
+	if err := errors.Join(checkSubject(subject), writable(ctx)); err != nil {
 		return err
 	}
-	var err error
-	if m.Data, err = encodeRecord(&parkedRecord{
+	r := parkedRecord{
 		Format: recordFormat, Aggregate: p.Aggregate, CommandID: p.CommandID, Name: p.Name,
 		Reason: p.Reason, Stack: p.Stack, Attempts: p.Attempts, Time: p.Time, Message: p.Message,
-	}); err != nil {
+	}
+	limit := int(s.commits.nc.MaxPayload()) - headerSpace
+	data, err := encodeRecord(&r)
+	if err != nil {
 		return unknown(err)
 	}
-	reply, err := s.commits.nc.RequestMsgWithContext(ctx, m)
+	if len(data) > limit {
+		r.Message, r.Set = nil, nuid.Next()
+		for part := range slices.Chunk(p.Message, limit) {
+			if err := s.publishParked(ctx, s.partSubject(&r, r.Parts), part); err != nil {
+				return err
+			}
+			r.Parts++
+		}
+		if data, err = encodeRecord(&r); err != nil {
+			return unknown(err)
+		}
+	}
+	return s.publishParked(ctx, subject, data)
+}
+
+func (s *Store) partSubject(r *parkedRecord, n int) string {
+	return s.subjects.parkedParts(r.Aggregate, r.CommandID) + r.Set + "." + strconv.Itoa(n)
+}
+
+func (s *Store) publishParked(ctx context.Context, subject string, data []byte) error {
+	reply, err := s.commits.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: data})
 	if err != nil {
 		return unknown(sendFailed(err))
 	}
@@ -60,6 +95,10 @@ func (s *Store) park(ctx context.Context, p *store.Parked) error {
 }
 
 // Unpark implements [store.Parking].
+//
+// Parts are removed up to the place of the record: those of one that is being written
+// come after it. Where they do not, as two park the command at the same time, that
+// record has lost its parts and counts as removed, which it was to be.
 func (s *Store) Unpark(ctx context.Context, a store.Aggregate, commandID string) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
@@ -67,10 +106,53 @@ func (s *Store) Unpark(ctx context.Context, a store.Aggregate, commandID string)
 	if tooLong(subject) {
 		return nil
 	}
-	if err := s.parked.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+	fail := func(err error) error {
 		return fmt.Errorf("unpark command of %q: %w", a, unknown(err))
 	}
+	m, err := s.parked.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if err := s.parked.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+		return fail(err)
+	}
+	var r parkedRecord
+	if decodeRecord(m.Data, &r) == nil && r.Parts == 0 {
+		return nil
+	}
+	if err := s.parked.Purge(ctx, jetstream.WithPurgeSubject(s.subjects.parkedParts(a, commandID)+">"), jetstream.WithPurgeSequence(m.Sequence)); err != nil {
+		return fail(err)
+	}
 	return nil
+}
+
+// CountParked implements [store.Parking].
+func (s *Store) CountParked(ctx context.Context, limit int) (int, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	info, err := s.parked.Info(ctx, jetstream.WithSubjectFilter(s.subjects.allParked()))
+	if err != nil {
+		return 0, fmt.Errorf("count parked: %w", unavailable(err))
+	}
+	return min(len(info.State.Subjects), limit), nil
+}
+
+// assemble puts the parts of a record's message together; false: it has been removed.
+func (s *Store) assemble(ctx context.Context, r *parkedRecord) (bool, error) {
+	for n := range r.Parts {
+		m, err := s.parked.GetLastMsgForSubject(ctx, s.partSubject(r, n))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, unavailable(err)
+		}
+		r.Message = append(r.Message, m.Data...)
+	}
+	return true, nil
 }
 
 // FindParked implements [store.Parking].
@@ -91,6 +173,10 @@ func (s *Store) FindParked(ctx context.Context, a store.Aggregate, commandID str
 	var r parkedRecord
 	if err := decodeRecord(m.Data, &r); err != nil {
 		return store.Parked{}, false, fmt.Errorf("parked command at %d: %w", m.Sequence, err)
+	}
+	whole, err := s.assemble(ctx, &r)
+	if err != nil || !whole {
+		return store.Parked{}, false, err
 	}
 	return r.parked(), true, nil
 }
@@ -120,11 +206,23 @@ func (s *Store) ListParked(ctx context.Context, a store.Aggregate) iter.Seq2[sto
 				yield(store.Parked{}, fmt.Errorf("list parked: %w", unavailable(err)))
 				return
 			}
-			if !yield(r.parked(), nil) {
+			whole, err := s.assembleOne(ctx, &r)
+			if err != nil {
+				yield(store.Parked{}, fmt.Errorf("list parked: %w", err))
+				return
+			}
+			if whole && !yield(r.parked(), nil) {
 				return
 			}
 		}
 	}
+}
+
+// assembleOne is assemble with a bound of its own.
+func (s *Store) assembleOne(ctx context.Context, r *parkedRecord) (bool, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	return s.assemble(ctx, r)
 }
 
 type parkedPlace struct {
@@ -134,7 +232,7 @@ type parkedPlace struct {
 
 // parkedPlaces returns where the records are, oldest first.
 func (s *Store) parkedPlaces(ctx context.Context, a store.Aggregate) ([]parkedPlace, error) {
-	filter := s.cfg.Namespace + ".park.>"
+	filter := s.subjects.allParked()
 	if a != "" {
 		filter = s.subjects.parkedOf(a) + "*"
 	}

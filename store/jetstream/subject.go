@@ -85,6 +85,15 @@ func (s subjects) parkedOf(a store.Aggregate) string {
 	return s.ns + ".park." + aggregateTokens(a) + "."
 }
 
+// allParked selects the records of parked commands, and not their parts.
+func (s subjects) allParked() string { return s.ns + ".park.*.*.*" }
+
+// parkedParts is the prefix of all parts of a parked command. No kind is encoded like
+// the token before it.
+func (s subjects) parkedParts(a store.Aggregate, commandID string) string {
+	return s.ns + ".park.%part." + aggregateTokens(a) + "." + encodeToken(commandID) + "."
+}
+
 // tooLong says that no server carries the subject: nothing can be stored under it.
 func tooLong(subject string) bool { return len(subject) > maxSubject }
 

@@ -72,3 +72,13 @@ func (s *Store) Unpark(ctx context.Context, a store.Aggregate, commandID string)
 	delete(s.parked, outcomeKey{a, commandID})
 	return nil
 }
+
+// CountParked implements [store.Parking].
+func (s *Store) CountParked(ctx context.Context, limit int) (int, error) {
+	if err := readable(ctx); err != nil {
+		return 0, fmt.Errorf("count parked: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(len(s.parked), limit), nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -12,7 +13,14 @@ import (
 	"github.com/ganglion-go/ganglion/store"
 )
 
-// parked is the document of a parked command in "parked".
+// parkedInline is the largest message that is kept in the document itself. One document
+// takes 16 MiB; a message may be as large as NATS carries, 64 MiB at most.
+const parkedInline = 8 << 20
+
+// parked is the document of a parked command in "parked". Parts of a large message are
+// in "parked_parts", in sets: one is written before the document that names it, and
+// removed after that was replaced or removed. A document whose set is gone counts as
+// removed, as in the moment of its removal.
 type parked struct {
 	ID       parkedID `bson:"_id"`
 	Time     int64    `bson:"t"` // microseconds since 1970 UTC
@@ -21,6 +29,21 @@ type parked struct {
 	Stack    string   `bson:"stack"`
 	Attempts int64    `bson:"attempts"`
 	Message  []byte   `bson:"message"`
+	Set      string   `bson:"set,omitempty"`   // of the parts
+	Parts    int64    `bson:"parts,omitempty"` // how many
+}
+
+// parkedPart is a document of "parked_parts". Its _id is the set and the number.
+type parkedPart struct {
+	ID   string `bson:"_id"`
+	Data []byte `bson:"d"`
+}
+
+func partKey(set string, n int64) string { return fmt.Sprintf("%s/%06d", set, n) }
+
+// partsOf selects the parts of a set.
+func partsOf(set string) bson.D {
+	return bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: set + "/"}, {Key: "$lt", Value: set + "0"}}}}
 }
 
 type parkedID struct {
@@ -31,29 +54,98 @@ type parkedID struct {
 // Park implements [store.Parking]. The time is kept in microseconds.
 func (s *Store) Park(ctx context.Context, p store.Parked) error {
 	what := fmt.Sprintf("park command %q of %q", p.CommandID, p.Aggregate)
-	doc, err := bson.Marshal(parked{
+	doc := parked{
 		ID:   parkedID{Aggregate: string(p.Aggregate), CommandID: p.CommandID},
 		Time: p.Time.UnixMicro(), Name: p.Name, Reason: p.Reason, Stack: p.Stack,
 		Attempts: int64(p.Attempts), Message: p.Message,
+	}
+	if len(p.Message) > parkedInline {
+		doc.Message, doc.Set = nil, bson.NewObjectID().Hex()
+		for part := range slices.Chunk(p.Message, parkedInline) {
+			if err := s.writePart(ctx, parkedPart{ID: partKey(doc.Set, doc.Parts), Data: part}); err != nil {
+				return writeError(what, err)
+			}
+			doc.Parts++
+		}
+	}
+	was, err := s.replaceParked(ctx, &doc)
+	if duplicate(err) {
+		was, err = s.replaceParked(ctx, &doc) // another one was inserted at the same moment: now there is one to replace
+	}
+	if err != nil {
+		return writeError(what, err)
+	}
+	s.removeParts(ctx, was)
+	return nil
+}
+
+func (s *Store) writePart(ctx context.Context, part parkedPart) error {
+	return s.write(ctx, func(ctx context.Context) error {
+		_, err := s.parkedParts.ReplaceOne(ctx, bson.D{{Key: "_id", Value: part.ID}}, part, options.Replace().SetUpsert(true))
+		return err
+	})
+}
+
+// replaceParked writes a document and returns the set of parts of the one it replaces;
+// empty: none.
+func (s *Store) replaceParked(ctx context.Context, doc *parked) (set string, err error) {
+	err = s.write(ctx, func(ctx context.Context) error {
+		var was parked
+		err := s.parked.FindOneAndReplace(ctx, bson.D{{Key: "_id", Value: doc.ID}}, doc, options.FindOneAndReplace().SetUpsert(true).SetProjection(bson.D{{Key: "set", Value: 1}})).Decode(&was)
+		set = was.Set
+		return optional(err)
+	})
+	return set, err
+}
+
+// removeParts removes a set that no document names any more. If that fails, it stays:
+// nobody reads it.
+func (s *Store) removeParts(ctx context.Context, set string) {
+	if set == "" {
+		return
+	}
+	err := s.write(ctx, func(ctx context.Context) error {
+		_, err := s.parkedParts.DeleteMany(ctx, partsOf(set))
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%s: encode: %w", what, err)
+		s.cfg.Logger.WarnContext(ctx, "parts of a command that is not parked any more were not removed", "set", set, "error", err)
 	}
-	if len(doc) > maxDocument {
-		return fmt.Errorf("%s: %w", what, store.ErrTooLarge)
+}
+
+// assemble puts the parts of a message together; false: it has been removed.
+func (s *Store) assemble(ctx context.Context, p *parked) (bool, error) {
+	if p.Parts == 0 {
+		return true, nil
 	}
-	replace := func() error {
-		return s.write(ctx, func(ctx context.Context) error {
-			filter := bson.D{{Key: "_id", Value: parkedID{Aggregate: string(p.Aggregate), CommandID: p.CommandID}}}
-			_, err := s.parked.ReplaceOne(ctx, filter, bson.Raw(doc), options.Replace().SetUpsert(true))
-			return err
-		})
+	n := int64(0)
+	for doc, err := range s.stream(ctx, s.parkedParts, partsOf(p.Set), options.Find().SetSort(bson.D{{Key: "_id", Value: 1}})) {
+		var part parkedPart
+		if err == nil {
+			if err = bson.Unmarshal(doc, &part); err != nil {
+				err = corrupt("%w", err)
+			}
+		}
+		if err != nil {
+			return false, err
+		}
+		if part.ID != partKey(p.Set, n) {
+			break
+		}
+		p.Message = append(p.Message, part.Data...)
+		n++
 	}
-	err = replace()
-	if duplicate(err) {
-		err = replace() // another one was inserted at the same moment: now there is one to replace
-	}
-	return writeError(what, err)
+	return n == p.Parts, nil
+}
+
+// CountParked implements [store.Parking].
+func (s *Store) CountParked(ctx context.Context, limit int) (n int, err error) {
+	err = s.read(ctx, func(ctx context.Context) error {
+		found, err := s.parked.CountDocuments(ctx, bson.D{}, options.Count().SetLimit(int64(limit)))
+		n = int(found)
+		return err
+	})
+	return n, readError("count parked commands", err)
 }
 
 // ListParked implements [store.Parking].
@@ -71,11 +163,15 @@ func (s *Store) ListParked(ctx context.Context, aggregate store.Aggregate) iter.
 					err = corrupt("%w", err)
 				}
 			}
+			whole := false
+			if err == nil {
+				whole, err = s.assemble(ctx, &p)
+			}
 			if err != nil {
 				yield(store.Parked{}, readError("list parked commands", err))
 				return
 			}
-			if !yield(p.decode(), nil) {
+			if whole && !yield(p.decode(), nil) {
 				return
 			}
 		}
@@ -98,6 +194,10 @@ func (s *Store) FindParked(ctx context.Context, aggregate store.Aggregate, comma
 	if err := bson.Unmarshal(doc, &p); err != nil {
 		return store.Parked{}, false, readError(what, corrupt("%w", err))
 	}
+	whole, err := s.assemble(ctx, &p)
+	if err != nil || !whole {
+		return store.Parked{}, false, readError(what, err)
+	}
 	return p.decode(), true, nil
 }
 
@@ -110,10 +210,14 @@ func (p *parked) decode() store.Parked {
 
 // Unpark implements [store.Parking].
 func (s *Store) Unpark(ctx context.Context, aggregate store.Aggregate, commandID string) error {
+	var was parked
 	err := s.write(ctx, func(ctx context.Context) error {
 		id := parkedID{Aggregate: string(aggregate), CommandID: commandID}
-		_, err := s.parked.DeleteOne(ctx, bson.D{{Key: "_id", Value: id}})
-		return err
+		return optional(s.parked.FindOneAndDelete(ctx, bson.D{{Key: "_id", Value: id}}, options.FindOneAndDelete().SetProjection(bson.D{{Key: "set", Value: 1}})).Decode(&was))
 	})
-	return writeError(fmt.Sprintf("unpark command %q of %q", commandID, aggregate), err)
+	if err != nil {
+		return writeError(fmt.Sprintf("unpark command %q of %q", commandID, aggregate), err)
+	}
+	s.removeParts(ctx, was.Set)
+	return nil
 }

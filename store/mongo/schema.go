@@ -21,6 +21,7 @@ const (
 	nodesName     = "nodes"
 	claimsName    = "claims"
 	parkedName    = "parked"
+	partsName     = "parked_parts"
 )
 
 // The indexes besides _id.
@@ -64,7 +65,7 @@ func (s *Store) ensureSchema(ctx context.Context) error {
 		name      string
 		clustered bool
 	}{
-		{commitsName, true}, {snapshotsName, false}, {nodesName, false}, {claimsName, false}, {parkedName, false},
+		{commitsName, true}, {snapshotsName, false}, {nodesName, false}, {claimsName, false}, {parkedName, false}, {partsName, false},
 	} {
 		if err := s.ensureCollection(ctx, c.name, c.clustered); err != nil {
 			return fmt.Errorf("mongo: prepare collection %q: %w", c.name, err)

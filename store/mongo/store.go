@@ -34,7 +34,7 @@ type Store struct {
 
 	batches batches
 
-	commits, snapshots, nodes, claims, parked *driver.Collection
+	commits, snapshots, nodes, claims, parked, parkedParts *driver.Collection
 
 	confirmed *driver.Collection // nodes, with linearizable reads
 
@@ -95,16 +95,17 @@ func New(ctx context.Context, client *driver.Client, cfg Config) (*Store, error)
 		SetReadConcern(readconcern.Majority()).
 		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}))
 	s := &Store{
-		cfg:       cfg,
-		client:    client,
-		db:        db,
-		commits:   db.Collection(commitsName),
-		snapshots: db.Collection(snapshotsName),
-		nodes:     db.Collection(nodesName),
-		claims:    db.Collection(claimsName),
-		parked:    db.Collection(parkedName),
-		writing:   options.Session().SetCausalConsistency(false),
-		reading:   options.Session().SetCausalConsistency(true),
+		cfg:         cfg,
+		client:      client,
+		db:          db,
+		commits:     db.Collection(commitsName),
+		snapshots:   db.Collection(snapshotsName),
+		nodes:       db.Collection(nodesName),
+		claims:      db.Collection(claimsName),
+		parked:      db.Collection(parkedName),
+		parkedParts: db.Collection(partsName),
+		writing:     options.Session().SetCausalConsistency(false),
+		reading:     options.Session().SetCausalConsistency(true),
 	}
 	s.confirmed = s.linearizable(s.nodes)
 	if err := s.prepare(ctx); err != nil {

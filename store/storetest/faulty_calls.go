@@ -298,3 +298,11 @@ func (f *Faulty) Ping(ctx context.Context) error {
 	}
 	return f.inner.Ping(ctx)
 }
+
+// CountParked implements [store.Parking].
+func (f *Faulty) CountParked(ctx context.Context, limit int) (int, error) {
+	if err := f.read(ctx); err != nil {
+		return 0, err
+	}
+	return f.inner.CountParked(ctx, limit)
+}

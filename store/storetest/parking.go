@@ -13,6 +13,7 @@ func parkingCases() []testCase {
 	return []testCase{
 		{"Parking/list, replace, remove", testParking},
 		{"Parking/many", testParkingMany},
+		{"Parking/large", testParkingLarge},
 	}
 }
 
@@ -82,4 +83,56 @@ func testParkingMany(t *testing.T, s *setup) {
 		must(t, "park", s.Park(s.ctx, p))
 	}
 	s.checkParked(t, "", want...)
+}
+
+// What is parked has no limit of size: it is a record of trouble.
+func testParkingLarge(t *testing.T, s *setup) {
+	large := func(size int) []byte {
+		message := make([]byte, size)
+		for i := range message {
+			message[i] = byte(i>>8 ^ i)
+		}
+		return message
+	}
+	x, y := sampleParked("account/large", "id.1", 1), sampleParked("account/small", "id", 2)
+	x.Message = large(s.cfg.TooLarge + 1)
+	for _, p := range []store.Parked{x, y} {
+		must(t, "park", s.Park(s.ctx, p))
+	}
+	s.checkParked(t, "", x, y)
+	s.checkParked(t, "account/large", x)
+	s.checkCount(t, 10, 2)
+	s.checkCount(t, 1, 1)
+	for _, size := range []int{10, s.cfg.TooLarge * 2, s.cfg.TooLarge + 7} { // each in the place of the one before
+		x.Message, x.Attempts = large(size), x.Attempts+1
+		must(t, "park again", s.peer.Park(s.ctx, x))
+		for _, client := range s.clients() {
+			found, ok, err := client.FindParked(s.ctx, x.Aggregate, x.CommandID)
+			must(t, "find parked", err)
+			if !ok {
+				t.Error("a parked command is not found")
+			}
+			diffRecord(t, []store.Parked{found}, []store.Parked{x})
+		}
+	}
+	s.checkCount(t, 10, 2)
+	must(t, "unpark", s.Unpark(s.ctx, x.Aggregate, x.CommandID))
+	s.checkParked(t, "", y)
+	s.checkCount(t, 10, 1)
+	must(t, "park", s.Park(s.ctx, x)) // after it was removed
+	s.checkParked(t, "account/large", x)
+	must(t, "unpark", s.peer.Unpark(s.ctx, x.Aggregate, x.CommandID))
+	must(t, "unpark", s.peer.Unpark(s.ctx, y.Aggregate, y.CommandID))
+	s.checkCount(t, 10, 0)
+}
+
+func (s *setup) checkCount(t *testing.T, limit, want int) {
+	t.Helper()
+	for _, client := range s.clients() {
+		n, err := client.CountParked(s.ctx, limit)
+		must(t, "count parked", err)
+		if n != want {
+			t.Errorf("%d parked commands, at most %d asked for, want %d", n, limit, want)
+		}
+	}
 }
