@@ -20,6 +20,7 @@ func (n *Node) adminHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", n.serveReady)
 	(&parking{store: n.store, client: n.internal, projections: n.projections}).register(mux)
 	n.projections.register(mux)
+	n.members.register(mux, n.replicas)
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, _ *http.Request) {
 		n.askDrain()
 		answerJSON(w, http.StatusAccepted, map[string]any{"status": "draining"})
@@ -60,7 +61,12 @@ func (n *Node) serveReady(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "faults": faults})
 		return
 	}
-	answerJSON(w, http.StatusOK, map[string]any{"status": "ok", "partitions": len(status.Partitions)})
+	body := map[string]any{"status": "ok", "partitions": len(status.Partitions)}
+	if warnings := n.replicas.warnings(); len(warnings) > 0 {
+		// 503 would take the nodes that are left out of service.
+		body["status"], body["warnings"] = "degraded", warnings
+	}
+	answerJSON(w, http.StatusOK, body)
 }
 
 func answerJSON(w http.ResponseWriter, status int, body any) {

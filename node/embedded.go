@@ -37,6 +37,8 @@ const (
 
 	// routeUser is the user as which embedded servers log in at each other.
 	routeUser = "ganglion"
+	// systemUser is this process in the system account.
+	systemUser = "ganglion-system"
 )
 
 // embeddedOptions makes a server that nobody but this process reaches, or that
@@ -176,11 +178,18 @@ func embeddedDir(s *settings) (string, error) {
 type gate struct {
 	own, secret string
 	open        bool
+
+	system string                // the token for NATS's system account
+	server func() *server.Server // that asks
 }
 
 // Check implements [server.Authentication].
 func (g *gate) Check(c server.ClientAuthentication) bool {
 	token := c.GetOpts().Token
+	if g.system != "" && matches(token, g.system) {
+		c.RegisterUser(&server.User{Username: systemUser, Account: g.server().SystemAccount()})
+		return true
+	}
 	return g.open || matches(token, g.own) || g.secret != "" && matches(token, g.secret)
 }
 

@@ -45,6 +45,7 @@ type embedded struct {
 	log      *serverLog
 	progress *progress
 	token    string // with which this process connects to it
+	system   string // with which it connects to the system account
 	listens  bool   // others reach it
 	alone    bool   // it is in no cluster
 
@@ -70,13 +71,17 @@ func startEmbedded(ctx context.Context, s *settings) (*embedded, error) {
 		log:      &serverLog{to: s.Logger},
 		progress: newProgress(bytesRead),
 		token:    rand.Text(),
+		system:   rand.Text(),
 		listens:  s.NATSClusterAddr != "" || s.NATSClientAddr != "",
 		alone:    !s.clustered(),
 	}
 	e.options = func() (*server.Options, error) {
 		opts, err := embeddedOptions(s)
 		if err == nil && e.listens {
-			opts.CustomClientAuthentication = &gate{own: e.token, secret: s.secret, open: s.NATSClientAddr != "" && s.secret == ""}
+			opts.CustomClientAuthentication = &gate{
+				own: e.token, secret: s.secret, open: s.NATSClientAddr != "" && s.secret == "",
+				system: e.system, server: e.server,
+			}
 		}
 		return opts, err
 	}

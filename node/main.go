@@ -36,6 +36,8 @@ type commandLine struct {
 	Inspect    inspectCommand    `cmd:"" help:"Show the state of an aggregate."`
 	Parked     parkedCommand     `cmd:"" help:"Show, retry and skip commands and events that were parked because they failed."`
 
+	ReplaceMember replaceMemberCommand `cmd:"" help:"Of nodes with a NATS server each: give the replicas of a node that is gone for good to the others."`
+
 	CheckEvents checkEventsCommand `cmd:"" help:"Read the whole store, and show what this binary cannot decode. Exit code 1: there is some."`
 
 	Projections projectionsCommand `cmd:"" help:"Show and operate projections, sagas' and policies' routers included."`

@@ -152,6 +152,13 @@ func (g *parkedGauge) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
+// observeReplicas adds a gauge of what a cluster of embedded servers lacks.
+func (m *metrics) observeReplicas(w *replicaWatch) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Namespace: "ganglion", Name: "streams_lacking_replicas", Help: "Streams with fewer live replicas than they are to have."},
+		func() float64 { return float64(len(w.current())) }))
+}
+
 // observeStorage adds gauges of the embedded server's disk.
 func (m *metrics) observeStorage(s *storage) {
 	gauge := func(name, help string, read func(storageState) float64) {

@@ -45,6 +45,9 @@ type Node struct {
 	watch   *watch
 	storage *storage // nil: the NATS server is external
 
+	replicas *replicaWatch // nil: there is no cluster of embedded servers
+	members  *memberships  // likewise
+
 	api, admin           *http.Server
 	apiListen, admListen net.Listener
 	refusals             rationed
@@ -129,6 +132,11 @@ func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 		return nil
 	}
 	n.storage.others = func(ctx context.Context) bool { return storesCommands(ctx, conn, n.cfg.Namespace) }
+	n.replicas = &replicaWatch{conn: conn, logger: n.cfg.Logger}
+	n.members = &memberships{server: n.nats, replicas: n.cfg.replicas}
+	if n.metrics != nil {
+		n.metrics.observeReplicas(n.replicas)
+	}
 	q := &quorum{server: n.nats, conn: conn, routes: len(n.cfg.routes), replicas: n.cfg.replicas, logger: n.cfg.Logger}
 	return q.await(ctx, n.cfg.ClusterTimeout)
 }
@@ -352,6 +360,9 @@ func (n *Node) Run(ctx context.Context) error {
 	part(func() error { return n.admin.Serve(n.admListen) })
 	if n.storage != nil {
 		part(func() error { return n.storage.run(ctx) })
+	}
+	if n.replicas != nil {
+		parts.Go(func() { n.replicas.run(ctx) })
 	}
 	parts.Go(func() { n.watch.run(ctx) })
 	parts.Go(func() { n.announce(ctx) })
