@@ -46,6 +46,9 @@ type handler struct {
 	reply    reflect.Type
 	creation Creation
 	reaction bool // the runtime's own, not to be called from outside
+	older    []olderForm
+	aliases  []*handler // of older
+	present  string     // of an alias: the name that the command has now
 	run      func(state any, ctx *Context, data []byte) (reply []byte, err error)
 }
 
@@ -96,7 +99,7 @@ type HandlerInfo struct {
 }
 
 // Commands yields the commands in the order of their names, without those that are
-// the runtime's own, see [Reserved].
+// the runtime's own, see [Reserved], and without former names, see [From].
 func (b *Behavior) Commands() iter.Seq[HandlerInfo] { return describe(b.commands) }
 
 // Queries yields the queries in the order of their names.
@@ -106,7 +109,7 @@ func describe(handlers map[string]*handler) iter.Seq[HandlerInfo] {
 	return func(yield func(HandlerInfo) bool) {
 		for _, name := range slices.Sorted(maps.Keys(handlers)) {
 			h := handlers[name]
-			if !h.reaction && !yield(HandlerInfo{Name: h.name, Payload: h.payload, Reply: h.reply, Creation: h.creation}) {
+			if !h.reaction && h.present == "" && !yield(HandlerInfo{Name: h.name, Payload: h.payload, Reply: h.reply, Creation: h.creation}) {
 				return
 			}
 		}
@@ -210,6 +213,9 @@ func (b *Behavior) addHandler(to map[string]*handler, h *handler) {
 		panic(fmt.Sprintf("actor: %s declares %s twice", b.kind, h.name))
 	}
 	to[h.name] = h
+	for _, alias := range h.aliases {
+		b.addHandler(to, alias)
+	}
 }
 
 func (b *Behavior) addEvent(t reflect.Type, e *event) {

@@ -124,15 +124,6 @@ func View[S, V any](d *Definition[S], show func(*S) V) {
 	d.behavior.viewType, d.behavior.viewSet = reflect.TypeFor[V](), true
 }
 
-// CommandOption tunes one command or query in a definition.
-type CommandOption func(*handler)
-
-// NewOnly refuses the command for an aggregate that has a history.
-func NewOnly() CommandOption { return func(h *handler) { h.creation = MustBeNew } }
-
-// ExistingOnly refuses the command for an aggregate without a history.
-func ExistingOnly() CommandOption { return func(h *handler) { h.creation = MustExist } }
-
 // On declares the handler of command C. The handler decides: it may read the
 // state, raise events, and reply or reject. It must depend on nothing but the
 // state, the command and the [Context].
@@ -146,6 +137,14 @@ func Query[S any, Q Asking[R], R any](d *Definition[S], h func(*S, *Context, Q) 
 }
 
 func newHandler[S any, C Asking[R], R any](h func(*S, *Context, C) (R, error), opts []CommandOption) *handler {
+	run := func(state any, ctx *Context, command C) ([]byte, error) {
+		ctx.entered = true
+		reply, err := h(state.(*S), ctx, command)
+		if err != nil {
+			return nil, rejectionOf(err)
+		}
+		return json.Marshal(reply)
+	}
 	erased := &handler{
 		name:    wireName(reflect.TypeFor[C]()),
 		payload: reflect.TypeFor[C](),
@@ -155,49 +154,14 @@ func newHandler[S any, C Asking[R], R any](h func(*S, *Context, C) (R, error), o
 			if err := decodeObject(data, &command); err != nil {
 				return nil, &Error{Code: CodeMalformed, Detail: err.Error()}
 			}
-			ctx.entered = true
-			reply, err := h(state.(*S), ctx, command)
-			if err != nil {
-				return nil, rejectionOf(err)
-			}
-			return json.Marshal(reply)
+			return run(state, ctx, command)
 		},
 	}
 	for _, opt := range opts {
-		opt(erased)
+		opt.command(erased)
 	}
+	erased.readOlder(func(state any, ctx *Context, command any) ([]byte, error) { return run(state, ctx, command.(C)) })
 	return erased
-}
-
-// EventOption tunes one event in a definition.
-type EventOption func(*eventOptions)
-
-type eventOptions struct{ older []olderForm }
-
-type olderForm struct {
-	name   string
-	stored reflect.Type
-	target reflect.Type
-	upcast func(data []byte) (any, error)
-}
-
-// From lets an event be read from an older form, stored under another name.
-// Every older form upcasts directly to the present one.
-func From[Old, E any](name string, upcast func(Old) E) EventOption {
-	return func(o *eventOptions) {
-		o.older = append(o.older, olderForm{
-			name:   name,
-			stored: reflect.TypeFor[Old](),
-			target: reflect.TypeFor[E](),
-			upcast: func(data []byte) (any, error) {
-				var old Old
-				if err := json.Unmarshal(data, &old); err != nil {
-					return nil, err
-				}
-				return upcast(old), nil
-			},
-		})
-	}
 }
 
 // Apply declares how event E changes the state: when it is raised, and again on
@@ -208,7 +172,7 @@ func From[Old, E any](name string, upcast func(Old) E) EventOption {
 func Apply[S, E any](d *Definition[S], apply func(*S, E), opts ...EventOption) {
 	var o eventOptions
 	for _, opt := range opts {
-		opt(&o)
+		opt.event(&o)
 	}
 	typ := reflect.TypeFor[E]()
 	name := eventName(typ)

@@ -147,6 +147,9 @@ func (c *Context) At(t time.Time, command Command, opts ...TimerOption) {
 	for _, opt := range opts {
 		opt(&s)
 	}
+	if s.name == name {
+		c.cancelFormer(name)
+	}
 	c.set(s.name, name, data, t)
 }
 
@@ -162,6 +165,17 @@ func (c *Context) Cancel(name string) {
 	}
 	if c.hasTimer(name) {
 		c.emit(Outgoing{To: c.instance.address, Timer: name})
+	}
+	c.cancelFormer(name)
+}
+
+// cancelFormer takes back the timers that have the name which a command had before: it
+// was renamed while they were set.
+func (c *Context) cancelFormer(command string) {
+	for _, former := range c.instance.behavior.formerNames(command) {
+		if c.hasTimer(former) {
+			c.emit(Outgoing{To: c.instance.address, Timer: former})
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -65,10 +66,23 @@ func react[S, A, E any](d *SagaDefinition[S], from *Aggregate[A], h func(*S, *Co
 	mustBeSaga(d, "a reaction to "+reflect.TypeFor[E]().String())
 	b := d.behavior
 	name := reactionPrefix + string(from.behavior.kind) + "." + eventOf[E](b, from.behavior)
-	b.addHandler(b.commands, &handler{
+	present := &handler{
 		name: name, payload: reflect.TypeFor[reactionData](), reply: reflect.TypeFor[None](), reaction: true,
-		run: reactionHandler(h, starts),
+		run: reactionHandler(h, starts, func(data []byte) (e E, err error) {
+			err = json.Unmarshal(data, &e)
+			return e, err
+		}),
+	}
+	present.aliases = formerReactions(from.behavior, present, func(f form) func(any, *Context, []byte) ([]byte, error) {
+		return reactionHandler(h, starts, func(data []byte) (e E, err error) {
+			value, err := f.decode(data)
+			if err != nil {
+				return e, err
+			}
+			return value.(E), nil
+		})
 	})
+	b.addHandler(b.commands, present)
 	addReactions(b, from.behavior, func(r EventRecord, e E) ([]Message, error) {
 		id := correlate(e, r)
 		if id == "" {
@@ -102,14 +116,29 @@ func (r *EventRecord) derive(reactor Kind, n int) CommandID {
 		strconv.FormatUint(uint64(r.Version), 10), strconv.Itoa(n))
 }
 
-func reactionHandler[S, E any](h func(*S, *Context, E), starts bool) func(any, *Context, []byte) ([]byte, error) {
+// formerReactions returns a handler for each older form of the event that a saga reacts
+// to: an earlier build, for which it was the present one, has sent it under its name.
+func formerReactions(source *Behavior, of *handler, run func(form) func(any, *Context, []byte) ([]byte, error)) (all []*handler) {
+	event := strings.TrimPrefix(of.name, reactionPrefix+string(source.kind)+".")
+	for _, name := range source.EventNames() {
+		if f := source.forms[name]; f.becomes == event && name != event {
+			all = append(all, &handler{
+				name: reactionPrefix + string(source.kind) + "." + name, present: of.name, payload: of.payload, reply: of.reply,
+				reaction: true, run: run(f),
+			})
+		}
+	}
+	return all
+}
+
+func reactionHandler[S, E any](h func(*S, *Context, E), starts bool, decode func([]byte) (E, error)) func(any, *Context, []byte) ([]byte, error) {
 	return func(state any, ctx *Context, data []byte) ([]byte, error) {
 		var d reactionData
-		var e E
 		if err := decodeObject(data, &d); err != nil {
 			return nil, &Error{Code: CodeMalformed, Detail: err.Error()}
 		}
-		if err := json.Unmarshal(d.Data, &e); err != nil {
+		e, err := decode(d.Data)
+		if err != nil {
 			return nil, &Error{Code: CodeMalformed, Detail: err.Error()}
 		}
 		record, err := d.record()
