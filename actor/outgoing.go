@@ -72,8 +72,11 @@ type sending struct{ fallback RefusalCommand }
 // declared by the sender; the [Refusal] is in its embedded [Refused].
 //
 // Not refused is what may yet be carried out: a command that was parked after a
-// panic, or whose kind no node knows. It waits for an operator, and is refused with
-// [ErrSkipped] if he skips it.
+// panic, which waits for an operator, or whose kind no node knows, which waits for a
+// node that does. It is refused with [ErrSkipped] if an operator skips it.
+//
+// Without OnRefusal, a command that its target does not declare waits likewise for a
+// node of a build that does.
 func OnRefusal(command RefusalCommand) SendOption {
 	return func(s *sending) { s.fallback = command }
 }

@@ -35,6 +35,7 @@ type Node struct {
 	bus      *natsbus.Bus
 	client   *natsbus.Client
 	internal *natsbus.Client // of the runtime
+	unserved *unserved
 	runtime  *runtime.Node
 	peers    *peers
 	gateway  *gateway.Gateway
@@ -262,6 +263,7 @@ func (n *Node) build() string {
 }
 
 func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) error {
+	n.unserved = newUnserved(n, definitions)
 	n.watch = newWatch(n.store, n.cfg.Logger)
 	g, err := gateway.New(n.Client(), definitions, gateway.Config{
 		History: &history{store: n.store, behaviors: behaviorsOf(definitions), watch: n.watch},
@@ -365,6 +367,7 @@ func (n *Node) Run(ctx context.Context) error {
 		parts.Go(func() { n.replicas.run(ctx) })
 	}
 	parts.Go(func() { n.watch.run(ctx) })
+	parts.Go(func() { n.unserved.run(ctx) })
 	parts.Go(func() { n.announce(ctx) })
 	if n.projections != nil {
 		parts.Go(func() { n.projections.run(ctx) })

@@ -129,9 +129,9 @@ func (p *partition) hopeless(before time.Duration) []aside {
 func (p *partition) refuse(w aside) {
 	if w.cause == nil {
 		ans := answer{delivery: w.delivery, outcome: unknownKind(&w.delivery.Message)}
-		// Its sender waits for what becomes of it, and there is no history in which
-		// a refusal could be written down.
-		if w.delivery.Sequence > 0 && w.delivery.Message.OnRefusal != nil && !p.park(w.delivery, ans.outcome.Detail, "") {
+		// There is no history in which a refusal could be written down, for who waits
+		// for that.
+		if (w.delivery.promised() || w.delivery.Sequence > 0 && w.delivery.Message.OnRefusal != nil) && !p.parkUnserved(w.delivery, &ans.outcome) {
 			return
 		}
 		if w.delivery.Sequence > 0 {

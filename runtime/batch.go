@@ -20,6 +20,7 @@ type delivery struct {
 
 	refuse *actor.Outcome // decided: with this; nil: not yet
 	early  bool           // a firing that has been waited for once
+	waits  actor.Code     // why no node can execute it, as it is about to be parked
 }
 
 // metBefore reports whether the command may have met another owner, or this one,

@@ -172,6 +172,9 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 		a.stand(answer{delivery: d, outcome: dec.Outcome})
 		return
 	}
+	if a.unserved(d, &dec) {
+		return
+	}
 	if size := decisionSize(&dec); size > a.partition.cfg.EventBytes {
 		dec = a.instance.Overrule(&d.Message, actor.Failure(actor.CodeTooLarge,
 			fmt.Sprintf("events, reply and what is sent take %d bytes, the limit is %d", size, a.partition.cfg.EventBytes)))

@@ -35,6 +35,7 @@ type parkedMessage struct {
 	Metadata  parkedMetadata  `json:"metadata,omitzero"`
 	Timer     string          `json:"timer,omitempty"`
 	OnRefusal *parkedFallback `json:"onRefusal,omitempty"`
+	Waits     string          `json:"waits,omitempty"` // for a node that can execute it: why none could
 }
 
 type parkedExpect struct {
@@ -61,12 +62,13 @@ const (
 	parkedExists = "exists"
 )
 
-// encodeParked returns the stored form of a command.
-func encodeParked(m *actor.Message) []byte {
+// encodeParked returns the stored form of a command. waits says why no node could execute
+// it; empty: it is for an operator.
+func encodeParked(m *actor.Message, waits actor.Code) []byte {
 	r := parkedMessage{
 		Format: parkedFormat, Target: m.Target.String(), ID: string(m.ID), Name: m.Name, Data: m.Data,
 		Time: storedTime(m.Time), Deadline: storedTime(m.Deadline), Attempt: m.Attempt,
-		Metadata: parkedMetadata(m.Metadata), Timer: m.Timer,
+		Metadata: parkedMetadata(m.Metadata), Timer: m.Timer, Waits: string(waits),
 	}
 	if m.Lane == actor.LaneDirect {
 		r.Lane = parkedDirect

@@ -49,7 +49,7 @@ func TestParkedMessage_Golden(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", file, diff)
 		}
 		if file == "testdata/parked-1.json" {
-			if written := encodeParked(&want); !bytes.Equal(written, bytes.TrimSpace(record)) {
+			if written := encodeParked(&want, actor.CodeOK); !bytes.Equal(written, bytes.TrimSpace(record)) {
 				t.Errorf("written is\n%s\nthe golden file has\n%s", written, record)
 			}
 		}
@@ -79,7 +79,7 @@ func TestParkedMessage_HasEveryField(t *testing.T) {
 	} {
 		m := full
 		change(&m)
-		got, err := ParkedMessage(parkedAs(&m, encodeParked(&m)))
+		got, err := ParkedMessage(parkedAs(&m, encodeParked(&m, actor.CodeUnknownKind)))
 		if diff := cmp.Diff(m, got); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}

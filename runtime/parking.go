@@ -53,7 +53,7 @@ func (p *partition) park(d *delivery, reason, stack string) bool {
 		Stack:     shorten(stack, parkedStackMax),
 		Attempts:  d.panics,
 		Time:      p.cfg.Clock.Now(),
-		Message:   encodeParked(&d.Message),
+		Message:   encodeParked(&d.Message, d.waits),
 	}
 	// Read once, before the first write: that may take effect although it fails.
 	known := false

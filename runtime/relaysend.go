@@ -122,7 +122,7 @@ func (s *relaying) putAside(ctx context.Context, m *actor.Message, why *actor.Er
 	s.cfg.Logger.ErrorContext(ctx, "a command cannot be sent", "target", m.Target.String(), "command", m.Name, "id", string(m.ID), "error", why)
 	err := s.store.Park(ctx, store.Parked{
 		Aggregate: store.Aggregate(m.Target.String()), CommandID: string(m.ID), Name: m.Name,
-		Reason: "it could not be sent: " + why.Error(), Attempts: 1, Time: time.Now(), Message: encodeParked(m),
+		Reason: "it could not be sent: " + why.Error(), Attempts: 1, Time: time.Now(), Message: encodeParked(m, actor.CodeOK),
 	})
 	if err != nil {
 		return fmt.Errorf("park what cannot be sent: %w", err)

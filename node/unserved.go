@@ -1,0 +1,119 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/runtime"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// Pauses between two looks at what is parked. The first ones are short, as a node that
+// has just come may be the one that is waited for. A look that takes long, as very much
+// is parked, is followed by a pause of twenty times that.
+const (
+	unservedFirst = 500 * time.Millisecond
+	unservedLast  = time.Minute
+	unservedShare = 20
+)
+
+// unserved sends commands again that were promised and that no node could execute, once
+// this node's build can (runtime/unserved.go). What can meet is what can meet when an
+// operator retries: each node may send the same one, and its aggregate decides once.
+type unserved struct {
+	store     store.Parking
+	client    actor.Client // of the runtime
+	behaviors map[actor.Kind]*actor.Behavior
+	metrics   *prometheus.GaugeVec
+	cfg       *settings
+
+	mu   sync.Mutex
+	said map[string]int // waiting, by kind, as last logged
+}
+
+func newUnserved(n *Node, definitions []actor.Registrable) *unserved {
+	u := &unserved{
+		store: n.store, client: n.internal, behaviors: behaviorsOf(definitions), cfg: &n.cfg, said: map[string]int{},
+		metrics: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "ganglion", Name: "parked_waiting", Help: "Parked commands that wait for a node which can execute them, as this node last saw them.",
+		}, []string{"kind"}),
+	}
+	n.metrics.registry.MustRegister(u.metrics)
+	return u
+}
+
+// run looks again and again until ctx ends.
+func (u *unserved) run(ctx context.Context) {
+	for pause := unservedFirst; ; pause = min(2*pause, unservedLast) {
+		wait := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		case <-wait.C:
+		}
+		began := time.Now()
+		u.look(ctx)
+		pause = max(pause, unservedShare*time.Since(began)/2)
+	}
+}
+
+// look sends again what can be executed now, oldest first, and counts the others.
+func (u *unserved) look(ctx context.Context) {
+	waiting := map[string]int{}
+	for parked, err := range u.store.ListParked(ctx, "") {
+		if err != nil || ctx.Err() != nil {
+			return // what was counted is not all; the next look counts anew
+		}
+		if runtime.ParkedWaits(&parked) == actor.CodeOK {
+			continue
+		}
+		m, err := runtime.ParkedMessage(&parked)
+		if err != nil || u.retry(ctx, &m, &parked) {
+			continue
+		}
+		waiting[string(m.Target.Kind)]++
+	}
+	u.show(ctx, waiting)
+}
+
+// retry reports whether the command is done with. One that this build cannot execute is
+// left to others.
+func (u *unserved) retry(ctx context.Context, m *actor.Message, parked *store.Parked) bool {
+	b := u.behaviors[m.Target.Kind]
+	if b == nil || b.IsPolicy() || b.CheckCommand(actor.TypeCommand, m.Name, m.Data) != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, retryTimeout)
+	defer cancel()
+	o := u.client.Deliver(ctx, again(*m))
+	if !final(&o) {
+		u.cfg.Logger.DebugContext(ctx, "a command waits still", "aggregate", parked.Aggregate, "name", m.Name, "command_id", parked.CommandID, "outcome", string(o.Code))
+		return false
+	}
+	u.cfg.Logger.InfoContext(ctx, "a command that waited for a node which can execute it was executed",
+		"aggregate", parked.Aggregate, "name", m.Name, "command_id", parked.CommandID, "outcome", outcomeText(&o))
+	return u.store.Unpark(ctx, parked.Aggregate, parked.CommandID) == nil
+}
+
+// show sets the gauge, and logs when another number of commands waits than before.
+func (u *unserved) show(ctx context.Context, waiting map[string]int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for kind := range u.said {
+		if waiting[kind] == 0 {
+			u.metrics.DeleteLabelValues(kind)
+		}
+	}
+	for kind, n := range waiting {
+		u.metrics.WithLabelValues(kind).Set(float64(n))
+		if u.said[kind] != n {
+			u.cfg.Logger.WarnContext(ctx, "commands wait for a node that can execute them", "kind", kind, "count", n)
+		}
+	}
+	u.said = waiting
+}
