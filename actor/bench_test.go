@@ -91,6 +91,14 @@ func BenchmarkInstance_Snapshot(b *testing.B) {
 			}
 		}
 	})
+	b.Run("take and go on", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := state.TakeSnapshot(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("restore", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/big"
 	"net/netip"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +46,81 @@ func TestInstance_Snapshot(t *testing.T) {
 	}
 	if again, err := restored.Snapshot(); err != nil || string(again) != string(data) {
 		t.Errorf("got %s, %v, want %s", again, err, data)
+	}
+}
+
+// kept is a state that may not come back from its snapshot, which values alone show.
+type kept struct {
+	Tags   map[string]string `json:",omitempty"`
+	List   []int             `json:",omitempty"`
+	Item   *entry
+	Items  []*entry
+	ByName map[string]*entry
+	Rows   []entry
+	Again  []entry
+	Deep   map[string]map[string]int
+	Ends   pair
+	Own    big.Int
+	When   time.Time
+}
+
+type (
+	entry struct{ N int }
+	pair  struct{ First, Last *entry }
+)
+
+// TestInstance_TakeSnapshot: the instance goes on with what the snapshot holds, or there
+// is no snapshot and the error says why.
+func TestInstance_TakeSnapshot(t *testing.T) {
+	t.Parallel()
+	one, rows, inner := &entry{1}, []entry{{1}, {2}}, map[string]int{"a": 1}
+	local := time.Now()
+	tests := map[string]struct {
+		state kept
+		want  string // of the error
+	}{
+		"plain": {state: kept{
+			Tags: map[string]string{"a": "b"}, List: []int{1}, Item: one, Items: []*entry{{1}, {1}}, Rows: rows,
+			Deep: map[string]map[string]int{"a": {"b": 1}, "c": nil}, Ends: pair{First: &entry{1}}, Own: *big.NewInt(5),
+		}},
+		"empty":              {},
+		"an empty slice":     {state: kept{List: []int{}}},
+		"a form of its own":  {state: kept{When: local}},
+		"an empty map":       {state: kept{Tags: map[string]string{}}, want: "state.Tags comes back"},
+		"a cut rune":         {state: kept{Tags: map[string]string{"a": "\xc3"}}, want: "state.Tags[a] comes back"},
+		"a cut rune as key":  {state: kept{Tags: map[string]string{"\xc3": ""}}, want: "comes back"},
+		"one item twice":     {state: kept{Items: []*entry{one, one}}, want: "state.Items[1] is shared"},
+		"one item by name":   {state: kept{Items: []*entry{one}, ByName: map[string]*entry{"a": one}}, want: "state.ByName[a] is shared"},
+		"a pointer to a row": {state: kept{Rows: rows, Ends: pair{Last: &rows[1]}}, want: "is shared"},
+		"a slice twice":      {state: kept{Rows: rows, Again: rows}, want: "state.Again is shared"},
+		"part of a slice":    {state: kept{Rows: rows, Again: rows[1:]}, want: "is shared"},
+		"a map twice":        {state: kept{Deep: map[string]map[string]int{"a": inner, "b": inner}}, want: "is shared"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := define[kept]()
+			i := b.New(actor.Address{Kind: "subject", ID: "s"})
+			*i.State().(*kept) = test.state
+			before := i.State()
+			data, err := i.TakeSnapshot()
+			if test.want != "" {
+				if err == nil || !strings.Contains(err.Error(), test.want) || i.State() != before {
+					t.Fatalf("error %v, want %q", err, test.want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			restored, err := b.Restore(i.Address(), i.Version(), data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i.State() == before || !reflect.DeepEqual(i.State(), restored.State()) {
+				t.Errorf("it goes on with %+v, the snapshot holds %+v", i.State(), restored.State())
+			}
+		})
 	}
 }
 

@@ -29,7 +29,8 @@ type EventListener struct {
 	TimerFired func(kind actor.Kind, late time.Duration)
 	// Overdue: a saga has not ended within its deadline.
 	Overdue func(kind actor.Kind)
-	// SnapshotSaved: a snapshot was written or, with an error, was not.
+	// SnapshotSaved: a snapshot was written or, with an error, was not; without bytes,
+	// it could not be taken, or the state would not have come back from it.
 	SnapshotSaved func(kind actor.Kind, bytes int, err error)
 	// PartitionServed and PartitionLeft: a partition came to this node, or left it.
 	PartitionServed func(p actor.Partition)

@@ -12,19 +12,24 @@ import (
 const snapshotRing = 64
 
 // takeSnapshot encodes the live state, which must hold no event that is neither
-// durable nor in the batch being submitted. It returns nil if that fails.
+// durable nor in the batch being submitted, and goes on with what is decoded from it. It
+// returns nil if that fails, or if the state does not come back as it was; the next try
+// is as far away as the next snapshot would be.
 func (a *activation) takeSnapshot() *store.Snapshot {
 	if !a.instance.Exists() {
 		return nil // nothing but refusals: a snapshot stands for an aggregate that exists
 	}
-	state, err := a.instance.Snapshot()
-	if err != nil {
-		a.partition.cfg.Logger.Warn("snapshot not taken", "aggregate", a.address.String(), "error", err)
-		return nil
+	state, err := a.instance.TakeSnapshot()
+	var ring []byte
+	if err == nil {
+		ring, err = a.ring.encode(snapshotRing, a.instance.RuntimeState())
 	}
-	ring, err := a.ring.encode(snapshotRing, a.instance.RuntimeState())
 	if err != nil {
+		a.snapshotAt = a.instance.Version()
 		a.partition.cfg.Logger.Warn("snapshot not taken", "aggregate", a.address.String(), "error", err)
+		if f := a.partition.cfg.Listener.SnapshotSaved; f != nil {
+			f(a.behavior.Kind(), 0, err)
+		}
 		return nil
 	}
 	return &store.Snapshot{

@@ -98,7 +98,7 @@ func (s *Scenario) checkState(subject *subject, tainted bool) {
 	if diff := cmp.Diff(replayed.RuntimeState(), subject.live.RuntimeState()); diff != "" {
 		s.t.Errorf("%s: timers differ from what the history says (-replayed +live):\n%s", s.last, diff)
 	}
-	s.checkSnapshot(subject)
+	s.checkSnapshot(subject, replayed)
 	if !subject.live.Exists() {
 		return
 	}
@@ -107,7 +107,9 @@ func (s *Scenario) checkState(subject *subject, tainted bool) {
 	}
 }
 
-func (s *Scenario) checkSnapshot(subject *subject) {
+// checkSnapshot looks at a snapshot of the live state, and takes one of the replayed state
+// as a node does, which goes on with what it holds.
+func (s *Scenario) checkSnapshot(subject *subject, replayed *actor.Instance) {
 	s.t.Helper()
 	if !subject.snapshots() {
 		return
@@ -119,5 +121,9 @@ func (s *Scenario) checkSnapshot(subject *subject) {
 	}
 	if diff := compareStates(subject.live.State(), restored.State()); diff != "" {
 		s.t.Errorf("%s: a snapshot does not come back as the same state (-live +restored):\n%s", s.last, diff)
+	} else if subject.live == replayed {
+		return // it was thrown away, and is checked after the next step
+	} else if _, err := replayed.TakeSnapshot(); err != nil {
+		s.t.Errorf("%s: snapshot: %v", s.last, err)
 	}
 }
