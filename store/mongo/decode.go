@@ -7,8 +7,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
+	"github.com/ganglion-go/ganglion/internal/jsonbson"
 	"github.com/ganglion-go/ganglion/store"
-	"github.com/ganglion-go/ganglion/store/mongo/internal/jsonbson"
 )
 
 // decodeCommit reads a document of appendCommit. The commit shares no memory

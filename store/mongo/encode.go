@@ -10,8 +10,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
+	"github.com/ganglion-go/ganglion/internal/jsonbson"
 	"github.com/ganglion-go/ganglion/store"
-	"github.com/ganglion-go/ganglion/store/mongo/internal/jsonbson"
 )
 
 // maxDocument is the most that a document may take. The server stores 16 MiB, but

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"math"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 func fidelityCases() []testCase {
 	return []testCase{
 		{"Fidelity/event data", testEventData},
+		{"Fidelity/numbers", testNumbers},
 		{"Fidelity/replies and rejections", testAnswers},
 		{"Fidelity/plain fields", testPlainFields},
 	}
@@ -55,6 +58,62 @@ func testEventData(t *testing.T, s *setup) {
 		snapshot.State = []byte(text)
 		must(t, "save snapshot", s.SaveSnapshot(s.ctx, snapshot))
 		s.checkSnapshot(t, snapshot)
+	}
+}
+
+// numbers are literals, of which a reader that looks at the text knows more than the value.
+func numbers(random *rand.Rand) []string {
+	all := []string{
+		"0", "-0", "0.0", "-0.0", "0.000", "1.50", "2.00", "100.0", "1e2", "1E2", "1e+2", "1e-2", "100E-1", "1.5e300", "1e400", "-1e400",
+		"1e-400", "1e7000", "0e0", "5e-324", "1.7976931348623157e308", "1.7976931348623157e+308", "1e21", "1e+21", "0.1", "0.10",
+		"0.1000000000000000055511151231257827", "9007199254740993", "1152921504606846976", "9223372036854775807", "-9223372036854775808",
+		"9223372036854775808", "18446744073709551615", "12345678901234567890", "1" + strings.Repeat("0", 40), "0." + strings.Repeat("0", 40) + "1",
+	}
+	digits := func() string { return strings.TrimLeft(strconv.FormatUint(random.Uint64()>>random.IntN(60), 10), "0") }
+	for range 200 {
+		n := "1" + digits()
+		if random.IntN(2) == 0 {
+			n += "." + digits() + strings.Repeat("0", random.IntN(3)) + "5"
+		}
+		if random.IntN(3) == 0 {
+			n += []string{"e", "E", "e-", "e+"}[random.IntN(4)] + strconv.Itoa(random.IntN(500))
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+// testNumbers: a number comes back as it was written.
+func testNumbers(t *testing.T, s *setup) {
+	literals := numbers(rand.New(rand.NewPCG(26, 1)))
+	text := []byte(`{"n":[` + strings.Join(literals, ",") + `]}`)
+	c := sampleCommit("account/a", 1, 1, "w")
+	c.Events[0].Data = text
+	for _, literal := range literals {
+		c.Events = append(c.Events, store.Event{Name: "one.v1", Data: []byte(`{"n":` + literal + `}`)})
+	}
+	c.Outcomes = []store.Outcome{{CommandID: "c", Events: len(c.Events), Reply: text}}
+	s.append(t, c)
+	for got, err := range s.Load(s.ctx, c.Aggregate, 0) {
+		must(t, "load", err)
+		for n := range c.Events {
+			if string(got.Events[n].Data) != string(c.Events[n].Data) {
+				t.Errorf("%s came back as %s", c.Events[n].Data, got.Events[n].Data)
+			}
+		}
+		for n := range c.Outcomes {
+			if string(got.Outcomes[n].Reply) != string(text) {
+				t.Errorf("reply %s came back as %s", text, got.Outcomes[n].Reply)
+			}
+		}
+	}
+	snapshot := sampleSnapshot(c.Aggregate, c.Last(), "v1")
+	snapshot.State = text
+	must(t, "save snapshot", s.SaveSnapshot(s.ctx, snapshot))
+	got, found, err := s.LoadSnapshot(s.ctx, c.Aggregate, "v1")
+	must(t, "load snapshot", err)
+	if !found || string(got.State) != string(text) {
+		t.Errorf("state %s came back as %s", text, got.State)
 	}
 }
 

@@ -239,7 +239,7 @@ func (e *encoder) stringBody() bool {
 				return false
 			}
 			run = e.next
-		case c < ' ':
+		case c < ' ' || c == '<' || c == '>' || c == '&' || isLineSeparator(e.text[e.next:]):
 			return false
 		default:
 			ascii = ascii && c < utf8.RuneSelf
@@ -249,7 +249,13 @@ func (e *encoder) stringBody() bool {
 	return false
 }
 
-// escape appends the character that the escape sequence at next stands for.
+// isLineSeparator reports whether text begins with U+2028 or U+2029.
+func isLineSeparator(text []byte) bool {
+	return text[0] == 0xE2 && len(text) > 2 && text[1] == 0x80 && text[2]|1 == 0xA9
+}
+
+// escape appends the character that the escape sequence at next stands for. It takes the
+// sequences that encoding/json writes.
 func (e *encoder) escape() bool {
 	if e.next+1 >= len(e.text) {
 		return false
@@ -257,7 +263,7 @@ func (e *encoder) escape() bool {
 	c := e.text[e.next+1]
 	e.next += 2
 	switch c {
-	case '"', '\\', '/':
+	case '"', '\\':
 	case 'b':
 		c = '\b'
 	case 'f':
@@ -277,27 +283,26 @@ func (e *encoder) escape() bool {
 	return true
 }
 
-// unicodeEscape appends the rune of the hexadecimal digits at next, and of a
-// second escape if they are the first half of a surrogate pair. Half a pair is
-// declined: no UTF-8 stands for it.
+// unicodeEscape appends the rune of the hexadecimal digits at next, if it is one that is
+// written in this way.
 func (e *encoder) unicodeEscape() bool {
 	r, ok := e.hex4()
-	if !ok {
+	if !ok || !escaped(r) {
 		return false
-	}
-	if 0xD800 <= r && r < 0xE000 {
-		if r >= 0xDC00 || !bytes.HasPrefix(e.text[e.next:], []byte(`\u`)) {
-			return false
-		}
-		e.next += 2
-		low, ok := e.hex4()
-		if !ok || low < 0xDC00 || low >= 0xE000 {
-			return false
-		}
-		r = (r-0xD800)<<10 | (low - 0xDC00) + 0x10000
 	}
 	e.out = utf8.AppendRune(e.out, r)
 	return true
+}
+
+func escaped(r rune) bool {
+	switch r {
+	case '\b', '\f', '\n', '\r', '\t':
+		return false
+	case '<', '>', '&', '\u2028', '\u2029':
+		return true
+	default:
+		return r < ' '
+	}
 }
 
 func (e *encoder) hex4() (r rune, ok bool) {
@@ -310,8 +315,6 @@ func (e *encoder) hex4() (r rune, ok bool) {
 			c -= '0'
 		case 'a' <= c && c <= 'f':
 			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
 		default:
 			return 0, false
 		}

@@ -81,7 +81,8 @@ func appendNumber(dst []byte, kind byte, value []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// appendDouble writes like encoding/json, but never in the form of an integer.
+// appendDouble writes like encoding/json, but never in the form of an integer: an integer
+// is kept as one.
 func appendDouble(dst []byte, f float64) ([]byte, bool) {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return dst, false
@@ -172,21 +173,27 @@ func stringBytes(value []byte) ([]byte, bool) {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString writes a JSON string with as few escapes as JSON allows. Bytes
-// that are not UTF-8, which only other programs can have stored, become U+FFFD.
+// appendString writes a JSON string as encoding/json does. Bytes that are not UTF-8,
+// which only other programs can have stored, become U+FFFD.
 func appendString(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	if !utf8.Valid(s) {
 		s = bytes.ToValidUTF8(s, []byte("\uFFFD"))
 	}
 	run := 0
-	for i, c := range s {
-		if c >= ' ' && c != '"' && c != '\\' {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == 0xE2 && isLineSeparator(s[i:]):
+			dst = append(dst, s[run:i]...)
+			dst = append(dst, '\\', 'u', '2', '0', '2', hexDigits[s[i+2]&15])
+			i += 2
+		case c >= ' ' && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&':
 			continue
+		default:
+			dst = append(dst, s[run:i]...)
+			dst = appendEscape(dst, c)
 		}
-		dst = append(dst, s[run:i]...)
 		run = i + 1
-		dst = appendEscape(dst, c)
 	}
 	dst = append(dst, s[run:]...)
 	return append(dst, '"')

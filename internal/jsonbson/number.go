@@ -1,27 +1,26 @@
 package jsonbson
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"strconv"
 )
 
 // number appends the number at next as the first of int64, double and Decimal128
-// that holds its exact value. Integers are never doubles, so that they come back
-// as integers.
+// from which its literal comes back as it is. Integers are never doubles.
 func (e *encoder) number(typeAt int) bool {
 	n, ok := scanNumber(e.text[e.next:])
 	if !ok {
 		return false
 	}
 	e.next += n.size
-	if n.integer {
-		if v, ok := n.int64(); ok {
-			e.out[typeAt] = typeInt64
-			e.out = binary.LittleEndian.AppendUint64(e.out, uint64(v))
-			return true
-		}
-	} else if f, ok := n.float64(); ok {
+	if v, ok := n.int64(); ok {
+		e.out[typeAt] = typeInt64
+		e.out = binary.LittleEndian.AppendUint64(e.out, uint64(v))
+		return true
+	}
+	if f, ok := n.float64(); ok {
 		e.out[typeAt] = typeDouble
 		e.out = binary.LittleEndian.AppendUint64(e.out, math.Float64bits(f))
 		return true
@@ -36,8 +35,7 @@ func (e *encoder) number(typeAt int) bool {
 	return true
 }
 
-// number is a JSON number: its digits without leading and trailing zeros, times
-// ten to the exponent.
+// number is a JSON number: its digits without leading zeros, times ten to the exponent.
 type number struct {
 	text     []byte // the literal
 	size     int    // bytes of it
@@ -52,8 +50,6 @@ type number struct {
 const (
 	maxDigits   = 34 // of a Decimal128
 	maxExponent = 1 << 20
-	exactDigits = 15  // any decimal of so many digits survives a double
-	safeRange   = 290 // of the decimal exponent, far from overflow and subnormals
 )
 
 // scanNumber reads the number that text begins with.
@@ -94,22 +90,18 @@ func scanNumber(text []byte) (n number, ok bool) {
 		i += 1 + size
 	}
 	n.text, n.size = text[:i], i
-	n.trim()
 	return n, true
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// digit takes the next digit. Leading zeros do not count; beyond the last place
-// a zero only moves the exponent, until a digit follows that does not fit.
+// digit takes the next digit. Leading zeros do not count.
 func (n *number) digit(c byte) {
 	switch {
 	case n.count == 0 && c == '0':
 	case n.count < maxDigits:
 		n.digits[n.count] = c - '0'
 		n.count++
-	case c == '0':
-		n.exponent++
 	default:
 		n.lossy = true
 	}
@@ -135,38 +127,25 @@ func (n *number) scanExponent(text []byte) (size int, ok bool) {
 	return i, i > first
 }
 
-func (n *number) trim() {
-	for n.count > 0 && n.digits[n.count-1] == 0 {
-		n.count--
-		n.exponent++
-	}
-	if n.count == 0 {
-		n.exponent = 0
-	}
-}
-
 // int64 returns the value of an integer literal, if it has one: "-0" has none.
 func (n *number) int64() (int64, bool) {
-	if n.count == 0 {
-		return 0, !n.negative
+	if !n.integer || n.negative && n.count == 0 {
+		return 0, false
 	}
 	v, err := strconv.ParseInt(string(n.text), 10, 64)
 	return v, err == nil
 }
 
-// float64 returns the double that has exactly this value in its shortest
-// notation.
+// float64 returns the double that is written like the literal.
 func (n *number) float64() (float64, bool) {
-	f, err := strconv.ParseFloat(string(n.text), 64)
-	if err != nil || n.lossy {
+	if n.integer || n.lossy {
 		return 0, false
 	}
-	if n.count <= exactDigits && -safeRange < n.exponent && n.exponent < safeRange {
-		return f, true
+	f, err := strconv.ParseFloat(string(n.text), 64)
+	if err != nil {
+		return 0, false
 	}
 	var buf [32]byte
-	shortest, _ := scanNumber(strconv.AppendFloat(buf[:0], f, 'e', -1, 64))
-	same := n.count == shortest.count && n.exponent == shortest.exponent &&
-		n.digits == shortest.digits
-	return f, same
+	written, ok := appendDouble(buf[:0], f)
+	return f, ok && bytes.Equal(written, n.text)
 }

@@ -1,6 +1,7 @@
 package jsonbson
 
 import (
+	"bytes"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -20,36 +21,25 @@ const (
 	plainZeros         = 6         // written out before the first digit of a fraction
 )
 
-// decimal returns the number as Decimal128 if it can hold it.
+// decimal returns the Decimal128 that is written like the literal.
 func (n *number) decimal() (decimal, bool) {
-	exponent, count := n.exponent, n.count
-	if n.integer && exponent > 0 {
-		// An integer is kept with exponent 0, so that it comes back as one.
-		count += exponent
-		exponent = 0
-	}
-	if n.lossy || count > maxDigits || exponent < -decimalBias || exponent > decimalMaxExp {
+	if n.lossy || n.exponent < -decimalBias || n.exponent > decimalMaxExp {
 		return decimal{}, false
 	}
 	var d decimal
-	for i := range count {
+	for _, digit := range n.digits[:n.count] {
 		carry, low := bits.Mul64(d.low, 10)
 		var c uint64
-		d.low, c = bits.Add64(low, uint64(n.at(i)), 0)
+		d.low, c = bits.Add64(low, uint64(digit), 0)
 		d.high = d.high*10 + carry + c
 	}
-	d.high |= uint64(exponent+decimalBias) << 49
+	d.high |= uint64(n.exponent+decimalBias) << 49
 	if n.negative {
 		d.high |= decimalSign
 	}
-	return d, true
-}
-
-func (n *number) at(i int) byte {
-	if i < n.count {
-		return n.digits[i]
-	}
-	return 0
+	var buf [64]byte
+	written, ok := d.appendJSON(buf[:0])
+	return d, ok && bytes.Equal(written, n.text)
 }
 
 // appendJSON appends the number, without an exponent if that is short. It is
