@@ -39,8 +39,7 @@ type activation struct {
 	unrecorded []store.Outcome
 	unrecBytes int           // of unrecorded
 	snapshotAt actor.Version // version of the newest snapshot
-	stateBytes int           // estimate, by footprint
-	grown      int           // bytes of the events applied since that
+	size       weight        // of the state
 	weight     int64         // as counted in the node's total; guarded by mu
 	failures   int           // writes in a row that did not succeed
 }
@@ -212,16 +211,10 @@ func (a *activation) succeeded(b *batch) {
 	a.reweigh()
 }
 
-// remeasureAbove is the least growth after which a state is measured again.
-const remeasureAbove = 16 << 10
-
-// measure estimates the state again once the events since the last time could
-// have doubled it. The bytes of events alone say little: a counter takes in
-// millions of them and stays as small as it was, and would in time use up the
-// budget of the whole node.
+// measure weighs the state again if it may have grown much since the last time.
 func (a *activation) measure() {
-	if a.instance != nil && a.grown > max(a.stateBytes, remeasureAbove) {
-		a.stateBytes, a.grown = footprint(a.instance.State()), 0
+	if a.instance != nil && a.size.due() {
+		a.size.measure(a.partition.memory.shapes.footprint(a.instance.State()))
 	}
 }
 
@@ -318,7 +311,7 @@ func (a *activation) reweighLocked() {
 		return
 	}
 	const fixed = 1024
-	weight := int64(fixed + len(a.address.ID) + a.ring.bytes + a.stateBytes + min(a.grown, a.stateBytes) + a.timerBytes())
+	weight := int64(fixed + len(a.address.ID) + a.ring.bytes + a.size.bytes() + a.timerBytes())
 	a.partition.memory.bytes.Add(weight - a.weight)
 	a.weight = weight
 }

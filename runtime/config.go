@@ -50,7 +50,7 @@ type Config struct {
 	WriteTimeout  time.Duration // bound of one append: 10 s
 
 	MaxActivations int           // aggregates in memory: 100,000
-	MaxBytes       int64         // estimated bytes of those: 1 GiB
+	MaxBytes       int64         // estimated bytes of those: a third of the lower one of GOMEMLIMIT and the container's limit; 1 GiB without either
 	PassivateAfter time.Duration // idle time after which an activation is given up: 10 min
 
 	TimerPatience time.Duration // for which a timer that fires early is kept before it is set again: 5 s
@@ -100,7 +100,7 @@ func (c Config) withDefaults() Config {
 	orTime(&c.WriteTimeout, 10*time.Second)
 	orInt(&c.MaxActivations, 100_000)
 	if c.MaxBytes == 0 {
-		c.MaxBytes = 1 << 30
+		c.MaxBytes = defaultBudget()
 	}
 	orTime(&c.PassivateAfter, 10*time.Minute)
 	orTime(&c.TimerPatience, 5*time.Second)

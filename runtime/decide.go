@@ -256,16 +256,8 @@ func (a *activation) gather(ans answer, dec *actor.Decision) {
 		a.gathering = b
 	}
 	b.add(ans, dec)
-	a.grown += eventBytes(events)
+	a.size.applied += len(events)
 	a.overdue(events)
-}
-
-func eventBytes(events []actor.Event) int {
-	n := 0
-	for i := range events {
-		n += len(events[i].Data)
-	}
-	return n
 }
 
 // record keeps the outcome of a command that raised nothing, so that it goes

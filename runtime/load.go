@@ -36,7 +36,8 @@ func (a *activation) load() error {
 		return err
 	}
 	a.instance, a.ring, a.position, a.time = l.instance, l.ring, l.position, l.time
-	a.snapshotAt, a.stateBytes, a.grown = l.snapshotAt, footprint(l.instance.State()), 0
+	a.snapshotAt = l.snapshotAt
+	a.size.loaded(a.partition.memory.shapes.footprint(l.instance.State()))
 	if every := a.behavior.SnapshotEvery(); every > 0 && l.replayed >= every {
 		if s := a.takeSnapshot(); s != nil {
 			a.snapshotAt = a.instance.Version()

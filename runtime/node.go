@@ -192,6 +192,7 @@ type Status struct {
 	Partitions  []PartitionStatus
 	Activations int64
 	MemoryBytes int64 // estimate
+	MemoryMax   int64 // its budget: Config.MaxBytes
 
 	Relaying    bool          // this node brings out what is committed
 	RelayBehind time.Duration // age of the oldest commit that it knows of and has not brought out
@@ -217,6 +218,7 @@ func (n *Node) Status() Status {
 	}
 	s.Incarnation, s.LeaseValid, s.Draining = in.session.Incarnation, in.lease.valid(), in.placer.draining()
 	s.Activations, s.MemoryBytes = in.memory.count.Load(), in.memory.bytes.Load()
+	s.MemoryMax = n.cfg.MaxBytes
 	for _, p := range in.served() {
 		p.mu.Lock()
 		s.Partitions = append(s.Partitions, PartitionStatus{

@@ -50,6 +50,8 @@ type memory struct {
 	count atomic.Int64
 	bytes atomic.Int64 // estimate
 
+	shapes shapes // of the states' types
+
 	sweep     sync.Mutex    // one sweep at a time
 	notBefore time.Duration // Clock.Elapsed of the next sweep, after one in vain; under sweep
 }

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"fmt"
 	goruntime "runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -146,6 +147,57 @@ func TestNode_Passivation_NeverWithWorkPending(t *testing.T) {
 			t.Errorf("%d given up", given)
 		}
 	})
+}
+
+// hoard keeps what its events bring, or much more.
+type hoard struct{ Things []string }
+
+type (
+	collect struct {
+		actor.Replies[actor.None]
+		N, Bytes int
+	}
+	collected struct {
+		Bytes int
+		Text  string `json:",omitempty"`
+	}
+)
+
+func hoards() *actor.Aggregate[hoard] {
+	return actor.Define("counter", func(d *actor.Definition[hoard]) {
+		actor.On(d, func(_ *hoard, ctx *actor.Context, c collect) (actor.None, error) {
+			for range c.N {
+				ctx.Raise(collected{Bytes: c.Bytes})
+			}
+			return actor.None{}, nil
+		})
+		actor.Apply(d, func(h *hoard, e collected) { h.Things = append(h.Things, strings.Repeat("x", e.Bytes)) })
+	})
+}
+
+// TestNode_Memory_IsThatOfTheStates, without snapshots and loads, however little the
+// events say: all are weighed, and the budget holds.
+func TestNode_Memory_IsThatOfTheStates(t *testing.T) {
+	for _, c := range []struct{ commands, events, bytes int }{{1, 1, 10_000}, {1, 100, 100}, {10, 1, 1000}, {50, 2, 100}} {
+		t.Run(fmt.Sprintf("%d commands of %d events", c.commands, c.events), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				const aggregates, budget = 60, 400 << 10
+				s := newSetup(t, nil, func(cfg *runtime.Config) { cfg.MaxBytes = budget }, hoards())
+				for i := range aggregates {
+					for range c.commands {
+						s.want(s.ask(direct(s.message(fmt.Sprint(i), "collect", collect{N: c.events, Bytes: c.bytes}))), actor.CodeOK)
+					}
+					st := s.node.Status()
+					if least := st.Activations * 9_000; st.MemoryBytes < least {
+						t.Fatalf("%d activations of 10 KB are estimated at %d bytes", st.Activations, st.MemoryBytes)
+					}
+					if st.MemoryBytes > budget+30_000 || st.Activations*10_000 > budget+30_000 {
+						t.Fatalf("%d activations of 10 KB in a budget of %d", st.Activations, budget)
+					}
+				}
+			})
+		})
+	}
 }
 
 // TestNode_Memory_OfACounter_DoesNotGrowWithItsHistory, with and without snapshots.
