@@ -205,7 +205,7 @@ func (a *activation) succeeded(b *batch) {
 	}
 	if b.snapshot != nil {
 		a.snapshotAt = actor.Version(b.snapshot.Version)
-		a.partition.snapshots.offer(a.behavior.Kind(), *b.snapshot)
+		a.partition.snapshots.offer(a, *b.snapshot)
 	}
 	a.measure()
 	a.reweigh()

@@ -41,7 +41,7 @@ func (a *activation) load() error {
 	if every := a.behavior.SnapshotEvery(); every > 0 && l.replayed >= every {
 		if s := a.takeSnapshot(); s != nil {
 			a.snapshotAt = a.instance.Version()
-			a.partition.snapshots.offer(a.behavior.Kind(), *s)
+			a.partition.snapshots.offer(a, *s)
 		}
 	}
 	a.restoreUnrecorded() // not into the snapshot: they may not be durable

@@ -194,6 +194,8 @@ type Status struct {
 	MemoryBytes int64 // estimate
 	MemoryMax   int64 // its budget: Config.MaxBytes
 
+	SnapshotsFailing int // aggregates here whose newest snapshot could not be taken or saved
+
 	Relaying    bool          // this node brings out what is committed
 	RelayBehind time.Duration // age of the oldest commit that it knows of and has not brought out
 }
@@ -218,7 +220,7 @@ func (n *Node) Status() Status {
 	}
 	s.Incarnation, s.LeaseValid, s.Draining = in.session.Incarnation, in.lease.valid(), in.placer.draining()
 	s.Activations, s.MemoryBytes = in.memory.count.Load(), in.memory.bytes.Load()
-	s.MemoryMax = n.cfg.MaxBytes
+	s.MemoryMax, s.SnapshotsFailing = n.cfg.MaxBytes, in.snapshots.count()
 	for _, p := range in.served() {
 		p.mu.Lock()
 		s.Partitions = append(s.Partitions, PartitionStatus{

@@ -379,6 +379,7 @@ func (p *partition) stop(cause error) {
 		return
 	}
 	p.memory.forget(p)
+	p.snapshots.forget(p.id)
 	if f := p.cfg.Listener.PartitionLeft; f != nil {
 		f(p.id, cause)
 	}

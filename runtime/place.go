@@ -108,8 +108,10 @@ func (in *incarnation) declare(ctx context.Context, silent []store.Session) bool
 		bounded, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 		err := in.store.DeclareDead(bounded, s)
 		cancel()
-		in.cfg.Logger.WarnContext(ctx, "session declared dead", "node", s.Name, "incarnation", s.Incarnation, "error", err)
-		if err == nil {
+		if err != nil {
+			in.cfg.Logger.WarnContext(ctx, "session not declared dead", "node", s.Name, "incarnation", s.Incarnation, "error", err)
+		} else {
+			in.cfg.Logger.WarnContext(ctx, "session declared dead", "node", s.Name, "incarnation", s.Incarnation)
 			died = true
 			in.placer.tell(func(m *placement.Machine, now time.Duration) { m.Declared(now, s) })
 		}
@@ -152,7 +154,11 @@ func (in *incarnation) forget(ctx context.Context, dead []store.Session) {
 		bounded, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 		err := in.store.EndSession(bounded, s)
 		cancel()
-		in.cfg.Logger.InfoContext(ctx, "session of a dead node removed", "node", s.Name, "error", err)
+		if err != nil {
+			in.cfg.Logger.WarnContext(ctx, "session of a dead node not removed", "node", s.Name, "error", err)
+		} else {
+			in.cfg.Logger.InfoContext(ctx, "session of a dead node removed", "node", s.Name)
+		}
 	}
 }
 

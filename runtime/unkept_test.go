@@ -49,7 +49,8 @@ type shelf struct {
 }
 
 // TestNode_LossySnapshot_NotTaken: a state that would not come back from its snapshot as it
-// is has none, and the log and the listener say so, once for each that would be due.
+// is has none. The listener says so once for each that would be due, and the log once in a
+// while.
 func TestNode_LossySnapshot_NotTaken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const every, commands = 4, 17
@@ -86,8 +87,8 @@ func TestNode_LossySnapshot_NotTaken(t *testing.T) {
 		if _, found, err := s.store.LoadSnapshot(t.Context(), store.Aggregate(to.String()), shelves.Behavior().Schema()); found || err != nil {
 			t.Errorf("there is a snapshot: %v, %v", found, err)
 		}
-		if n := strings.Count(log.String(), "state.Labels comes back as another value"); n != commands/every || failed.Load() != int64(n) {
-			t.Errorf("%d lines, %d reports, want %d:\n%s", n, failed.Load(), commands/every, log.String())
+		if n := strings.Count(log.String(), "state.Labels comes back as another value"); n != 1 || failed.Load() != commands/every {
+			t.Errorf("%d lines, want 1; %d reports, want %d:\n%s", n, failed.Load(), commands/every, log.String())
 		}
 	})
 }
