@@ -31,6 +31,7 @@ type Node struct {
 	dir      *dataDir
 	nats     *embedded // nil: external
 	conn     *nats.Conn
+	leases   *nats.Conn // of sessions and claims alone; nil: the store is not in JetStream
 	store    store.Store
 	bus      *natsbus.Bus
 	client   *natsbus.Client
@@ -167,7 +168,13 @@ func (n *Node) opening(ctx context.Context) (context.Context, func()) {
 
 func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 	if n.cfg.embeddedStore() {
-		cfg := jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas}
+		leases, err := connect(&n.cfg, n.nats)
+		if err != nil {
+			return err
+		}
+		n.leases = leases
+		n.onClose(leases.Close)
+		cfg := jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas, Leases: leases}
 		ctx, cancel := n.opening(ctx)
 		defer cancel()
 		if n.nats != nil {
@@ -431,6 +438,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		// Only now: all that came before goes through this server.
 		n.client.Close()
 		n.conn.Close()
+		if n.leases != nil {
+			n.leases.Close()
+		}
 		err = errors.Join(err, n.nats.leave(ctx))
 	}
 	return err

@@ -211,10 +211,6 @@ func (in *incarnation) pause(d time.Duration) error {
 	}
 }
 
-// renewalAttempt bounds one attempt, so that a request that got lost leaves
-// time for another one within the lease.
-func (in *incarnation) renewalAttempt() time.Duration { return in.cfg.Lease / 2 }
-
 // renew keeps the session alive until ctx ends, or ends the incarnation when the
 // session is lost.
 func (in *incarnation) renew(ctx context.Context) {
@@ -268,21 +264,6 @@ func (in *incarnation) askRenewal() {
 	case in.renewSoon <- struct{}{}:
 	default:
 	}
-}
-
-// renewOnce makes one attempt, and extends the lease if it succeeded.
-func (in *incarnation) renewOnce(ctx context.Context, session *store.Session) error {
-	ctx, cancel := context.WithTimeout(ctx, in.renewalAttempt())
-	defer cancel()
-	sent := in.cfg.Clock.Elapsed()
-	if err := in.store.Renew(ctx, *session); err != nil {
-		return err
-	}
-	session.Beat++
-	in.placer.renewed(sent, *session)
-	in.gate.reopened()
-	in.committer.resume()
-	return nil
 }
 
 // reviewRenewal finds out why the session is not as it was expected. An earlier

@@ -204,10 +204,10 @@ func TestNode_Renewal_OneRequestLost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHooked()
 		s := newSetup(t, h, nil)
-		calls := 0
+		var calls atomic.Int64
 		h.with(func(h *hooked) {
 			h.renew = func(ctx context.Context, one store.Session) error {
-				if calls++; calls%4 == 0 {
+				if calls.Add(1)%4 == 0 {
 					<-ctx.Done()
 					return store.ErrUnknown
 				}
@@ -221,6 +221,49 @@ func TestNode_Renewal_OneRequestLost(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNode_Renewal_SlowStore: with a store that takes most of a lease for each renewal, as
+// on a disk with much else to do, the node is slower and loses neither its session nor
+// its partitions. A store that takes a fifth costs nothing at all.
+func TestNode_Renewal_SlowStore(t *testing.T) {
+	for name, takes := range map[string]time.Duration{"a fifth": lease / 5, "four fifths": 4 * lease / 5} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				h := newHooked()
+				s := newSetup(t, h, nil)
+				incarnation := s.node.Status().Incarnation
+				h.with(func(h *hooked) {
+					h.renew = func(ctx context.Context, one store.Session) error {
+						written := make(chan error, 1)
+						go func() { // also when nobody waits for it any more
+							<-time.After(takes)
+							written <- h.Store.Renew(context.WithoutCancel(ctx), one)
+						}()
+						select {
+						case err := <-written:
+							return err
+						case <-ctx.Done():
+							return store.ErrUnknown
+						}
+					}
+				})
+				s.pause(2 * lease)
+				for range 10 {
+					s.want(s.add("a", 1), actor.CodeOK)
+					s.pause(lease / 3)
+				}
+				if now := s.node.Status().Incarnation; now != incarnation {
+					t.Errorf("the session was lost: %q is %q now", incarnation, now)
+				}
+				if seen, _ := s.session("n1"); seen.Dead {
+					t.Error("the session is dead")
+				}
+				h.with(func(h *hooked) { h.renew = nil })
+				s.pause(lease)
+			})
+		})
+	}
 }
 
 func TestNode_NameInUse(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -20,6 +21,10 @@ type Config struct {
 	// MaxBytes bounds the stream of commits; beyond it Append fails with
 	// [ErrFull]. Nothing is ever discarded. 0: no bound but the server's.
 	MaxBytes int64
+	// Leases is the connection for sessions and claims, which then wait behind nothing
+	// that is read or written of aggregates. nil: that of the store. It stays the
+	// caller's.
+	Leases *nats.Conn
 	// Timeout bounds every call but Open, besides its context. 0: 10 s.
 	Timeout time.Duration
 	// OpenTimeout bounds Open, which in a cluster waits for the election of a leader

@@ -29,7 +29,9 @@
 // # Concurrency
 //
 // All methods are safe for concurrent use by many stores on the same namespace.
-// No goroutine is started; the connection belongs to the caller, who closes it.
+// No goroutine is started; the connections belong to the caller, who closes them.
+// Sessions and claims may have one of their own, so that they wait behind nothing
+// else; at most eight reads of many messages are under way at once.
 //
 // # Failures
 //

@@ -72,7 +72,10 @@ func decodeSession(m *stored) (*sessionRecord, error) {
 // gets nil when there is none; it returns nil to leave everything as it is. When
 // another write gets in between it is called again. seq is the place of the new
 // record.
-func (s *Store) changeSession(ctx context.Context, name string, change func(old *sessionRecord) (*sessionRecord, error)) (seq uint64, err error) {
+//
+// known is where the record was when this store has written it, if it has: the first try
+// stands on that, without a read. The server refuses it if it is not so any more.
+func (s *Store) changeSession(ctx context.Context, name string, known *sessionAt, change func(old *sessionRecord) (*sessionRecord, error)) (seq uint64, err error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	c := &conditional{subject: s.subjects.session(name)}
@@ -83,8 +86,8 @@ func (s *Store) changeSession(ctx context.Context, name string, change func(old 
 		return 0, err
 	}
 	var refused error
-	s.leases.writeAll(ctx, []*conditional{c}, func(ctx context.Context, _ []*conditional, _ int) error {
-		old, seq, err := s.readSession(ctx, c.subject)
+	s.leases.writeAll(ctx, []*conditional{c}, func(ctx context.Context, _ []*conditional, round int) error {
+		old, seq, err := s.sessionFor(ctx, c.subject, known, round)
 		if err != nil {
 			return err
 		}
@@ -101,6 +104,14 @@ func (s *Store) changeSession(ctx context.Context, name string, change func(old 
 		return 0, refused
 	}
 	return c.seq, c.err
+}
+
+func (s *Store) sessionFor(ctx context.Context, subject string, known *sessionAt, round int) (*sessionRecord, uint64, error) {
+	if known != nil && round == 0 {
+		record := known.record
+		return &record, known.seq, nil
+	}
+	return s.readSession(ctx, subject)
 }
 
 func (s *Store) readSession(ctx context.Context, subject string) (*sessionRecord, uint64, error) {
@@ -126,7 +137,7 @@ func (s *Store) readSession(ctx context.Context, subject string) (*sessionRecord
 func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces *store.Session) error {
 	record := newSessionRecord(&session)
 	record.Beat, record.Dead, record.Draining = 1, false, false
-	_, err := s.changeSession(ctx, session.Name, func(old *sessionRecord) (*sessionRecord, error) {
+	_, err := s.changeSession(ctx, session.Name, nil, func(old *sessionRecord) (*sessionRecord, error) {
 		expected := old == nil
 		if replaces != nil {
 			expected = old != nil && old.Dead && replaces.Dead && old.sameBeat(replaces)
@@ -148,19 +159,26 @@ func (r *sessionRecord) sameBeat(s *store.Session) bool {
 
 // Renew implements [store.Leases].
 func (s *Store) Renew(ctx context.Context, session store.Session) error {
-	return s.changeAlive(ctx, "renew session", session, func(r *sessionRecord) {
+	var wrote sessionRecord
+	seq, err := s.changeAlive(ctx, "renew session", session, s.renewals.find(&session), func(r *sessionRecord) {
 		r.Beat++
 		r.Draining, r.Lacks = session.Draining, newLackRecords(session.Lacks)
+		wrote = *r
 	})
+	if err == nil {
+		s.renewals.note(&sessionAt{record: wrote, seq: seq})
+	}
+	return err
 }
 
 // DeclareDead implements [store.Leases].
 func (s *Store) DeclareDead(ctx context.Context, session store.Session) error {
-	return s.changeAlive(ctx, "declare session dead", session, func(r *sessionRecord) { r.Dead = true })
+	_, err := s.changeAlive(ctx, "declare session dead", session, nil, func(r *sessionRecord) { r.Dead = true })
+	return err
 }
 
-func (s *Store) changeAlive(ctx context.Context, what string, session store.Session, change func(*sessionRecord)) error {
-	_, err := s.changeSession(ctx, session.Name, func(old *sessionRecord) (*sessionRecord, error) {
+func (s *Store) changeAlive(ctx context.Context, what string, session store.Session, known *sessionAt, change func(*sessionRecord)) (uint64, error) {
+	seq, err := s.changeSession(ctx, session.Name, known, func(old *sessionRecord) (*sessionRecord, error) {
 		if old == nil || old.Dead || !old.sameBeat(&session) {
 			return nil, store.ErrLost
 		}
@@ -168,14 +186,14 @@ func (s *Store) changeAlive(ctx context.Context, what string, session store.Sess
 		return old, nil
 	})
 	if err != nil {
-		return fmt.Errorf("%s %q: %w", what, session.Name, err)
+		return 0, fmt.Errorf("%s %q: %w", what, session.Name, err)
 	}
-	return nil
+	return seq, nil
 }
 
 // EndSession implements [store.Leases].
 func (s *Store) EndSession(ctx context.Context, session store.Session) error {
-	seq, err := s.changeSession(ctx, session.Name, func(old *sessionRecord) (*sessionRecord, error) {
+	seq, err := s.changeSession(ctx, session.Name, nil, func(old *sessionRecord) (*sessionRecord, error) {
 		if old == nil || old.Incarnation != session.Incarnation {
 			return nil, nil //nolint:nilnil // nothing to change
 		}

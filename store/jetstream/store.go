@@ -27,6 +27,7 @@ type Store struct {
 	js        jetstream.JetStream
 	versions  *versionCache
 	outcomes  *outcomeIndex
+	renewals  renewals
 }
 
 var _ store.Store = (*Store)(nil)
@@ -90,13 +91,37 @@ func (s *Store) openStreams(ctx context.Context, nc *nats.Conn) error {
 		return err
 	}
 	s.commits = newStream(nc, handles[0], mark, s.cfg.Timeout)
-	s.leases = newStream(nc, handles[1], ns+".lease.mark", s.cfg.Timeout)
+	s.commits.pages = make(chan struct{}, maxPages)
+	if err := s.openLeases(ctx, nc, handles[1]); err != nil {
+		return err
+	}
 	s.snapshots, s.parked = handles[2], handles[3]
 	for _, st := range []*stream{s.commits, s.leases} {
 		if err := st.writeFirstMark(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// openLeases takes the connection of its own, if there is one.
+func (s *Store) openLeases(ctx context.Context, nc *nats.Conn, handle jetstream.Stream) error {
+	if s.cfg.Leases != nil {
+		nc = s.cfg.Leases
+		js, err := jetstream.NewWithAPIPrefix(nc, s.cfg.apiPrefix)
+		if err != nil {
+			return err
+		}
+		own, err := js.Stream(ctx, handle.CachedInfo().Config.Name)
+		for err != nil && maySoonWork(err) && pause(ctx, openPause) == nil {
+			own, err = js.Stream(ctx, handle.CachedInfo().Config.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("stream %s: %w: %w", handle.CachedInfo().Config.Name, store.ErrUnavailable, err)
+		}
+		handle = own
+	}
+	s.leases = newStream(nc, handle, s.cfg.Namespace+".lease.mark", s.cfg.Timeout)
 	return nil
 }
 

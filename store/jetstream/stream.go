@@ -48,12 +48,17 @@ type stream struct {
 	timeout  time.Duration // of one read
 	batches  chan struct{} // atomic batches in flight; nil: the server has none
 	minBatch int           // messages from which on an atomic batch is worth it
+	pages    chan struct{} // reads of many messages under way; nil: any number
 	floor    atomic.Uint64 // reads must see at least this sequence
 }
 
 // maxBatches leaves room for other nodes within the 50 batches in flight that a
 // server allows a stream.
 const maxBatches = 6
+
+// maxPages is how many reads of many messages a store makes at once. What readers wait for
+// costs the server and the client no time that others need.
+const maxPages = 8
 
 func newStream(nc *nats.Conn, handle jetstream.Stream, mark string, timeout time.Duration) *stream {
 	cfg := handle.CachedInfo().Config
@@ -198,6 +203,14 @@ func (st *stream) get(ctx context.Context, request *getRequest, patience time.Du
 	}
 	if err := ctx.Err(); err != nil {
 		return answer{}, unavailable(err)
+	}
+	if st.pages != nil && request.Batch > 1 {
+		select {
+		case st.pages <- struct{}{}:
+			defer func() { <-st.pages }()
+		case <-ctx.Done():
+			return answer{}, unavailable(ctx.Err())
+		}
 	}
 	attempt, cancel := context.WithTimeout(ctx, min(st.timeout, patience))
 	defer cancel()
