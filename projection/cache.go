@@ -1,6 +1,9 @@
 package projection
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 const (
 	cacheFor      = time.Second
@@ -24,6 +27,7 @@ type cache struct {
 	bySource  map[string]bool       // collections whose documents are asked for by the id of the event's source
 	loose     map[string]bool       // collections
 	allLoose  bool
+	types     map[reflect.Type]error // of documents that were put, and what is wrong with them
 }
 
 // cached is a document as it was at a time, or later.
@@ -38,7 +42,7 @@ const bySourceMax = 8
 func newCache(now func() time.Time, bytes int, allLoose bool) *cache {
 	return &cache{
 		now: now, moment: now(), max: bytes, allLoose: allLoose,
-		documents: map[document]cached{}, uses: map[document]Revision{}, bySource: map[string]bool{}, loose: map[string]bool{},
+		documents: map[document]cached{}, uses: map[document]Revision{}, bySource: map[string]bool{}, loose: map[string]bool{}, types: map[reflect.Type]error{},
 	}
 }
 

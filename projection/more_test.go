@@ -288,3 +288,42 @@ func TestTx_Names(t *testing.T) {
 		t.Errorf("%d names were refused, want 6", n)
 	}
 }
+
+// lossy are documents with what JSON does not bring back.
+type (
+	lossy struct {
+		Sum    int64 `json:"sum"`
+		hidden int64
+	}
+	shaped struct{ Shape fmt.Stringer }
+)
+
+// A document of a type that does not survive is refused when it is put, by type and field.
+func TestTx_Put_RefusesTypes(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	refused := make(chan error, 100)
+	p := projection.Define("lossy", func(d *projection.Definition) {
+		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
+			refused <- errors.Join(
+				projection.Update(ctx, tx, "a", "1", func(v *lossy) error { v.hidden++; return nil }),
+				tx.Put("a", "2", &shaped{}), tx.Put("a", "3", []lossy{{}}), tx.Put("a", "4", map[string]any{"x": 1}))
+			return nil
+		})
+	})
+	f.deposit("a", 1)
+	f.run(t, config(), p)
+	f.settle(t, f.view(p))
+	err := <-refused
+	if _, ok := errors.AsType[*actor.TypeError](err); !ok {
+		t.Fatalf("put: %v", err)
+	}
+	for _, want := range []string{`put a "1": `, "field of projection_test.lossy is unexported", `put a "2": `, "fmt.Stringer is an interface", `put a "3": `} {
+		if !contains(err, want) {
+			t.Errorf("the error does not say %q: %v", want, err)
+		}
+	}
+	if contains(err, `put a "4"`) {
+		t.Errorf("a map of anything: %v", err)
+	}
+}

@@ -62,8 +62,8 @@ type Change struct {
 // Reads see what this Storage has read or written before, and whatever that rests
 // on. They need not see the newest writes of others: checks of revisions find out.
 type Storage interface {
-	// Marshal and Unmarshal are the form of documents. Both sides use the names that
-	// encoding/json would. Times keep at least milliseconds.
+	// Marshal and Unmarshal are the form of documents. What comes back is what
+	// encoding/json makes of a document, see [Encode] and [Decode].
 	Marshal(v any) ([]byte, error)
 	Unmarshal(data []byte, v any) error
 

@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -167,10 +166,10 @@ func (s *Storage) openOnce(ctx context.Context, want jetstream.StreamConfig) err
 }
 
 // Marshal implements [projection.Storage] with JSON.
-func (*Storage) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
+func (*Storage) Marshal(v any) ([]byte, error) { return projection.Encode(v) }
 
 // Unmarshal implements [projection.Storage].
-func (*Storage) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+func (*Storage) Unmarshal(data []byte, v any) error { return projection.Decode(data, v) }
 
 // Transient implements [projection.Storage]: handlers get errors of this package alone.
 func (*Storage) Transient(error) bool { return false }

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
@@ -29,10 +28,10 @@ func New() *Storage {
 }
 
 // Marshal implements [projection.Storage] with JSON.
-func (*Storage) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
+func (*Storage) Marshal(v any) ([]byte, error) { return projection.Encode(v) }
 
 // Unmarshal implements [projection.Storage].
-func (*Storage) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+func (*Storage) Unmarshal(data []byte, v any) error { return projection.Decode(data, v) }
 
 // Transient implements [projection.Storage]: there is no such error.
 func (*Storage) Transient(error) bool { return false }

@@ -1,72 +1,94 @@
 package mongo
 
 import (
-	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"reflect"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
+
+	"github.com/ganglion-go/ganglion/internal/jsonbson"
+	"github.com/ganglion-go/ganglion/projection"
 )
 
-// wrapped is the form of a value on its own: BSON has only documents.
-type wrapped struct {
-	Value any `bson:"d"`
-}
+// The fields of a document that hold its value: as BSON that comes back as the JSON that
+// it was, with its format, or as the JSON itself where no BSON does. A document without
+// either is of a build that encoded Go values as BSON.
+const (
+	fieldValue  = "d"
+	fieldFormat = "f"
+	fieldText   = "j"
 
-// Marshal implements [projection.Storage] with BSON, with the names of json tags.
+	formatJSON = 1
+)
+
+// textAbove is the size of a value from which on it is kept as text if that is smaller:
+// BSON may be several times as long, and the server takes documents of 16 MiB.
+const textAbove = 15 << 20
+
+var errNoValue = errors.New("document without a value")
+
+// Marshal implements [projection.Storage]: what encoding/json writes, as BSON.
 func (*Storage) Marshal(v any) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := bson.NewEncoder(bson.NewDocumentWriter(&buffer))
-	encoder.UseJSONStructTags()
-	if err := encoder.Encode(wrapped{v}); err != nil {
+	text, err := projection.Encode(v)
+	if err != nil {
+		return nil, err
+	}
+	start, doc := bsoncore.AppendDocumentStart(make([]byte, 0, len(text)+64))
+	if with, ok := jsonbson.AppendElement(bsoncore.AppendInt32Element(doc, fieldFormat, formatJSON), fieldValue, text); ok && len(with) <= textAbove {
+		doc = with
+	} else {
+		doc = bsoncore.AppendStringElement(doc, fieldText, string(text))
+	}
+	doc, err = bsoncore.AppendDocumentEnd(doc, start)
+	if err != nil {
 		return nil, fmt.Errorf("encode BSON: %w", err)
 	}
-	return buffer.Bytes(), nil
+	return doc, nil
 }
 
 // Unmarshal implements [projection.Storage].
 func (s *Storage) Unmarshal(data []byte, v any) error {
-	value, err := bson.Raw(data).LookupErr("d")
+	doc := bson.Raw(data)
+	if text, ok := doc.Lookup(fieldText).StringValueOK(); ok {
+		return projection.Decode([]byte(text), v)
+	}
+	value, err := doc.LookupErr(fieldValue)
+	if err != nil {
+		return fmt.Errorf("decode BSON: %w", errNoValue)
+	}
+	if format, ok := doc.Lookup(fieldFormat).AsInt64OK(); !ok || format != formatJSON {
+		return s.unmarshalValue(value, v)
+	}
+	text, err := jsonbson.AppendJSON(make([]byte, 0, len(value.Value)), byte(value.Type), value.Value)
 	if err != nil {
 		return fmt.Errorf("decode BSON: %w", err)
 	}
-	if value.Type != bson.TypeEmbeddedDocument {
-		if err := value.Unmarshal(v); err != nil {
-			return fmt.Errorf("decode BSON: %w", err)
-		}
-		return nil
+	return projection.Decode(text, v)
+}
+
+// unmarshalValue reads a value that an earlier build has encoded: as BSON, under the names
+// of json tags, or else in lower case. It is read with a registry of its own: the driver
+// keeps for good how it first read a type, also when that was without the names.
+func (s *Storage) unmarshalValue(value bson.RawValue, v any) error {
+	target := reflect.ValueOf(v)
+	if target.Kind() != reflect.Pointer || target.IsNil() {
+		return fmt.Errorf("decode BSON into %T: %w", v, errNoValue)
 	}
-	d, ok := s.decodings.Get().(*decoding)
-	if !ok {
-		d = newDecoding()
-	}
-	defer s.decodings.Put(d)
-	d.over(value.Value)
-	defer d.over(nil)
-	decoder := bson.NewDecoder(bson.NewDocumentReader(d.buffer))
-	decoder.UseJSONStructTags()
-	decoder.DefaultDocumentM()
-	if err := decoder.Decode(v); err != nil {
+	wrapped := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "Value", Type: target.Type().Elem(), Tag: `bson:"d"`}}))
+	doc, err := bson.Marshal(bson.D{{Key: fieldValue, Value: value}})
+	if err != nil {
 		return fmt.Errorf("decode BSON: %w", err)
 	}
+	decoder := bson.NewDecoder(bson.NewDocumentReader(bytes.NewReader(doc)))
+	decoder.SetRegistry(s.registry)
+	decoder.UseJSONStructTags()
+	decoder.DefaultDocumentM()
+	if err := decoder.Decode(wrapped.Interface()); err != nil {
+		return fmt.Errorf("decode BSON: %w", err)
+	}
+	target.Elem().Set(wrapped.Elem().Field(0))
 	return nil
-}
-
-// decoding is what a document is read through. The driver copies whatever it takes from
-// the buffer, and makes one of 4 KiB for each document unless it is given one.
-type decoding struct {
-	source bytes.Reader
-	buffer *bufio.Reader
-}
-
-func newDecoding() *decoding {
-	d := &decoding{}
-	d.buffer = bufio.NewReader(&d.source)
-	return d
-}
-
-// over begins with a document; nil keeps none.
-func (d *decoding) over(document []byte) {
-	d.source.Reset(document)
-	d.buffer.Reset(&d.source)
 }

@@ -5,12 +5,17 @@
 // Each collection of a generation of a view is a collection of the database, whose
 // name tells both: "view.balances.3.accounts". A document is
 //
-//	{ _id: "p-7", r: ObjectId(...), d: { total: 41 } }
+//	{ _id: "p-7", r: ObjectId(...), f: 1, d: { total: 41 } }
 //
-// r is its revision, d what the handler has put, as BSON under the names of the json
-// tags, so that it can be queried and indexed ([Config.Prepare]); times keep
-// milliseconds, and integers beyond int64 are refused. [Collection] is the collection
-// of the generation that is read. Checkpoints, and what else the engine keeps of a
+// r is its revision, d what the handler has put, as encoding/json writes it: under the
+// names of its JSON, so that it can be queried and indexed ([Config.Prepare]). Integers are
+// int64, other numbers double, or Decimal128 where the digits need it. Times are texts of
+// RFC 3339, as in JSON: keep a number beside one that is to be sorted or to expire. What
+// has no BSON that comes back as the same JSON, as with keys that begin with "$", is kept
+// as text in j instead. Documents without f are of builds that made BSON of Go values; they
+// are read as those did, and become new when they are next written.
+//
+// [Collection] is the collection of the generation that is read. Checkpoints, and what else the engine keeps of a
 // generation, are in its collection "_engine"; the heads of all projections are in
 // "view._heads".
 //

@@ -54,7 +54,7 @@ type Storage struct {
 	seen   clock
 
 	abandoned *abandonment
-	decodings sync.Pool // of *decoding
+	registry  *bson.Registry // of what earlier builds have encoded
 
 	mu    sync.Mutex
 	known map[string]bool // collections that exist
@@ -96,7 +96,7 @@ func New(client *driver.Client, cfg Config) *Storage {
 		cfg.Timeout = defaultTimeout
 	}
 	abandoned := &abandonment{client: client, app: AppName(cfg.Database)}
-	return &Storage{cfg: cfg, client: client, abandoned: abandoned, known: map[string]bool{}, db: client.Database(cfg.Database, options.Database().
+	return &Storage{cfg: cfg, client: client, abandoned: abandoned, registry: bson.NewRegistry(), known: map[string]bool{}, db: client.Database(cfg.Database, options.Database().
 		SetReadPreference(readpref.Primary()).
 		SetReadConcern(readconcern.Majority()).
 		SetWriteConcern(durable()))}
@@ -184,11 +184,19 @@ func (s *Storage) Drop(ctx context.Context, name string, generation uint64) erro
 type stored struct {
 	Key      string        `bson:"_id"`
 	Revision bson.ObjectID `bson:"r"`
+	Format   int32         `bson:"f"`
 	Data     bson.RawValue `bson:"d"`
+	Text     string        `bson:"j"`
 }
 
 func (d *stored) document() (projection.Document, error) {
-	data, err := bson.Marshal(bson.D{{Key: "d", Value: d.Data}})
+	var value bson.D
+	if d.Text != "" {
+		value = append(value, bson.E{Key: fieldText, Value: d.Text})
+	} else {
+		value = append(value, bson.E{Key: fieldFormat, Value: d.Format}, bson.E{Key: fieldValue, Value: d.Data})
+	}
+	data, err := bson.Marshal(value)
 	if err != nil {
 		return projection.Document{}, fmt.Errorf("document %q: %w", d.Key, err)
 	}

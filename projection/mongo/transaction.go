@@ -229,11 +229,14 @@ func (s *Storage) write(ctx context.Context, g *group, revision bson.ObjectID) e
 			changes = append(changes, driver.NewDeleteOneModel().SetFilter(id))
 			continue
 		}
-		data, err := bson.Raw(w.Data).LookupErr("d")
+		elements, err := bson.Raw(w.Data).Elements()
 		if err != nil {
 			return fmt.Errorf("%s %q: %w", w.Place.Collection, w.Key, err)
 		}
-		doc := append(id, bson.E{Key: "r", Value: revision}, bson.E{Key: "d", Value: data})
+		doc := append(id, bson.E{Key: "r", Value: revision})
+		for _, e := range elements {
+			doc = append(doc, bson.E{Key: e.Key(), Value: e.Value()})
+		}
 		switch {
 		case at != nil:
 			changes = append(changes, driver.NewReplaceOneModel().SetFilter(at).SetReplacement(doc))

@@ -31,6 +31,7 @@ func Run(t *testing.T, open Open) {
 		"List":         testList,
 		"Drop":         testDrop,
 		"Codec":        testCodec,
+		"Types":        testTypes,
 		"Counter":      testCounter,
 		"Large":        testLarge,
 		"Watch":        testWatch,

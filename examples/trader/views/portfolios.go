@@ -123,8 +123,8 @@ func onTransaction[E any](d *projection.Definition, apply func(*Transaction, E))
 			return err
 		}
 		if !found {
-			// The time is in a key, so it must be what the storage gives back: MongoDB's
-			// dates have milliseconds, and a later event would be at another key.
+			// The time is in a key, so it is what every storage gives back: MongoDB kept
+			// milliseconds once, and a later event would be at another key.
 			x.ID, x.Started = e.Source.ID, e.Time.Truncate(time.Millisecond)
 		}
 		apply(&x, e.Data)
