@@ -87,11 +87,11 @@ func (r *ordeal) trade(plan []chaos.Fault) {
 	close(stop)
 	err = <-ended
 	r.t.Logf("at rest %v after the last fault:\n%s", time.Since(done.Ended).Round(time.Millisecond), r.report.String())
-	if err != nil {
-		r.t.Error(err)
-	}
 	if done.Faults == 0 {
 		r.t.Error("nothing was broken")
+	}
+	if err != nil {
+		r.t.Fatal(err) // what is not at rest has nothing to be audited
 	}
 }
 

@@ -33,7 +33,7 @@ type loadCommand struct {
 	Seed           uint64        `default:"1" help:"Of the random choices."`
 	RequestTimeout time.Duration `default:"15s" help:"Of one attempt."`
 	ResolveWithin  time.Duration `default:"60s" help:"For all attempts of one command together."`
-	SettleWithin   time.Duration `default:"60s" help:"For everything to come to rest afterwards."`
+	SettleWithin   time.Duration `default:"60s" help:"For which nothing may move, afterwards, before everything has come to rest."`
 	SkipSeed       bool          `help:"Do not create users, companies, cash and items first."`
 	Verify         bool          `default:"true" negatable:"" help:"Compare all cash and items before and after. Needs to be the only load."`
 	Progress       bool          `default:"true" negatable:"" help:"Show progress when standard error is a terminal."`

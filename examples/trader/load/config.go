@@ -21,7 +21,7 @@ type Config struct {
 	PasswordHash   string        // of the users that are seeded
 	RequestTimeout time.Duration // of one attempt
 	ResolveWithin  time.Duration // for all attempts of one command together
-	SettleWithin   time.Duration // for everything to come to rest after the run
+	SettleWithin   time.Duration // for which nothing may move after the run before everything is at rest
 }
 
 // Lanes.

@@ -3,6 +3,7 @@ package load_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -281,6 +282,36 @@ func TestDriver_Settle_FindsWhatDoesNot(t *testing.T) {
 				t.Errorf("%v\n%s", err, b.report(t))
 			}
 		})
+	}
+}
+
+// TestDriver_Settle_WaitsForWhatMoves: a cluster that is slow comes to rest after three
+// times the configured time, within which something has always moved.
+func TestDriver_Settle_WaitsForWhatMoves(t *testing.T) {
+	t.Parallel()
+	n := newFakeNode(t, 0)
+	cfg := configFor(n)
+	cfg.Clients, cfg.SettleWithin, cfg.CancelShare = 1, time.Second, 0
+	b := setup(t, cfg)
+	b.seed(t)
+	b.driver.Run(t.Context(), nil)
+	slow := time.Now().Add(3 * cfg.SettleWithin)
+	var count atomic.Int64
+	n.mu.Lock()
+	n.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		switch reads := count.Add(1); {
+		case strings.HasPrefix(r.URL.Path, "/v1/orderbook/"):
+			_, _ = w.Write([]byte(`{"version":9,"state":{"buys":[],"sells":[]}}`))
+		case time.Now().After(slow):
+			_, _ = w.Write([]byte(`{"version":9,"state":{"phase":"closed"}}`))
+		default:
+			_, _ = fmt.Fprintf(w, `{"version":%d,"state":{"phase":"settling","executed":%d,"unsettled":1}}`, reads, reads)
+		}
+		return true
+	}
+	n.mu.Unlock()
+	if _, err := b.driver.Settle(t.Context()); err != nil || b.recorder.Wrong() != 0 {
+		t.Errorf("%v\n%s", err, b.report(t))
 	}
 }
 

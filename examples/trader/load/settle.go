@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ import (
 const (
 	settlePauseMin = 100 * time.Millisecond
 	settlePauseMax = 2 * time.Second
+	// settleMost is how many times as long it waits if things move on and on.
+	settleMost = 5
 )
 
 // Settled is what the transactions of a run have come to.
@@ -27,26 +30,33 @@ type Settled struct {
 
 // Settle waits until every transaction of the run, and every order that was in the
 // books before it, is at rest: its saga is closed, or waits for an order of which the
-// book has just as much as the saga believes. What is not at rest within the
-// configured time counts as a wrong answer each.
+// book has just as much as the saga believes. What is not at rest counts as a wrong
+// answer each, once none of it has moved for the configured time: a slow cluster is no
+// wrong one. It gives up after settleMost times that time in any case.
 func (d *Driver) Settle(ctx context.Context) (Settled, error) {
-	within, cancel := context.WithTimeoutCause(ctx, d.cfg.SettleWithin, errUnsettled)
+	within, cancel := context.WithTimeoutCause(ctx, settleMost*d.cfg.SettleWithin, errUnsettled)
 	defer cancel()
 	var done Settled
 	pending := d.all()
+	var seen map[actor.Address]domain.TradingView
+	moved := time.Now()
 	for {
 		began := time.Now()
 		look, err := d.look(within, pending)
 		if err == nil {
 			done.Closed += look.closed
 			done.Live, pending = len(look.live), slices.Concat(look.moving, look.live)
+			if seen == nil || look.closed > 0 || !maps.Equal(look.views, seen) {
+				moved = time.Now()
+			}
+			seen = look.views
 		}
 		switch {
 		case ctx.Err() != nil:
 			return done, ctx.Err()
 		case err == nil && len(look.moving) == 0:
 			return done, nil
-		case within.Err() != nil && err == nil:
+		case err == nil && (within.Err() != nil || time.Since(moved) >= d.cfg.SettleWithin):
 			return done, d.unsettled(look.moving)
 		case within.Err() != nil:
 			return done, d.unsettled(pending)
@@ -65,7 +75,7 @@ func (d *Driver) Settle(ctx context.Context) (Settled, error) {
 
 func (d *Driver) unsettled(moving []actor.Address) error {
 	for _, saga := range moving {
-		d.recorder.fault(fmt.Sprintf("%s has not come to rest within %v", saga, d.cfg.SettleWithin))
+		d.recorder.fault(fmt.Sprintf("%s has not come to rest, and nothing has moved for %v", saga, d.cfg.SettleWithin))
 	}
 	return errUnsettled
 }
@@ -95,6 +105,7 @@ type glance struct {
 	moving []actor.Address
 	live   []actor.Address
 	closed int
+	views  map[actor.Address]domain.TradingView // of what is not closed, as far as it could be read
 
 	waiting map[string]domain.TradingView // of sagas that say that they wait for the market, by order
 	sagas   map[string]actor.Address
@@ -103,7 +114,7 @@ type glance struct {
 // look looks at sagas first and at the books after them: an order of which the book
 // has as much as its saga believed before has not traded in between.
 func (d *Driver) look(ctx context.Context, pending []actor.Address) (*glance, error) {
-	g := &glance{waiting: map[string]domain.TradingView{}, sagas: map[string]actor.Address{}}
+	g := &glance{waiting: map[string]domain.TradingView{}, sagas: map[string]actor.Address{}, views: map[actor.Address]domain.TradingView{}}
 	next := make(chan actor.Address)
 	var readers sync.WaitGroup
 	for range d.cfg.Clients {
@@ -144,6 +155,9 @@ func (d *Driver) trading(ctx context.Context, saga actor.Address) *domain.Tradin
 func (g *glance) take(saga actor.Address, view *domain.TradingView) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if view != nil && view.Phase != domain.PhaseClosed {
+		g.views[saga] = *view
+	}
 	switch {
 	case view != nil && view.Phase == domain.PhaseClosed:
 		g.closed++
