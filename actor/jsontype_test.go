@@ -68,8 +68,8 @@ type (
 		Parent   *tree `json:",omitempty"`
 	}
 	loop struct {
-		*loop
-		N int
+		*loop //nolint:unused // its type is what is looked at
+		N     int
 	}
 	unexportedPart struct{ N int }
 	writesOnlyPart struct{ N int }
@@ -85,7 +85,7 @@ func (g ownGeneric[T]) MarshalJSON() ([]byte, error)     { return json.Marshal(g
 func (g *ownGeneric[T]) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &g.Value) }
 func (writesOnly) MarshalJSON() ([]byte, error)          { return []byte("1"), nil }
 func (*readsOnly) UnmarshalJSON([]byte) error            { return nil }
-func (k textKey) MarshalText() ([]byte, error)           { return []byte(fmt.Sprint(k.n)), nil }
+func (k textKey) MarshalText() ([]byte, error)           { return fmt.Append(nil, k.n), nil }
 func (k *textKey) UnmarshalText(text []byte) error       { return json.Unmarshal(text, &k.n) }
 func (oneWayKey) MarshalText() ([]byte, error)           { return []byte("k"), nil }
 
@@ -130,8 +130,8 @@ func TestCheckJSON(t *testing.T) {
 			N int64 `json:"n,string"`
 		}]()},
 		"bad tag": {typ: reflect.TypeFor[struct {
-			N int `json:"\"n"`
-			M int `json:"-,"`
+			N int `json:"\"n"` //nolint:staticcheck // encoding/json then takes the name of the field
+			M int `json:"-,"`  //nolint:staticcheck // its name is "-"
 		}]()},
 		"promoted, alone": {typ: reflect.TypeFor[stampedAlone]()},
 		"promoted, own":   {typ: reflect.TypeFor[stampedOwn]()},

@@ -18,8 +18,12 @@ var errLossySnapshot = errors.New("the state does not come back from its snapsho
 // left as it is.
 //
 // A part with methods of its own for JSON or text is what these make of it. An empty
-// slice may come back as nil.
+// slice may come back as nil. There is none of a state that JSON cannot hold, see
+// [Behavior.WithoutSnapshots].
 func (i *Instance) TakeSnapshot() ([]byte, error) {
+	if err := i.behavior.unkept; err != nil {
+		return nil, err
+	}
 	data, err := i.Snapshot()
 	if err != nil {
 		return nil, err

@@ -124,6 +124,14 @@ func TestInstance_TakeSnapshot(t *testing.T) {
 	}
 }
 
+func TestInstance_TakeSnapshot_OfWhatJSONCannotHold(t *testing.T) {
+	t.Parallel()
+	i := define[struct{ F func() }]().New(actor.Address{Kind: "subject", ID: "s"})
+	if data, err := i.TakeSnapshot(); err == nil {
+		t.Errorf("got %s", data)
+	}
+}
+
 // explosive panics on its way into JSON and back.
 type explosive struct{ on string }
 

@@ -31,6 +31,7 @@ type (
 		*Extra
 		Total int `json:"total"`
 	}
+	// Extra is embedded by reference.
 	Extra struct {
 		Note string `json:"note"`
 	}
