@@ -17,7 +17,7 @@ type chained struct {
 
 type inner struct {
 	Tags  []string
-	notes map[string][]byte //nolint:unused // weighed all the same
+	notes map[string][]byte
 }
 
 type embedding struct {

@@ -178,6 +178,7 @@ func hoards() *actor.Aggregate[hoard] {
 // TestNode_Memory_IsThatOfTheStates, without snapshots and loads, however little the
 // events say: all are weighed, and the budget holds.
 func TestNode_Memory_IsThatOfTheStates(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ commands, events, bytes int }{{1, 1, 10_000}, {1, 100, 100}, {10, 1, 1000}, {50, 2, 100}} {
 		t.Run(fmt.Sprintf("%d commands of %d events", c.commands, c.events), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
