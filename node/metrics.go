@@ -93,6 +93,7 @@ func (m *metrics) observe(n *runtime.Node) {
 	gauge("activations", "Aggregates in memory.", func(s runtime.Status) float64 { return float64(s.Activations) })
 	gauge("activation_bytes", "Estimated bytes of aggregates in memory.", func(s runtime.Status) float64 { return float64(s.MemoryBytes) })
 	gauge("activation_bytes_max", "Bytes that aggregates in memory may take; beyond it, idle ones are given up.", func(s runtime.Status) float64 { return float64(s.MemoryMax) })
+	gauge("struggling_aggregates", "Aggregates that stand still, as the store has failed their loads or writes again and again.", func(s runtime.Status) float64 { return float64(s.Struggling) })
 	gauge("snapshots_failing", "Aggregates whose newest snapshot could not be taken or saved: they take longer and longer to load.", func(s runtime.Status) float64 { return float64(s.SnapshotsFailing) })
 	gauge("partitions", "Partitions that the node serves.", func(s runtime.Status) float64 { return float64(len(s.Partitions)) })
 	gauge("lease_valid", "1 while the node may answer.", func(s runtime.Status) float64 {

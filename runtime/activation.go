@@ -27,6 +27,7 @@ type activation struct {
 	mailbox    mailbox
 	settlement *settlement // of inFlight, to be taken in
 	running    bool
+	struggling bool // is counted as such
 	resting    bool // has given back what only a busy one needs
 
 	// Of the running goroutine, or under mu while none runs.
@@ -183,17 +184,17 @@ func (a *activation) settle(s *settlement) {
 	a.inFlight = nil
 	switch {
 	case s.err == nil:
-		a.failures = 0
+		a.wrote(nil)
 		a.succeeded(s.batch)
 	case errors.Is(s.err, store.ErrConflict):
 		// The load waits a little, as after an unknown outcome: what we are in
 		// conflict with may not be durable yet, and then not be seen by it.
-		a.failures++
+		a.wrote(s.err)
 		a.rewind(s.batch, DiscardConflict)
 	case errors.Is(s.err, store.ErrTooLarge):
 		a.tooLarge(s.batch)
 	default:
-		a.failures++
+		a.wrote(s.err)
 		a.rewind(s.batch, DiscardUnknown)
 	}
 }

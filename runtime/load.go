@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -187,9 +186,6 @@ func (p *partition) retryBounded(f func(context.Context) error) error {
 	})
 }
 
-// retriesUnseen is how often something is tried again before people see it.
-const retriesUnseen = 8
-
 // retry calls f until it succeeds, fails for good, or the partition is left.
 // Attempts are apart by a growing time with jitter, at most a second; failures
 // is the number of those that went before.
@@ -210,10 +206,10 @@ func (p *partition) retry(failures int, f func(context.Context) error) error {
 			return err
 		}
 		failures++
-		level := slog.LevelDebug
-		if failures >= retriesUnseen && failures&(failures-1) == 0 {
-			level = slog.LevelWarn // at 8, 16, 32 and so on: seconds, then minutes
+		if failures == failuresUnseen {
+			p.memory.struggles.count.Add(1)
+			defer p.memory.struggles.count.Add(-1)
 		}
-		p.cfg.Logger.Log(p.ctx, level, "the store does not do what it is asked, and is asked again", "partition", uint32(p.id), "failures", failures, "error", err)
+		p.memory.struggles.note(p.cfg, failures, "the store does not do what it is asked, and is asked again", "partition", uint32(p.id), "error", err)
 	}
 }

@@ -194,6 +194,7 @@ type Status struct {
 	MemoryBytes int64 // estimate
 	MemoryMax   int64 // its budget: Config.MaxBytes
 
+	Struggling       int // aggregates here that stand still: the store has failed 8 or more of their loads or writes in a row
 	SnapshotsFailing int // aggregates here whose newest snapshot could not be taken or saved
 
 	Relaying    bool          // this node brings out what is committed
@@ -220,6 +221,7 @@ func (n *Node) Status() Status {
 	}
 	s.Incarnation, s.LeaseValid, s.Draining = in.session.Incarnation, in.lease.valid(), in.placer.draining()
 	s.Activations, s.MemoryBytes = in.memory.count.Load(), in.memory.bytes.Load()
+	s.Struggling = int(in.memory.struggles.count.Load())
 	s.MemoryMax, s.SnapshotsFailing = n.cfg.MaxBytes, in.snapshots.count()
 	for _, p := range in.served() {
 		p.mu.Lock()

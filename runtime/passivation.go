@@ -50,7 +50,8 @@ type memory struct {
 	count atomic.Int64
 	bytes atomic.Int64 // estimate
 
-	shapes shapes // of the states' types
+	shapes    shapes // of the states' types
+	struggles struggles
 
 	sweep     sync.Mutex    // one sweep at a time
 	notBefore time.Duration // Clock.Elapsed of the next sweep, after one in vain; under sweep
@@ -128,6 +129,9 @@ func (m *memory) forget(p *partition) {
 	for _, a := range p.activations {
 		a.mu.Lock()
 		m.bytes.Add(-a.weight)
+		if a.struggling {
+			m.struggles.count.Add(-1)
+		}
 		a.mu.Unlock()
 	}
 	m.count.Add(-int64(len(p.activations)))
@@ -202,6 +206,9 @@ func (p *partition) passivateLocked(a *activation, why PassivationReason) bool {
 	p.waiting.put(a.address, a.unrecorded)
 	p.memory.count.Add(-1)
 	p.memory.bytes.Add(-a.weight)
+	if a.struggling {
+		p.memory.struggles.count.Add(-1)
+	}
 	if f := p.cfg.Listener.Passivated; f != nil {
 		f(a.behavior.Kind(), why)
 	}
