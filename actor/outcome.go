@@ -113,7 +113,8 @@ func (e *Error) Is(target error) bool {
 
 // Rejection is an aggregate's typed "no". Declare one per reason as a package
 // variable and return it, or a copy made by [Rejection.With], from a handler;
-// at the caller errors.Is matches it by code.
+// at the caller errors.Is matches it by code. There, numbers among its details are
+// float64, or a json.Number where a float64 would round.
 type Rejection struct {
 	Code    string         `json:"code"`
 	Message string         `json:"message,omitempty"`

@@ -59,7 +59,7 @@ func DecodeOutcome(msg *nats.Msg) (actor.Outcome, error) {
 		o.Reply = msg.Data
 	case actor.CodeRejected:
 		o.Rejection = new(actor.Rejection)
-		if err := json.Unmarshal(msg.Data, o.Rejection); err != nil {
+		if err := decodeRejection(msg.Data, o.Rejection); err != nil {
 			return o, fmt.Errorf("rejection: %w: %w", ErrWire, err)
 		}
 	default:
