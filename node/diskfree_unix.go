@@ -11,6 +11,6 @@ func diskSpace(dir string) (free, total uint64, err error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, 0, err
 	}
-	size := uint64(s.Bsize)                                      //nolint:gosec,unconvert // its type differs between systems, and it is not negative
-	return uint64(s.Bavail) * size, uint64(s.Blocks) * size, nil //nolint:unconvert // likewise
+	size := uint64(s.Bsize) //nolint:gosec // its type differs between systems, and it is not negative
+	return uint64(s.Bavail) * size, uint64(s.Blocks) * size, nil
 }

@@ -199,11 +199,9 @@ func (s *storage) heal(ctx context.Context, h *healing) error {
 	s.logger.WarnContext(ctx, "starting the embedded NATS server again, which stores nothing more after a failed write")
 	err := s.server.restart(ctx)
 	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err == nil:
+	case err == nil, ctx.Err() != nil: // or the process ends
 		h.failed = time.Time{}
-		return nil
+		return nil //nolint:nilerr // nobody waits for the server any more
 	case h.failed.IsZero():
 		h.failed = h.last
 	case time.Since(h.failed) > healWithin:

@@ -227,6 +227,7 @@ func TestNode_Renewal_OneRequestLost(t *testing.T) {
 // on a disk with much else to do, the node is slower and loses neither its session nor
 // its partitions. A store that takes a fifth costs nothing at all.
 func TestNode_Renewal_SlowStore(t *testing.T) {
+	t.Parallel()
 	for name, takes := range map[string]time.Duration{"a fifth": lease / 5, "four fifths": 4 * lease / 5} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
