@@ -210,6 +210,7 @@ func (p *partition) retry(failures int, f func(context.Context) error) error {
 			p.memory.struggles.count.Add(1)
 			defer p.memory.struggles.count.Add(-1)
 		}
-		p.memory.struggles.note(p.cfg, failures, "the store does not do what it is asked, and is asked again", "partition", uint32(p.id), "error", err)
+		p.cfg.Logger.Log(p.ctx, p.memory.struggles.level(p.cfg.Clock.Elapsed(), failures), "the store does not do what it is asked, and is asked again",
+			"partition", uint32(p.id), "failures", failures, "struggling_aggregates", p.memory.struggles.count.Load(), "error", err)
 	}
 }

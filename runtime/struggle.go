@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -26,17 +25,14 @@ type struggles struct {
 	logged atomic.Int64 // Clock.Elapsed of the last line; 0: none
 }
 
-// note logs a failure, with the arguments given, at a level that depends on how many
-// there were in a row.
-func (s *struggles) note(cfg *Config, failures int, msg string, args ...any) {
-	level := slog.LevelDebug
-	now := int64(cfg.Clock.Elapsed())
+// level returns the level at which to log a failure, of which there were so many in a row.
+func (s *struggles) level(now time.Duration, failures int) slog.Level {
 	last := s.logged.Load()
-	if failures >= failuresUnseen && failures&(failures-1) == 0 &&
-		due(time.Duration(last), time.Duration(now), struggleLogEvery) && s.logged.CompareAndSwap(last, now) {
-		level = slog.LevelWarn
+	if failures < failuresUnseen || failures&(failures-1) != 0 || !due(time.Duration(last), now, struggleLogEvery) ||
+		!s.logged.CompareAndSwap(last, int64(now)) {
+		return slog.LevelDebug
 	}
-	cfg.Logger.Log(context.Background(), level, msg, append(args, "failures", failures, "struggling_aggregates", s.count.Load())...) //nolint:forbidigo // logs only
+	return slog.LevelWarn
 }
 
 // wrote notes how a write of the aggregate ended.
@@ -50,8 +46,9 @@ func (a *activation) wrote(err error) {
 	}
 	a.failures++
 	a.struggle(a.failures >= failuresUnseen)
-	a.partition.memory.struggles.note(a.partition.cfg, a.failures, "a commit is not written, and decided and tried again",
-		"aggregate", a.address.String(), "error", err)
+	p := a.partition
+	p.cfg.Logger.Log(p.ctx, p.memory.struggles.level(p.cfg.Clock.Elapsed(), a.failures), "a commit is not written, and decided and tried again",
+		"aggregate", a.address.String(), "failures", a.failures, "struggling_aggregates", p.memory.struggles.count.Load(), "error", err)
 }
 
 // struggle leaves the count alone once the partition has stopped, as reweighLocked does.
