@@ -63,6 +63,7 @@ func (p *partition) setAside(w aside) {
 	}
 	p.aside = append(p.aside, w)
 	p.unfinished--
+	w.delivery.endLocked()
 	if !p.judging {
 		p.judging = true
 		p.running.Go(p.judge)

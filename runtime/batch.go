@@ -18,6 +18,9 @@ type delivery struct {
 	// may yet become durable, so it can no longer be told that it was not executed.
 	attempted bool
 
+	ended    chan struct{} // closed when the partition is done with it; nil: nobody waits for that
+	hasEnded bool          // ended is closed; guarded by partition.mu
+
 	refuse *actor.Outcome // decided: with this; nil: not yet
 	early  bool           // a firing that has been waited for once
 	waits  actor.Code     // why no node can execute it, as it is about to be parked
@@ -29,6 +32,14 @@ type delivery struct {
 func (d *delivery) metBefore() bool {
 	_, timed := d.Message.ID.UnixMilli()
 	return d.Message.Attempt > 1 || !timed || d.replayed
+}
+
+// endLocked wakes who waits for the message's end. The caller holds partition.mu.
+func (d *delivery) endLocked() {
+	if d.ended != nil && !d.hasEnded {
+		close(d.ended)
+		d.hasEnded = true
+	}
 }
 
 // batch is a commit being gathered or written, with all answers that stand on it.

@@ -212,6 +212,7 @@ func (p *partition) postpone(behavior *actor.Behavior, d *delivery, wait time.Du
 		return
 	}
 	p.unfinished--
+	d.endLocked()
 	p.running.Go(func() { p.resume(behavior, d, wait) })
 	p.mu.Unlock()
 	p.signal()
@@ -232,7 +233,7 @@ func (p *partition) resume(behavior *actor.Behavior, d *delivery, wait time.Dura
 	p.mu.Unlock()
 	for !stopped && !p.post(behavior, d) {
 		if !p.memory.awaitRoom(p.ctx, p.ctx) {
-			p.giveUp()
+			p.giveUp(d)
 			return
 		}
 	}

@@ -12,5 +12,6 @@ var (
 	ErrNameInUse = errors.New("node name in use")
 
 	errSessionLost = errors.New("session lost")
+	errNotNamed    = errors.New("the claim does not name the command yet")
 	errDrained     = errors.New("partition drained")
 )

@@ -97,6 +97,7 @@ func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 	savings := make([]saving, len(ready))
 	claims := make([]store.Claim, len(ready))
 	for i, p := range ready {
+		p.fearNothing()
 		savings[i], _ = p.saving()
 		claims[i] = savings[i].claim
 	}

@@ -33,7 +33,10 @@ type partition struct {
 	recency      recency
 	waiting      waitingOutcomes
 	carry        carry
-	revision     uint64 // of the last saving that was begun
+	revision     uint64      // of the last saving that was begun
+	watch        *crashWatch // nil: nothing is to be feared
+	claimDeaths  int         // to be saved with the claim, as is claimSuspect
+	claimSuspect string
 	tracker      *tracker
 	unfinished   int           // messages of both lanes
 	aside        []aside       // neither answered nor unfinished
@@ -62,6 +65,7 @@ func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo ui
 	}
 	p.tracker = newTracker(watermark)
 	p.restore(claim.Carry)
+	p.watch, p.claimDeaths, p.claimSuspect = newCrashWatch(in, &claim), claim.Deaths, claim.Suspect
 	p.ctx, p.cancel = context.WithCancelCause(in.ctx)
 	return p
 }
@@ -74,6 +78,9 @@ func (p *partition) serve(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	p.sub = sub
+	if p.watch != nil && !p.stopped {
+		p.running.Go(p.keepWatch)
+	}
 	p.mu.Unlock()
 	if f := p.cfg.Listener.PartitionServed; f != nil {
 		f(p.id)
@@ -120,24 +127,28 @@ func (p *partition) Durable(ctx context.Context, d actor.Delivery) {
 		return
 	}
 	p.unfinished++
+	watched := behavior != nil && p.watchedLocked(dl)
 	p.mu.Unlock()
-	if behavior == nil {
+	switch {
+	case watched:
+	case behavior == nil:
 		p.setAside(aside{delivery: dl})
-		return
-	}
-	for !p.post(behavior, dl) {
-		if !p.memory.awaitRoom(ctx, p.ctx) {
-			p.giveUp()
-			return
+	default:
+		for !p.post(behavior, dl) {
+			if !p.memory.awaitRoom(ctx, p.ctx) {
+				p.giveUp(dl)
+				return
+			}
 		}
 	}
 }
 
 // giveUp: a durable command was taken in and is not going to be posted. It stays
 // open, so that the watermark does not pass it, but a drain need not wait for it.
-func (p *partition) giveUp() {
+func (p *partition) giveUp(d *delivery) {
 	p.mu.Lock()
 	p.unfinished--
+	d.endLocked()
 	p.mu.Unlock()
 	p.signal()
 }
@@ -152,16 +163,23 @@ func (p *partition) Direct(d actor.Delivery) {
 		return
 	}
 	p.unfinished++
+	full := p.fullLocked()
+	watched := behavior != nil && !full && p.watchedLocked(dl)
 	p.mu.Unlock()
 	switch {
+	case watched:
 	case behavior == nil:
 		p.setAside(aside{delivery: dl})
-	case !p.post(behavior, dl):
-		if f := p.cfg.Listener.Overloaded; f != nil {
-			f(d.Message.Target.Kind, "mailbox or activations")
-		}
-		p.conclude(answer{delivery: dl, outcome: actor.Failure(actor.CodeOverloaded, "too many messages wait for "+d.Message.Target.String())})
+	case full || !p.post(behavior, dl):
+		p.refuseOverloaded(dl)
 	}
+}
+
+func (p *partition) refuseOverloaded(d *delivery) {
+	if f := p.cfg.Listener.Overloaded; f != nil {
+		f(d.Message.Target.Kind, "mailbox or activations")
+	}
+	p.conclude(answer{delivery: d, outcome: actor.Failure(actor.CodeOverloaded, "too many messages wait for "+d.Message.Target.String())})
 }
 
 // spanFactor bounds, in windows, how far a partition gets ahead of a command
@@ -259,8 +277,13 @@ func (p *partition) concludeWhenSaved(ans answer) {
 func (p *partition) finish(d *delivery) {
 	p.mu.Lock()
 	p.unfinished--
+	d.endLocked()
 	if d.Sequence > 0 {
+		before := p.tracker.watermark
 		p.tracker.finish(ordinalOf(&d.Delivery))
+		if p.watch == nil && p.tracker.watermark > before {
+			p.claimDeaths = 0
+		}
 	}
 	p.mu.Unlock()
 	p.signal()
@@ -302,8 +325,10 @@ func (p *partition) saving() (s saving, changed bool) {
 	p.revision++
 	s.claim = p.claim
 	s.claim.Watermark, s.claim.Revision = p.watermark(), p.revision
+	s.claim.Deaths, s.claim.Suspect = p.claimDeaths, p.claimSuspect
 	s.claim.Carry, s.outcomes = p.carry.encode()
-	return s, len(s.outcomes) > 0 || s.claim.Watermark != p.claim.Watermark || s.claim.Carry != p.claim.Carry
+	return s, len(s.outcomes) > 0 || s.claim.Watermark != p.claim.Watermark || s.claim.Carry != p.claim.Carry ||
+		s.claim.Deaths != p.claim.Deaths || s.claim.Suspect != p.claim.Suspect
 }
 
 // saved is called when watermark and carry were saved.
@@ -311,6 +336,7 @@ func (p *partition) saved(s saving) {
 	p.mu.Lock()
 	w := s.claim.Watermark
 	p.claim.Watermark, p.claim.Carry = w, s.claim.Carry
+	p.claim.Deaths, p.claim.Suspect = s.claim.Deaths, s.claim.Suspect
 	heard := p.carry.saved(s.outcomes)
 	more := p.carry.due()
 	var due, later []answer

@@ -35,7 +35,9 @@ type Claim struct {
 	Epoch     uint64   // grows each time the claim is taken
 	Watermark Position // of whole sequences: Rest is 0
 	Carry     string   // what the owner leaves to the next one: opaque, at most 64 KiB; saved with the watermark
-	Revision  uint64   // of watermark and carry within the epoch, counted by who saves them; 0 when taken
+	Revision  uint64   // of what is saved within the epoch, counted by who saves it; 0 when taken
+	Deaths    int      // sessions in a row from which it was taken before they released it; saved with the watermark
+	Suspect   string   // what the owner was about to execute, if it has reason to fear it: opaque, at most 2 KiB; saved with the watermark
 }
 
 // Leases holds sessions and claims. All writes are compare-and-set: of two
@@ -76,17 +78,18 @@ type Leases interface {
 	Claims(ctx context.Context) ([]Claim, error)
 	// TakeClaims gives each partition in want to the session, if its claim still
 	// has the session and epoch given there. The claim's epoch grows by one, its
-	// watermark and carry stay, its revision is 0, whatever want says. It returns the claims as they are now held, in want's
+	// watermark, carry and suspect stay, its revision is 0, whatever want says; its deaths
+	// grow by one if another session holds it, which therefore did not release it. It returns the claims as they are now held, in want's
 	// order, without those that were lost. An error means that the outcome of
 	// those not returned is unknown. Reads for activation that begin after it
 	// returned see every commit that was durable before the take.
 	TakeClaims(ctx context.Context, by Session, want []Claim) ([]Claim, error)
-	// SaveWatermarks writes watermark, carry and revision of held claims, each only if
+	// SaveWatermarks writes watermark, carry, deaths, suspect and revision of held claims, each only if
 	// session and epoch still match and no greater revision was written in that epoch:
 	// a write that its caller has given up may arrive late, and must not undo a later
 	// one. ErrLost: at least one did not match; the others were written.
 	SaveWatermarks(ctx context.Context, held []Claim) error
-	// ReleaseClaims frees held claims, keeping epoch and saving watermark and carry,
+	// ReleaseClaims frees held claims, keeping epoch and saving the same,
 	// each only if session and epoch still match. ErrLost as above. It is
 	// idempotent in effect.
 	ReleaseClaims(ctx context.Context, held []Claim) error

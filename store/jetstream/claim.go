@@ -27,12 +27,15 @@ type claimRecord struct {
 	Watermark positionRecord  `json:"watermark,omitzero"`
 	Carry     string          `json:"carry,omitempty"`
 	Revision  uint64          `json:"revision,omitempty"`
+	Deaths    int             `json:"deaths,omitempty"`
+	Suspect   string          `json:"suspect,omitempty"`
 }
 
 func newClaimRecord(c *store.Claim) *claimRecord {
 	return &claimRecord{
 		Format: recordFormat, Partition: c.Partition, Owner: c.Owner, Session: c.Session, Epoch: c.Epoch,
 		Watermark: positionRecord(c.Watermark), Carry: c.Carry, Revision: c.Revision,
+		Deaths: c.Deaths, Suspect: c.Suspect,
 	}
 }
 
@@ -46,7 +49,7 @@ func decodeClaim(m *stored) (store.Claim, error) {
 	}
 	return store.Claim{
 		Partition: r.Partition, Owner: r.Owner, Session: r.Session, Epoch: r.Epoch, Watermark: store.Position(r.Watermark),
-		Carry: r.Carry, Revision: r.Revision,
+		Carry: r.Carry, Revision: r.Revision, Deaths: r.Deaths, Suspect: r.Suspect,
 	}, nil
 }
 
@@ -158,6 +161,9 @@ func (s *Store) takeClaims(ctx context.Context, by store.Session, want []store.C
 		return nil, unknown(err)
 	}
 	taken, errs := s.changeClaims(ctx, want, func(kept keptClaim, _ *store.Claim) (store.Claim, bool) {
+		if kept.claim.Session != "" && kept.claim.Session != by.Incarnation {
+			kept.claim.Deaths++
+		}
 		kept.claim.Owner, kept.claim.Session = by.Name, by.Incarnation
 		kept.claim.Epoch++
 		kept.claim.Revision = 0
@@ -269,6 +275,7 @@ func (s *Store) ReleaseClaims(ctx context.Context, held []store.Claim) error {
 func (k keptClaim) saved(held *store.Claim) (store.Claim, bool) {
 	ok := k.seq > 0 && k.claim.Revision <= held.Revision
 	k.claim.Watermark, k.claim.Carry, k.claim.Revision = held.Watermark, held.Carry, held.Revision
+	k.claim.Deaths, k.claim.Suspect = held.Deaths, held.Suspect
 	return k.claim, ok
 }
 

@@ -38,6 +38,7 @@ func (s *Store) TakeClaims(ctx context.Context, by store.Session, want []store.C
 			continue
 		}
 		kept.Partition = want[i].Partition
+		kept.Deaths += deathOf(&kept, by)
 		kept.Owner, kept.Session = by.Name, by.Incarnation
 		kept.Epoch++
 		kept.Revision = 0
@@ -73,6 +74,7 @@ func (s *Store) changeHeld(ctx context.Context, held []store.Claim, what string,
 			continue
 		}
 		kept.Watermark, kept.Carry, kept.Revision = held[i].Watermark, held[i].Carry, held[i].Revision
+		kept.Deaths, kept.Suspect = held[i].Deaths, held[i].Suspect
 		change(&kept)
 		s.claims[kept.Partition] = kept
 	}
@@ -80,6 +82,14 @@ func (s *Store) changeHeld(ctx context.Context, held []store.Claim, what string,
 		return fmt.Errorf("%s: %d of %d: %w", what, lost, len(held), store.ErrLost)
 	}
 	return nil
+}
+
+// deathOf is 1 for a claim that is taken from a session that did not release it.
+func deathOf(c *store.Claim, by store.Session) int {
+	if c.Session == "" || c.Session == by.Incarnation {
+		return 0
+	}
+	return 1
 }
 
 func sameHold(a, b *store.Claim) bool { return a.Session == b.Session && a.Epoch == b.Epoch }

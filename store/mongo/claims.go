@@ -22,6 +22,8 @@ type claim struct {
 	Watermark position `bson:"mark"`
 	Carry     string   `bson:"carry,omitempty"`
 	Revision  int64    `bson:"rev,omitempty"`
+	Deaths    int64    `bson:"deaths,omitempty"`
+	Suspect   string   `bson:"suspect,omitempty"`
 
 	// Take is unique to the call of TakeClaims that took it last.
 	Take bson.ObjectID `bson:"take"`
@@ -47,6 +49,7 @@ func (c *claim) decode() (store.Claim, error) {
 	return store.Claim{
 		Partition: store.Partition(c.Partition), Owner: c.Owner, Session: c.Session,
 		Epoch: uint64(c.Epoch), Watermark: c.Watermark.decode(), Carry: c.Carry, Revision: uint64(max(c.Revision, 0)),
+		Deaths: int(max(c.Deaths, 0)), Suspect: c.Suspect,
 	}, nil
 }
 
@@ -122,9 +125,13 @@ func take(by store.Session, c store.Claim, id bson.ObjectID) driver.WriteModel {
 			Partition: int64(c.Partition), Owner: by.Name, Session: by.Incarnation, Epoch: 1, Take: id,
 		})
 	}
+	deaths := int64(0)
+	if c.Session != "" && c.Session != by.Incarnation {
+		deaths = 1
+	}
 	return driver.NewUpdateOneModel().SetFilter(held(c)).SetUpdate(bson.D{
 		{Key: "$set", Value: bson.D{{Key: "owner", Value: by.Name}, {Key: "session", Value: by.Incarnation}, {Key: "take", Value: id}, {Key: "rev", Value: int64(0)}}},
-		{Key: "$inc", Value: bson.D{{Key: "epoch", Value: int64(1)}}},
+		{Key: "$inc", Value: bson.D{{Key: "epoch", Value: int64(1)}, {Key: "deaths", Value: deaths}}},
 	})
 }
 
@@ -165,7 +172,13 @@ func (s *Store) ReleaseClaims(ctx context.Context, claims []store.Claim) error {
 }
 
 func saved(c store.Claim) bson.D {
-	return bson.D{{Key: "mark", Value: markOf(c.Watermark)}, {Key: "carry", Value: c.Carry}, {Key: "rev", Value: toInt64(c.Revision)}}
+	return bson.D{
+		{Key: "mark", Value: markOf(c.Watermark)},
+		{Key: "carry", Value: c.Carry},
+		{Key: "rev", Value: toInt64(c.Revision)},
+		{Key: "deaths", Value: int64(c.Deaths)},
+		{Key: "suspect", Value: c.Suspect},
+	}
 }
 
 // updateHeld sets fields of those claims that are still held as given, and that no

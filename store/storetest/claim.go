@@ -16,6 +16,7 @@ func claimCases() []testCase {
 		{"Claim/save watermarks", testClaimSave},
 		{"Claim/late save", testClaimRevision},
 		{"Claim/release", testClaimRelease},
+		{"Claim/deaths and suspects", testClaimDeaths},
 		{"Claim/sessions race", testClaimRace},
 		{"Claim/saves race with a take-over", testClaimSaveRace},
 		{"Claim/reads after a take see what came before", testClaimReads},
@@ -81,7 +82,7 @@ func testClaimTake(t *testing.T, s *setup) {
 	wrongSession.Session = "zero"
 	lost, err = s.peer.TakeClaims(s.ctx, two, []store.Claim{wrongEpoch, held[0], wrongSession})
 	must(t, "take over one of three", err)
-	taken := store.Claim{Partition: 9, Owner: "node-2", Session: "two", Epoch: 2}
+	taken := store.Claim{Partition: 9, Owner: "node-2", Session: "two", Epoch: 2, Deaths: 1}
 	diffRecord(t, lost, []store.Claim{taken})
 	s.checkClaims(t, want[1], taken, want[2])
 
@@ -280,5 +281,40 @@ func testClaimReads(t *testing.T, s *setup) {
 		if err != nil || !found || got.Version != last.Last() {
 			t.Fatalf("outcome after the take: version %d, found %v, error %v", got.Version, found, err)
 		}
+	}
+}
+
+// A take over from a session that holds the claim counts as its death, until somebody
+// saves another count. A take of one's own claim, or of a free one, does not.
+func testClaimDeaths(t *testing.T, s *setup) {
+	one, two := s.open(t, "node-1", "one"), s.open(t, "node-2", "two")
+	held := s.takeAll(t, one, store.Claim{Partition: 1}, store.Claim{Partition: 2})
+	held[0].Suspect, held[0].Revision = strings.Repeat("\"é", 500), 1
+	must(t, "save a suspect", s.SaveWatermarks(s.ctx, held))
+	s.checkClaims(t, held...)
+	over := s.takeAll(t, two, held...)
+	if over[0].Deaths != 1 || over[1].Deaths != 1 || over[0].Suspect != held[0].Suspect || over[1].Suspect != "" {
+		t.Errorf("taken over: %+v", over)
+	}
+	s.checkClaims(t, over...)
+	over = s.takeAll(t, two, over...)
+	if over[0].Deaths != 1 {
+		t.Errorf("%d deaths after a take of one's own claim", over[0].Deaths)
+	}
+	over = s.takeAll(t, one, over...)
+	if over[0].Deaths != 2 || over[1].Deaths != 2 {
+		t.Errorf("taken over again: %+v", over)
+	}
+	over[0].Deaths, over[0].Suspect, over[0].Revision = 0, "", 1
+	must(t, "save that it went well", s.SaveWatermarks(s.ctx, over[:1]))
+	s.checkClaims(t, over...)
+	must(t, "release", s.ReleaseClaims(s.ctx, over))
+	for i := range over {
+		over[i].Owner, over[i].Session = "", ""
+	}
+	s.checkClaims(t, over...)
+	again := s.takeAll(t, two, over...)
+	if again[0].Deaths != 0 || again[1].Deaths != 2 {
+		t.Errorf("taken after a release: %+v", again)
 	}
 }

@@ -279,6 +279,9 @@ func (m *leaseModel) take(t *testing.T, by store.Session) {
 	var expected []store.Claim
 	for _, w := range want {
 		if kept, ok := m.current(w); ok {
+			if kept.Session != "" && kept.Session != by.Incarnation {
+				kept.Deaths++
+			}
 			kept.Owner, kept.Session, kept.Epoch, kept.Revision = by.Name, by.Incarnation, kept.Epoch+1, 0
 			expected = append(expected, kept)
 			m.claims[kept.Partition] = kept
@@ -298,6 +301,7 @@ func (m *leaseModel) write(t *testing.T, what string, write func(ctx context.Con
 		m.next++
 		held[i].Watermark = place(uint64(m.next)) //nolint:gosec // small
 		held[i].Carry = strings.Repeat("carried ", m.next%3) + `"é\u0000`
+		held[i].Deaths, held[i].Suspect = m.next%5, strings.Repeat("suspected ", m.next%2)
 		held[i].Revision = uint64(max(0, m.next-m.rng.IntN(20))) //nolint:gosec // small
 		kept, ok := m.current(held[i])
 		if _, taken := m.claims[kept.Partition]; !ok || !taken || kept.Revision > held[i].Revision {
@@ -305,6 +309,7 @@ func (m *leaseModel) write(t *testing.T, what string, write func(ctx context.Con
 			continue
 		}
 		kept.Watermark, kept.Carry, kept.Revision = held[i].Watermark, held[i].Carry, held[i].Revision
+		kept.Deaths, kept.Suspect = held[i].Deaths, held[i].Suspect
 		change(&kept)
 		m.claims[kept.Partition] = kept
 		m.held = append(m.held, kept)

@@ -1,0 +1,159 @@
+package node_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ganglion-go/ganglion/testharness"
+	"github.com/ganglion-go/ganglion/testharness/nodes"
+)
+
+// A command that ends the process of whoever executes it ends a few of them, and is
+// then parked: what was promised beside it is done, and its own aggregate goes on.
+func TestNode_CommandThatKillsTheProcessIsParked(t *testing.T) {
+	t.Parallel()
+	binary := nodes.Build(t, "./testdata/crash")
+	for name, c := range map[string]struct {
+		how   string
+		async bool
+		flags func(t *testing.T) []string
+	}{
+		"durable, exit, embedded":      {"exit", true, nil},
+		"durable, goroutine, embedded": {"goroutine", true, nil},
+		"durable, exit, MongoDB":       {"exit", true, onMongo},
+		"direct, recursion, embedded":  {"recursion", false, nil},
+		"direct, exit, MongoDB":        {"exit", false, onMongo},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			flags := []string{"--partitions", "2", "--lease", "500ms"}
+			if c.flags != nil {
+				flags = append(flags, c.flags(t)...)
+			}
+			p := nodes.Spawn(t, binary, nil, flags...)
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(p.Log())
+				}
+			})
+			lives := supervise(t, p)
+			m := &miner{t: t, url: p.URL()}
+			m.post("before", "Dig", "{}", "Prefer", "respond-async")
+			blast, header := "Blast?lane=direct&timeout=5s", []string{"Idempotency-Key", "the-blast"}
+			if c.async {
+				blast, header = "Blast", append(header, "Prefer", "respond-async")
+			}
+			if status, _ := m.try("a", blast, `{"how":"`+c.how+`"}`, header...); c.async && status != 0 && status != http.StatusAccepted {
+				t.Fatalf("the blast: %d", status)
+			}
+			for _, id := range []string{"b", "c", "d", "e"} {
+				m.post(id, "Dig", "{}", "Prefer", "respond-async")
+			}
+			testharness.Eventually(t, 90*time.Second, func() bool {
+				if !c.async { // its caller goes on
+					if status, body := m.try("a", blast, `{"how":"`+c.how+`"}`, header...); status != http.StatusInternalServerError || !strings.Contains(body, "parked") {
+						return false
+					}
+				}
+				return strings.Contains(get(t, p.AdminURL()+"/parked"), "the-blast")
+			})
+			for _, id := range []string{"before", "b", "c", "d", "e"} {
+				testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(get(t, p.URL()+"/v1/mine/"+id), `"version":1`) })
+			}
+			if status, body := m.try("a", "Dig", "{}"); status != http.StatusOK {
+				t.Errorf("its aggregate: %d %s", status, body)
+			}
+			if n := lives.Load(); n < 3 || n > 8 {
+				t.Errorf("%d lives", n)
+			}
+		})
+	}
+}
+
+func onMongo(t *testing.T) []string {
+	t.Helper()
+	return []string{"--mongo-uri", testharness.SharedMongo(t, 1).URI(), "--mongo-database", testharness.DatabaseName(t)}
+}
+
+// supervise starts the process again whenever it ends, and counts its lives.
+func supervise(t *testing.T, p *nodes.Process) *atomic.Int64 {
+	t.Helper()
+	var lives atomic.Int64
+	lives.Store(1)
+	ctx, stop := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-p.Exited():
+			}
+			if ctx.Err() == nil {
+				lives.Add(1)
+				p.Launch(t)
+			}
+		}
+	})
+	t.Cleanup(func() { stop(); watching.Wait() })
+	return &lives
+}
+
+type miner struct {
+	t   *testing.T
+	url string
+}
+
+// post repeats a request until it is answered with success: the node may be away.
+func (m *miner) post(id, command, body string, header ...string) {
+	m.t.Helper()
+	header = append(header, "Idempotency-Key", "post-"+id)
+	testharness.Eventually(m.t, 60*time.Second, func() bool {
+		status, _ := m.try(id, command, body, header...)
+		return status == http.StatusOK || status == http.StatusAccepted
+	})
+}
+
+// try makes one request; 0: it was not answered.
+func (m *miner) try(id, command, body string, header ...string) (status int, answer string) {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url+"/v1/mine/"+id+"/"+command, strings.NewReader(body))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	req.GetBody = nil // not sent again by itself
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(data)
+}
+
+// get returns the body of an answer; empty: there was none.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, _ := io.ReadAll(resp.Body)
+	return string(data)
+}

@@ -1,0 +1,256 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// A command may end the whole process: a library calls log.Fatal, maps are written
+// concurrently, a recursion has no end, memory runs out. No panic tells which one it
+// was, and the next owner reads it again. So the claim counts the sessions that died
+// with it, and an owner that follows on two of them watches the partition: what may
+// have killed them is executed one at a time, after the claim names it.
+//
+//	session A   reads X, dies                           deaths: 1 (A had made no progress)
+//	session B   reads X, dies                           deaths: 2
+//	session C   watches: names X, executes it, dies     suspect: X, 0 deaths
+//	session D   watches: names X, executes it, dies     suspect: X, 1 death
+//	session E   finds X named by D, which died: two deaths under its name. X is parked.
+//
+// Commands of all watched partitions of a node take turns: of two that were executed at
+// the same time, nobody could tell which one did it.
+//
+// What else can meet:
+//
+//	dies before naming       The suspect is another one, or none: nobody is blamed, or
+//	                         one who was executed. That one has its outcome, and is
+//	                         looked up before anything is parked.
+//	dies between naming      X is blamed for a death that it has not caused. Two such
+//	and executing            deaths in a row park it; an operator retries it.
+//	kill -9 by an operator   is a death like any other. One costs nothing; two without
+//	                         progress make the third session name what it reads again;
+//	                         the command is executed, and its name is taken away.
+//	hand-over while          A release says that all is well, since a process that is
+//	watching                 there to release has not died.
+//	a build without this     leaves the fields of the claim as they are.
+//
+// Progress is a durable command of the partition that came to its end. A direct command
+// is in no stream, so the watch goes on for watchFor: its caller repeats it by then.
+const (
+	deathsFeared  = 2                // deaths after which the partition is watched
+	deathsSuspect = 2                // deaths under its name after which a command is parked
+	watchFor      = 30 * time.Second // at least
+	fearFor       = 5 * time.Second  // for which others wait for one that takes its time
+)
+
+// suspect is the stored form of [store.Claim.Suspect].
+type suspect struct {
+	Session   string `json:"session"` // that named it
+	Aggregate string `json:"aggregate"`
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Deaths    int    `json:"deaths"` // under its name, before that session
+}
+
+func (s *suspect) encode() string {
+	data, err := json.Marshal(s)
+	if err != nil { // strings and a number
+		panic("runtime: encode suspect: " + err.Error())
+	}
+	return string(data)
+}
+
+// crashWatch is what a watched partition knows beside others. It is guarded by partition.mu,
+// but for what its goroutine alone uses.
+type crashWatch struct {
+	queue []*delivery // in the order of arrival
+	wake  chan struct{}
+
+	until time.Duration // Clock.Elapsed; of the goroutine
+	known *suspect      // of the claim as it was taken, with the death of who named it; of the goroutine
+}
+
+// newCrashWatch returns nil for a partition that need not be watched.
+func newCrashWatch(in *incarnation, c *store.Claim) *crashWatch {
+	if c.Deaths < deathsFeared {
+		return nil
+	}
+	w := &crashWatch{wake: make(chan struct{}, 1), until: in.cfg.Clock.Elapsed() + watchFor}
+	var s suspect
+	if c.Suspect != "" && json.Unmarshal([]byte(c.Suspect), &s) == nil {
+		if s.Session != in.session.Incarnation {
+			s.Deaths++
+		}
+		w.known = &s
+	}
+	return w
+}
+
+// watchedLocked hands a message to the watch; false: there is none. The caller holds mu.
+func (p *partition) watchedLocked(d *delivery) bool {
+	if p.watch == nil {
+		return false
+	}
+	d.ended = make(chan struct{})
+	p.watch.queue = append(p.watch.queue, d)
+	select {
+	case p.watch.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// fullLocked reports whether the watch takes no more direct messages. The caller holds mu.
+func (p *partition) fullLocked() bool {
+	return p.watch != nil && len(p.watch.queue) >= p.cfg.MailboxMax
+}
+
+// keepWatch executes what comes, one at a time, until there is nothing to fear.
+func (p *partition) keepWatch() {
+	p.cfg.Logger.Warn("sessions died with this partition and made no progress: what may have killed them is executed one at a time, and named first",
+		"partition", uint32(p.id), "deaths", p.claim.Deaths)
+	for {
+		d, over := p.nextWatched()
+		if over {
+			return
+		}
+		if d == nil {
+			select {
+			case <-p.ctx.Done():
+				return
+			case <-p.watch.wake:
+			case <-time.After(time.Second):
+			}
+			continue
+		}
+		if !p.executeWatched(d) {
+			return
+		}
+	}
+}
+
+// nextWatched returns the next message; nil: none at present. The watch is over when
+// its time is, and everything has come that its predecessors may have read.
+func (p *partition) nextWatched() (next *delivery, over bool) {
+	read := p.sub.Position() >= p.seenUpTo
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.watch
+	if len(w.queue) > 0 {
+		next = w.queue[0]
+		w.queue[0] = nil
+		w.queue = w.queue[1:]
+		return next, false
+	}
+	if !read || p.cfg.Clock.Elapsed() < w.until {
+		return nil, false
+	}
+	p.watch, p.claimDeaths, p.claimSuspect = nil, 0, ""
+	return nil, true
+}
+
+// executeWatched brings one message to its end, and returns false when the partition is
+// left.
+func (p *partition) executeWatched(d *delivery) bool {
+	if d.replayed || d.Sequence == 0 { // it may have killed a predecessor
+		select {
+		case p.feared <- struct{}{}:
+			defer func() { <-p.feared }()
+		case <-p.ctx.Done():
+			return false
+		}
+		deaths := 0
+		if s := p.watch.known; s != nil && s.ID == string(d.Message.ID) && s.Aggregate == d.Message.Target.String() {
+			deaths = s.Deaths
+		}
+		if deaths >= deathsSuspect {
+			condemned, ok := p.condemn(d, deaths)
+			if !ok || condemned {
+				return ok
+			}
+		}
+		if !p.name(d, deaths) {
+			return false
+		}
+	}
+	for !p.post(p.behaviors[d.Message.Target.Kind], d) {
+		if d.Sequence == 0 {
+			p.refuseOverloaded(d)
+			break
+		}
+		if !p.memory.awaitRoom(p.ctx, p.ctx) {
+			p.giveUp(d)
+			return false
+		}
+	}
+	select {
+	case <-d.ended:
+	case <-time.After(fearFor):
+	case <-p.ctx.Done():
+		return false
+	}
+	return true
+}
+
+// name writes into the claim what is executed next, and returns false when the partition
+// is left first.
+func (p *partition) name(d *delivery, deaths int) bool {
+	s := suspect{
+		Session: p.session.Incarnation, Aggregate: d.Message.Target.String(), ID: string(d.Message.ID),
+		Name: shorten(d.Message.Name, 128), Deaths: deaths,
+	}
+	named := s.encode()
+	p.mu.Lock()
+	p.claimSuspect = named
+	p.mu.Unlock()
+	return p.retry(0, func(ctx context.Context) error {
+		err := p.save(ctx, []*partition{p})
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if err == nil && p.claim.Suspect != named {
+			err = errNotNamed
+		}
+		return err
+	}) == nil
+}
+
+// condemn parks a command under whose name processes died, unless it was decided before:
+// then condemned is false. ok is false when the partition is left first.
+//
+// The aggregate is not loaded for it: that may be what kills.
+func (p *partition) condemn(d *delivery, deaths int) (condemned, ok bool) {
+	reason := fmt.Sprintf("%d processes in a row died while they executed it", deaths)
+	ans := answer{delivery: d, outcome: actor.Failure(actor.CodeParked, reason)}
+	if d.Message.Type != actor.TypeCommand {
+		p.cfg.Logger.Error("query refused: processes die of it", "aggregate", d.Message.Target.String(), "name", d.Message.Name, "deaths", deaths)
+		ans.outcome.Code = actor.CodeUnloadable
+		p.conclude(ans)
+		return true, true
+	}
+	decided := false
+	err := p.retryBounded(func(ctx context.Context) (err error) {
+		_, timed := d.Message.ID.UnixMilli()
+		_, decided, err = p.store.FindOutcome(ctx, store.Aggregate(d.Message.Target.String()), string(d.Message.ID), !timed)
+		return err
+	})
+	if err != nil || decided {
+		return false, err == nil
+	}
+	if !p.park(d, reason, "") {
+		return false, false
+	}
+	p.conclude(ans)
+	return true, true
+}
+
+// fearNothing is for a release: who is there to release has not died.
+func (p *partition) fearNothing() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.claimDeaths, p.claimSuspect = 0, ""
+}
