@@ -67,6 +67,16 @@
 // of a definition. A runtime and the fixtures in actortest drive aggregates
 // through it; authors of aggregates need not know it.
 //
+// # What is stored
+//
+// Events, commands and replies are stored and sent as JSON, by the rules of encoding/json.
+// [Define] refuses types of which that loses something, and names the field ([CheckJSON]).
+// A live aggregate applies what was decoded from an event's JSON, as a replay will: a
+// number in an any is a float64, an empty map that omitempty leaves out is nil, a string
+// that is not UTF-8 has U+FFFD in it. A state is JSON in snapshots alone; one that JSON
+// cannot hold has none, and one that would not come back as it is, such as two parts of it
+// that share an item, is not taken at that time.
+//
 // # Concurrency
 //
 // The package starts no goroutine, does no I/O and reads no clock. Definitions
