@@ -68,8 +68,9 @@ func (s *suspect) encode() string {
 // crashWatch is what a watched partition knows beside others. It is guarded by partition.mu,
 // but for what its goroutine alone uses.
 type crashWatch struct {
-	queue []*delivery // in the order of arrival
-	wake  chan struct{}
+	deaths int
+	queue  []*delivery // in the order of arrival
+	wake   chan struct{}
 
 	until time.Duration // Clock.Elapsed; of the goroutine
 	known *suspect      // of the claim as it was taken, with the death of who named it; of the goroutine
@@ -80,7 +81,7 @@ func newCrashWatch(in *incarnation, c *store.Claim) *crashWatch {
 	if c.Deaths < deathsFeared {
 		return nil
 	}
-	w := &crashWatch{wake: make(chan struct{}, 1), until: in.cfg.Clock.Elapsed() + watchFor}
+	w := &crashWatch{deaths: c.Deaths, wake: make(chan struct{}, 1), until: in.cfg.Clock.Elapsed() + watchFor}
 	var s suspect
 	if c.Suspect != "" && json.Unmarshal([]byte(c.Suspect), &s) == nil {
 		if s.Session != in.session.Incarnation {
@@ -113,7 +114,7 @@ func (p *partition) fullLocked() bool {
 // keepWatch executes what comes, one at a time, until there is nothing to fear.
 func (p *partition) keepWatch() {
 	p.cfg.Logger.Warn("sessions died with this partition and made no progress: what may have killed them is executed one at a time, and named first",
-		"partition", uint32(p.id), "deaths", p.claim.Deaths)
+		"partition", uint32(p.id), "deaths", p.watch.deaths)
 	for {
 		d, over := p.nextWatched()
 		if over {
