@@ -127,6 +127,10 @@ func View[S, V any](d *Definition[S], show func(*S) V) {
 // On declares the handler of command C. The handler decides: it may read the
 // state, raise events, and reply or reject. It must depend on nothing but the
 // state, the command and the [Context].
+//
+// To reject is to return a [*Rejection], or an error that wraps one. Any other error is
+// a fault, as a panic is: it is no decision of the aggregate, nothing is recorded, and
+// the command is tried again and then parked for an operator ([CodeParked]).
 func On[S any, C Asking[R], R any](d *Definition[S], h func(*S, *Context, C) (R, error), opts ...CommandOption) {
 	d.behavior.addHandler(d.behavior.commands, newHandler(h, opts))
 }
@@ -141,7 +145,7 @@ func newHandler[S any, C Asking[R], R any](h func(*S, *Context, C) (R, error), o
 		ctx.entered = true
 		reply, err := h(state.(*S), ctx, command)
 		if err != nil {
-			return nil, rejectionOf(err)
+			return nil, answerOf(err)
 		}
 		return json.Marshal(reply)
 	}

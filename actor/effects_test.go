@@ -374,7 +374,7 @@ func TestRefusal(t *testing.T) {
 		"another version":      {expecting(command("deposit", `{}`), actor.ExpectVersion(5)), 1, actor.CodeVersionMismatch, ""},
 		"unknown command":      {command("nonsense", `{}`), 1, actor.CodeUnknownCommand, ""},
 		"malformed":            {command("deposit", `[]`), 1, actor.CodeMalformed, ""},
-		"raised, and rejected": {command("misbehave", `{"How":"plain error"}`), 1, actor.CodeRejected, "rejected"},
+		"raised, and rejected": {command("misbehave", `{"How":"details not in JSON"}`), 1, actor.CodeRejected, "invalid_amount"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -100,7 +100,7 @@ type Decision struct {
 	Outcome Outcome
 	Events  []Event    // raised by a command that was carried out, or one EventRefused; else none
 	Out     []Outgoing // sent with the events; none without
-	Panic   *Panic     // the handler panicked; Outcome is then CodeParked
+	Panic   *Panic     // the handler panicked, or returned an error that is no rejection; Outcome is then CodeParked
 
 	// Moot: it will be decided in the same way for ever, and need not be remembered.
 	Moot bool
@@ -110,10 +110,11 @@ type Decision struct {
 	Tainted bool
 }
 
-// Panic is what was recovered from a handler.
+// Panic is what was recovered from a handler, or the error that it returned and that is
+// no rejection.
 type Panic struct {
 	Value any
-	Stack []byte
+	Stack []byte // nil for an error
 }
 
 // Error returns the value.
@@ -176,6 +177,13 @@ func panicked(what string, value any) Decision {
 func (i *Instance) refuse(ctx *Context, err error) Decision {
 	if r, ok := errors.AsType[*Rejection](err); ok {
 		return i.Overrule(ctx.message, Outcome{Code: CodeRejected, Version: i.before, Rejection: r})
+	}
+	if f, ok := errors.AsType[*fault](err); ok {
+		return Decision{
+			Outcome: Failure(CodeParked, fmt.Sprintf("%s failed: %v", ctx.message.Name, f)),
+			Panic:   &Panic{Value: f.err},
+			Tainted: true,
+		}
 	}
 	if e, ok := errors.AsType[*Error](err); ok && !ctx.entered {
 		return i.Overrule(ctx.message, Outcome{Code: e.Code, Detail: e.Detail})

@@ -158,12 +158,18 @@ func (r *Rejection) With(key string, value any) *Rejection {
 	return c
 }
 
-// rejectionOf turns a handler's error into a rejection. An error that is not a
-// [*Rejection] keeps its text under the code "rejected".
-func rejectionOf(err error) *Rejection {
+// fault is an error of a handler that is no rejection. It hides what it wraps: a handler
+// that returns an [*Error] has not had the runtime refuse its command.
+type fault struct{ err error }
+
+// Error returns the handler's own text.
+func (f *fault) Error() string { return f.err.Error() }
+
+// answerOf turns a handler's error into a rejection, or into a fault if it is none.
+func answerOf(err error) error {
 	r, ok := errors.AsType[*Rejection](err)
 	if !ok {
-		return &Rejection{Code: string(CodeRejected), Message: err.Error()}
+		return &fault{err}
 	}
 	if len(r.Details) == 0 {
 		return r

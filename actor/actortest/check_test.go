@@ -44,7 +44,7 @@ func (c *clock) tick(ctx *actor.Context, m tick) (int64, error) {
 	case "event":
 		e.Ticks = chance.Add(1)
 	case "rejection":
-		return 0, fmt.Errorf("at %d", chance.Add(1))
+		return 0, actor.Reject("odd", fmt.Sprintf("at %d", chance.Add(1)))
 	case "outcome":
 		if chance.Add(1)%2 == 0 {
 			return 0, actor.Reject("odd", "")

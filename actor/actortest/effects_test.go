@@ -113,7 +113,7 @@ func (p *Payment) paid(ctx *actor.Context, e Paid) {
 
 func (p *Payment) unpaid(ctx *actor.Context, c Unpaid) (actor.None, error) {
 	if !errors.Is(c.Refusal.Err(), errEmpty) && !errors.Is(c.Refusal.Err(), actor.ErrDoesNotExist) {
-		return actor.None{}, errors.New("refused, but why")
+		return actor.None{}, actor.Reject("unexplained", "refused, but why")
 	}
 	reason := c.Refusal.Reason
 	if reason == "" {
@@ -124,9 +124,11 @@ func (p *Payment) unpaid(ctx *actor.Context, c Unpaid) (actor.None, error) {
 	return actor.None{}, nil
 }
 
+var errAsked = actor.Reject("asked", "asked often enough")
+
 func (p *Payment) remind(ctx *actor.Context, c Remind) (actor.None, error) {
 	if p.Asked >= 2 {
-		return actor.None{}, errors.New("asked often enough")
+		return actor.None{}, errAsked
 	}
 	ctx.Raise(Asked{Wallet: p.Wallet})
 	ctx.Send(Wallets.ID(p.Wallet), Pay{Order: ctx.Address().ID, Cents: c.Cents})
@@ -245,7 +247,7 @@ func TestSaga_Together(t *testing.T) {
 			Deliver().
 			ThenSent(Wallets.ID("w-1"), Pay{Order: "o-1", Cents: 500}). // nobody here takes it
 			ThenNothingElseSent()
-		s.Advance(20 * time.Minute).ThenRejected(errors.New("asked often enough")).ThenNoTimer("Remind")
+		s.Advance(20 * time.Minute).ThenRejected(errAsked).ThenNoTimer("Remind")
 		s.Advance(41 * time.Minute).ThenOverdue().ThenNotEnded().ThenNoTimer()
 	})
 }

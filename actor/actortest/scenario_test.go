@@ -29,7 +29,7 @@ func TestScenario_Holds(t *testing.T) {
 		ThenRaised(Deposited{Amount: 5, ID: "c-1"}).ThenNothingElse()
 	s.When(a1, Deposit{Amount: 5}, actor.ExpectVersion(1)).ThenFails(actor.CodeVersionMismatch)
 	s.When(a1, Statement{}).ThenReply(Receipt{Balance: 5}).ThenNothingElse()
-	s.When(a1, Withdraw{Amount: 6}).ThenRejected(errBroke).ThenNothingElse()
+	s.When(a1, Withdraw{Amount: 6}).ThenFails(actor.CodeParked).ThenNothingElse()
 	s.When(a1, Explode{}).ThenFails(actor.CodeParked)
 	s.WhenJSON(a1, "Deposit", `[]`).ThenFails(actor.CodeMalformed)
 	s.WhenJSON(a1, "Nonsense", `{}`).ThenFails(actor.CodeUnknownCommand)
