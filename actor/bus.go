@@ -6,7 +6,8 @@ import "context"
 type Handler interface {
 	// Durable takes the next command of the partition's part of the command
 	// stream, in stream order. It may block, and then holds up this partition's
-	// durable lane alone; it returns when ctx ends.
+	// durable lane alone; it returns when ctx ends. A message that could not be read
+	// comes with Unreadable in the place of the command.
 	Durable(ctx context.Context, d Delivery)
 	// Direct takes a message of the direct lane. It does not block, and may be
 	// called by several goroutines at once.

@@ -167,4 +167,16 @@ type Delivery struct {
 	// Formerly is the id under which an earlier build may have sent the same command;
 	// empty: none. What was recorded under it is the command's outcome.
 	Formerly CommandID
+
+	// Unreadable is a stored message that this build cannot read, and that nobody waits
+	// for; nil: Message is one. It is to be kept, for another build or for people.
+	Unreadable *Unreadable
+}
+
+// Unreadable is a message of the command stream as it was stored.
+type Unreadable struct {
+	Subject string              `json:"subject"`
+	Header  map[string][]string `json:"header,omitempty"`
+	Data    []byte              `json:"data,omitempty"`
+	Reason  string              `json:"-"` // why it cannot be read
 }

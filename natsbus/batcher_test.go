@@ -208,4 +208,5 @@ func TestBatch_Malformed(t *testing.T) {
 	if len(malformed) != 3 {
 		t.Errorf("%d were reported, want 3", len(malformed))
 	}
+	testharness.Eventually(t, patient, func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.unread) == 3 })
 }

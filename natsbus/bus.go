@@ -41,7 +41,8 @@ type Bus struct {
 	tail    tail
 	head    atomic.Pointer[head] // nil: not looked at yet
 	local   local
-	origin  string       // marks announcements of this bus
+	origin  string // marks announcements of this bus
+	unread  lineLimit
 	warned  atomic.Int64 // of an inbox, in nanoseconds since 1970
 
 	partitions actor.Partitions // never change

@@ -72,7 +72,8 @@ type EventListener struct {
 	// ConsumerReset: a partition's consumer is being made anew, which delays the
 	// partition a little and loses nothing.
 	ConsumerReset func(p actor.Partition, cause error)
-	// Malformed: a message that nobody can execute was skipped.
+	// Malformed: a message that this build cannot execute was refused, skipped, or, as it
+	// is a stored one that nobody waits for, handed over as it is.
 	Malformed func(lane actor.Lane, subject string, cause error)
 	// NotReplyable: a message asks for an answer where no caller of the namespace has
 	// an inbox; it is handled, and nobody gets the answer.

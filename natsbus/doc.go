@@ -60,4 +60,7 @@
 // a stream anew that stays away), and with
 // [nats.ErrConnectionClosed] when the connection has been closed. Anything less
 // is repaired behind the scenes and told to [EventListener].
+//
+// A stored message that cannot be read is refused if somebody waits, and otherwise handed
+// over as it is ([actor.Unreadable]); [Bus.Reread] reads it in another build.
 package natsbus

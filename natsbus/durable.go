@@ -283,14 +283,11 @@ func (d *durableLane) take(ctx context.Context, sequence uint64, msg *nats.Msg) 
 
 // hand hands over the commands of a message: one, or those of a batch.
 func (d *durableLane) hand(ctx context.Context, sequence uint64, msg *nats.Msg) error {
-	one := [1]wire.Batched{{Header: msg.Header, Data: msg.Data}}
-	all := one[:]
-	if wire.IsBatch(msg.Header) {
-		var err error
-		if all, err = wire.DecodeBatch(msg.Data); err != nil {
-			d.bus.malformed(actor.LaneDurable, msg.Subject, nil, err)
-			return nil
-		}
+	all, err := commandsOf(msg)
+	if err != nil {
+		d.bus.malformed(actor.LaneDurable, msg.Subject, nil, err)
+		d.handler.Durable(ctx, actor.Delivery{Sequence: sequence, Unreadable: unreadable(msg, err)})
+		return context.Cause(ctx)
 	}
 	from := origin{lane: actor.LaneDurable, partition: d.partition, runtime: d.bus.ns.IsInternal(msg.Subject) || sequence <= d.earlier.upTo}
 	for i, c := range all {
@@ -387,27 +384,19 @@ type origin struct {
 }
 
 // delivery decodes a message for a handler. ok is false for one that nobody can
-// execute; whoever waits for it has then been told.
-func (b *Bus) delivery(from origin, inbox string, msg *nats.Msg) (actor.Delivery, bool) {
+// execute; whoever waits for it has then been told. A stored one that nobody waits for
+// is handed over as it is.
+func (b *Bus) delivery(from origin, inbox string, msg *nats.Msg) (_ actor.Delivery, ok bool) {
 	m, err := b.decode(from, msg)
 	to := b.responderTo(inbox, m.Type)
 	if err == nil {
 		return actor.Delivery{Message: m, Responder: to}, true
 	}
 	b.malformed(from.lane, msg.Subject, to, err)
+	if from.lane == actor.LaneDurable && to == nil {
+		return actor.Delivery{Unreadable: unreadable(msg, err)}, true
+	}
 	return actor.Delivery{}, false
-}
-
-// malformed tells of what nobody can execute, also whoever waits for it, if that is
-// known.
-func (b *Bus) malformed(lane actor.Lane, subject string, to actor.Responder, err error) {
-	if b.cfg.Events.Malformed != nil {
-		b.cfg.Events.Malformed(lane, subject, err)
-	}
-	b.cfg.Logger.Debug("message skipped", slog.String("subject", subject), slog.Any("error", err))
-	if to != nil {
-		to.Respond(actor.Failure(actor.CodeMalformed, err.Error()))
-	}
 }
 
 // decode reads a message. What only the runtime may send is believed of no other: who

@@ -24,6 +24,7 @@ type owner struct {
 	mu      sync.Mutex
 	durable []actor.Delivery
 	direct  []actor.Delivery
+	unread  []actor.Delivery // stored messages that could not be read
 }
 
 // echo answers every message with its own data.
@@ -36,6 +37,11 @@ func (o *owner) Durable(ctx context.Context, d actor.Delivery) {
 		o.block(ctx, d)
 	}
 	o.mu.Lock()
+	if d.Unreadable != nil {
+		o.unread = append(o.unread, d)
+		o.mu.Unlock()
+		return
+	}
 	o.durable = append(o.durable, d)
 	o.mu.Unlock()
 	o.respond(d)

@@ -208,7 +208,7 @@ func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable) error {
 	opening, cancel := n.opening(ctx)
 	defer cancel()
-	config := natsbus.Config{Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger, BeforeUpdate: n.awaitNoOthers}
+	config := natsbus.Config{Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger, BeforeUpdate: n.awaitNoOthers, Events: n.metrics.busListener()}
 	if n.nats != nil {
 		config.OpenTimeout = recoveryTimeout
 	}

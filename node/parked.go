@@ -20,6 +20,7 @@ type parking struct {
 	store       store.Parking
 	client      actor.Client
 	projections *projections // nil: the node has none
+	reread      func(*actor.Unreadable) ([]actor.Message, error)
 }
 
 // retryTimeout bounds the wait for what becomes of a retry or a skip. What is met
@@ -49,7 +50,9 @@ func (p *parking) serveShow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view := viewParked(&parked)
-	if m, err := runtime.ParkedMessage(&parked); err == nil {
+	if stored, unreadable := runtime.ParkedUnreadable(&parked); unreadable {
+		view.Stored = &storedView{Subject: stored.Subject, Header: stored.Header, Data: viewData(stored.Data)}
+	} else if m, err := runtime.ParkedMessage(&parked); err == nil {
 		view.Command = viewCommand(&m)
 	}
 	answerJSON(w, http.StatusOK, view)
@@ -149,9 +152,37 @@ func (p *parking) serveRetry(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if stored, unreadable := runtime.ParkedUnreadable(&parked); unreadable {
+		p.retryUnreadable(w, r, &parked, stored)
+		return
+	}
 	o, ok := p.settle(w, r, &parked, func(m actor.Message) actor.Message { return m })
 	if ok {
 		answerJSON(w, http.StatusOK, map[string]any{"status": "finished", "outcome": viewOutcome(&o)})
+	}
+}
+
+// retryUnreadable has the commands of a message executed that could not be read, if this
+// build can read it.
+func (p *parking) retryUnreadable(w http.ResponseWriter, r *http.Request, parked *store.Parked, stored *actor.Unreadable) {
+	messages, err := p.reread(stored)
+	if err != nil {
+		answerProblem(w, http.StatusConflict, codeMalformed, "this build cannot read the message, either: "+err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), retryTimeout)
+	defer cancel()
+	outcomes := make([]outcomeView, 0, len(messages))
+	for i := range messages {
+		o := p.client.Deliver(ctx, again(messages[i]))
+		if !final(&o) {
+			answerProblem(w, statusOf(o.Code), o.Code, "the message stays parked: "+o.Detail)
+			return
+		}
+		outcomes = append(outcomes, viewOutcome(&o))
+	}
+	if p.remove(w, r, parked) {
+		answerJSON(w, http.StatusOK, map[string]any{"status": "finished", "outcomes": outcomes})
 	}
 }
 
@@ -163,7 +194,7 @@ func (p *parking) serveSkip(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if r.URL.Query().Get("force") == "true" {
+	if _, unreadable := runtime.ParkedUnreadable(&parked); unreadable || r.URL.Query().Get("force") == "true" {
 		if p.remove(w, r, &parked) {
 			answerJSON(w, http.StatusOK, map[string]any{"status": "removed"})
 		}

@@ -31,6 +31,14 @@ type parkedView struct {
 	Events  int                    `json:"events,omitempty"`  // that wait
 
 	Command *commandView `json:"command,omitempty"` // when one is shown
+	Stored  *storedView  `json:"stored,omitempty"`  // when a message is shown that could not be read
+}
+
+// storedView is a message of the command stream that could not be read.
+type storedView struct {
+	Subject string              `json:"subject"`
+	Header  map[string][]string `json:"header"`
+	Data    any                 `json:"data"` // a string if it is not JSON
 }
 
 func viewParked(p *store.Parked) parkedView {

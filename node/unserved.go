@@ -27,6 +27,7 @@ const (
 type unserved struct {
 	store     store.Parking
 	client    actor.Client // of the runtime
+	reread    func(*actor.Unreadable) ([]actor.Message, error)
 	behaviors map[actor.Kind]*actor.Behavior
 	metrics   *prometheus.GaugeVec
 	cfg       *settings
@@ -37,7 +38,7 @@ type unserved struct {
 
 func newUnserved(n *Node, definitions []actor.Registrable) *unserved {
 	u := &unserved{
-		store: n.store, client: n.internal, behaviors: behaviorsOf(definitions), cfg: &n.cfg, said: map[string]int{},
+		store: n.store, client: n.internal, reread: n.bus.Reread, behaviors: behaviorsOf(definitions), cfg: &n.cfg, said: map[string]int{},
 		metrics: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "ganglion", Name: "parked_waiting", Help: "Parked commands that wait for a node which can execute them, as this node last saw them.",
 		}, []string{"kind"}),
@@ -72,32 +73,61 @@ func (u *unserved) look(ctx context.Context) {
 		if runtime.ParkedWaits(&parked) == actor.CodeOK {
 			continue
 		}
-		m, err := runtime.ParkedMessage(&parked)
-		if err != nil || u.retry(ctx, &m, &parked) {
-			continue
+		messages, kind := u.messages(&parked)
+		if !u.retry(ctx, messages, &parked) {
+			waiting[string(kind)]++
 		}
-		waiting[string(m.Target.Kind)]++
 	}
 	u.show(ctx, waiting)
 }
 
-// retry reports whether the command is done with. One that this build cannot execute is
-// left to others.
-func (u *unserved) retry(ctx context.Context, m *actor.Message, parked *store.Parked) bool {
-	b := u.behaviors[m.Target.Kind]
-	if b == nil || b.IsPolicy() || b.CheckCommand(actor.TypeCommand, m.Name, m.Data) != nil {
-		return false
+// messages returns what was parked, and its kind: one command; or those of a message that
+// could not be read, none if this build cannot, either.
+func (u *unserved) messages(parked *store.Parked) ([]actor.Message, actor.Kind) {
+	if stored, ok := runtime.ParkedUnreadable(parked); ok {
+		messages, err := u.reread(stored)
+		if err != nil {
+			return nil, runtime.KindUnreadable
+		}
+		return messages, runtime.KindUnreadable
 	}
+	m, err := runtime.ParkedMessage(parked)
+	if err != nil {
+		return nil, runtime.KindUnreadable
+	}
+	return []actor.Message{m}, m.Target.Kind
+}
+
+// retry reports whether the commands are done with. What this build cannot execute is
+// left to others.
+func (u *unserved) retry(ctx context.Context, messages []actor.Message, parked *store.Parked) bool {
+	for i := range messages {
+		m := &messages[i]
+		b := u.behaviors[m.Target.Kind]
+		if b == nil || b.IsPolicy() || b.CheckCommand(actor.TypeCommand, m.Name, m.Data) != nil || !m.Deadline.IsZero() {
+			return false
+		}
+	}
+	for i := range messages {
+		if !u.execute(ctx, &messages[i]) {
+			return false
+		}
+	}
+	return len(messages) > 0 && u.store.Unpark(ctx, parked.Aggregate, parked.CommandID) == nil
+}
+
+// execute sends one command again, and reports whether it is decided.
+func (u *unserved) execute(ctx context.Context, m *actor.Message) bool {
 	ctx, cancel := context.WithTimeout(ctx, retryTimeout)
 	defer cancel()
 	o := u.client.Deliver(ctx, again(*m))
+	log := u.cfg.Logger.With("aggregate", m.Target.String(), "name", m.Name, "command_id", string(m.ID))
 	if !final(&o) {
-		u.cfg.Logger.DebugContext(ctx, "a command waits still", "aggregate", parked.Aggregate, "name", m.Name, "command_id", parked.CommandID, "outcome", string(o.Code))
+		log.DebugContext(ctx, "a command waits still", "outcome", string(o.Code))
 		return false
 	}
-	u.cfg.Logger.InfoContext(ctx, "a command that waited for a node which can execute it was executed",
-		"aggregate", parked.Aggregate, "name", m.Name, "command_id", parked.CommandID, "outcome", outcomeText(&o))
-	return u.store.Unpark(ctx, parked.Aggregate, parked.CommandID) == nil
+	log.InfoContext(ctx, "a command that waited for a node which can execute it was executed", "outcome", outcomeText(&o))
+	return true
 }
 
 // show sets the gauge, and logs when another number of commands waits than before.

@@ -23,9 +23,9 @@ const parkedFormat = 1
 // refuses a format that it does not know.
 type parkedMessage struct {
 	Format    int             `json:"format"`
-	Target    string          `json:"target"` // kind/id
-	ID        string          `json:"id"`
-	Name      string          `json:"name"`
+	Target    string          `json:"target,omitempty"` // kind/id
+	ID        string          `json:"id,omitempty"`
+	Name      string          `json:"name,omitempty"`
 	Data      []byte          `json:"data,omitempty"`     // base64: it need not be JSON
 	Time      *int64          `json:"time,omitempty"`     // microseconds since 1970
 	Deadline  *int64          `json:"deadline,omitempty"` // likewise; absent: none
@@ -36,6 +36,8 @@ type parkedMessage struct {
 	Timer     string          `json:"timer,omitempty"`
 	OnRefusal *parkedFallback `json:"onRefusal,omitempty"`
 	Waits     string          `json:"waits,omitempty"` // for a node that can execute it: why none could
+
+	Unreadable *actor.Unreadable `json:"unreadable,omitempty"` // a message, in the place of all but Format and Waits
 }
 
 type parkedExpect struct {

@@ -42,6 +42,7 @@ type partition struct {
 	aside        []aside       // neither answered nor unfinished
 	asideDirect  int           // of them
 	judging      bool          // a goroutine looks after aside
+	unreadable   int           // messages that could not be read
 	awaitingRoom int           // commands that are to be parked, and find no room
 	whenSaved    []answer      // durable ones, told once the watermark is saved above them
 	changed      chan struct{} // capacity 1: unfinished went down
@@ -118,6 +119,10 @@ func (p *partition) watermark() store.Position {
 func (p *partition) Durable(ctx context.Context, d actor.Delivery) {
 	dl := &delivery{Delivery: d, arrived: int64(p.cfg.Clock.Elapsed()), replayed: d.Sequence <= p.seenUpTo}
 	if !p.awaitWindow(ctx) {
+		return
+	}
+	if d.Unreadable != nil {
+		p.takeUnreadable(d)
 		return
 	}
 	behavior := p.behaviors[d.Message.Target.Kind]

@@ -1,7 +1,10 @@
 package runtime
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"strconv"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/store"
@@ -54,8 +57,89 @@ func (p *partition) parkUnserved(d *delivery, o *actor.Outcome) bool {
 	return true
 }
 
+// unreadableMax bounds the stored messages that a partition keeps, while it is served
+// here, although they cannot be read. Whoever may send commands can send such ones, and
+// parking is for what was promised. Those beyond are counted and logged by the bus.
+const unreadableMax = 1000
+
+// unreadableBytes bounds the data of one that is kept.
+const unreadableBytes = 512 << 10
+
+// WaitsUnreadable is why a stored message waits that no build which is there can read.
+const WaitsUnreadable actor.Code = "unreadable"
+
+// KindUnreadable stands for the kind of a message that cannot be read.
+const KindUnreadable actor.Kind = "unreadable"
+
+// takeUnreadable keeps a stored message that cannot be read, beside the flow. The
+// watermark does not pass it before it is kept. It is parked under an id of its own: its
+// sender could otherwise replace a command that is parked.
+func (p *partition) takeUnreadable(d actor.Delivery) {
+	dl := &delivery{Delivery: d}
+	p.mu.Lock()
+	if p.stopped || !p.tracker.begin(ordinalOf(&d)) {
+		p.mu.Unlock()
+		return
+	}
+	p.unfinished++
+	p.unreadable++
+	if p.unreadable > unreadableMax || len(d.Unreadable.Data) > unreadableBytes {
+		p.mu.Unlock()
+		p.cfg.Logger.Error("a stored message that cannot be read is dropped: it is too large, or too many are kept",
+			"subject", d.Unreadable.Subject, "bytes", len(d.Unreadable.Data))
+		p.finish(dl)
+		return
+	}
+	p.running.Go(func() {
+		if p.keepUnreadable(dl) {
+			p.finish(dl)
+			return
+		}
+		p.giveUp(dl)
+	})
+	p.mu.Unlock()
+}
+
+func (p *partition) keepUnreadable(d *delivery) bool {
+	at := p.place(d)
+	parked := store.Parked{
+		Aggregate: store.Aggregate(actor.Address{Kind: KindUnreadable, ID: strconv.FormatUint(uint64(p.id), 10)}.String()),
+		CommandID: fmt.Sprintf("ganglion.unreadable.%s.%d.%d", at.Stream, at.Sequence, at.Rest),
+		Name:      string(KindUnreadable),
+		Reason:    d.Unreadable.Reason, Time: p.cfg.Clock.Now(), Message: encodeUnreadable(d.Unreadable),
+	}
+	if p.retryBounded(func(ctx context.Context) error { return p.store.Park(ctx, parked) }) != nil {
+		return false
+	}
+	if f := p.cfg.Listener.Parked; f != nil {
+		f(KindUnreadable)
+	}
+	return true
+}
+
+// encodeUnreadable returns the stored form of a message that cannot be read.
+func encodeUnreadable(u *actor.Unreadable) []byte {
+	data, err := json.Marshal(parkedMessage{Format: parkedFormat, Waits: string(WaitsUnreadable), Unreadable: u})
+	if err != nil {
+		panic("runtime: encode unreadable message: " + err.Error()) // it has no part that cannot be encoded
+	}
+	return data
+}
+
+// ParkedUnreadable returns the stored message that was parked as nobody could read it;
+// false: it is a command.
+func ParkedUnreadable(p *store.Parked) (*actor.Unreadable, bool) {
+	var r parkedMessage
+	if json.Unmarshal(p.Message, &r) != nil || r.Format != parkedFormat || r.Unreadable == nil {
+		return nil, false
+	}
+	r.Unreadable.Reason = p.Reason
+	return r.Unreadable, true
+}
+
 // ParkedWaits returns why a parked command waits for a node that can execute it:
-// [actor.CodeUnknownKind], [actor.CodeUnknownCommand] or [actor.CodeMalformed]. It is
+// [actor.CodeUnknownKind], [actor.CodeUnknownCommand], [actor.CodeMalformed], or
+// [WaitsUnreadable]. It is
 // [actor.CodeOK] for one that waits for an operator.
 func ParkedWaits(p *store.Parked) actor.Code {
 	var r struct {
