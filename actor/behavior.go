@@ -153,7 +153,8 @@ func (b *Behavior) Events() iter.Seq[EventInfo] {
 }
 
 // Encode returns an event in the form in which it is stored. It fails for an
-// event that was not declared with [Apply] or that cannot be encoded as JSON.
+// event that was not declared with [Apply], that cannot be encoded as JSON, or that is
+// nested deeper than [MaxDepth].
 func (b *Behavior) Encode(e any) (Event, error) {
 	declared := b.raises[reflect.TypeOf(e)]
 	if declared == nil {
@@ -162,6 +163,9 @@ func (b *Behavior) Encode(e any) (Event, error) {
 	data, err := json.Marshal(e)
 	if err != nil {
 		return Event{}, fmt.Errorf("encode %T: %w", e, err)
+	}
+	if TooDeep(data) {
+		return Event{}, fmt.Errorf("encode %T: %w", e, &Error{Code: CodeTooLarge, Detail: tooDeep(declared.name)})
 	}
 	return Event{Name: declared.name, Data: data}, nil
 }
@@ -191,6 +195,9 @@ func (b *Behavior) CheckCommand(t MessageType, name string, data []byte) error {
 	h := b.handlers(t)[name]
 	if h == nil {
 		return &Error{Code: CodeUnknownCommand, Detail: fmt.Sprintf("%s has no %s", b.kind, name)}
+	}
+	if TooDeep(data) {
+		return &Error{Code: CodeMalformed, Detail: tooDeep(name)}
 	}
 	if err := decodeObject(data, reflect.New(h.payload).Interface()); err != nil {
 		return &Error{Code: CodeMalformed, Detail: err.Error()}

@@ -97,8 +97,11 @@ func newMessage(t MessageType, to Address, payload any, opts []CallOption) (Mess
 		return Message{}, &Error{Code: CodeMalformed, Detail: err.Error()}
 	}
 	typ := reflect.TypeOf(payload)
-	if typ == nil {
+	switch {
+	case typ == nil:
 		return Message{}, &Error{Code: CodeMalformed, Detail: "no command"}
+	case TooDeep(data):
+		return Message{}, &Error{Code: CodeMalformed, Detail: tooDeep(typ.String())}
 	}
 	if typ.Kind() == reflect.Pointer { // a pointer to a command has its methods, and so compiles
 		typ = typ.Elem()

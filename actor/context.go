@@ -23,6 +23,8 @@ type Context struct {
 	overflow  bool         // more was sent than is allowed
 	event     *EventRecord // that a saga reacts to; nil: none
 	deadlined bool         // the handler has set the saga's deadline itself
+	deep      string       // what is nested too deeply, for people; empty: nothing
+	lateTimer string       // name of the first timer that would be set beyond MaxTimerTime; empty: none
 }
 
 // Event is a raised event in the form in which it is stored.
@@ -80,6 +82,7 @@ func (c *Context) Raise(event any) {
 	if err != nil {
 		panic(fmt.Sprintf("actor: encode %T: %v", event, err))
 	}
+	c.bounded("event "+e.name, data)
 	c.raised = append(c.raised, Event{Name: e.name, Data: data})
 	c.instance.version++
 	c.instance.tainted, c.instance.exists = true, true

@@ -127,9 +127,9 @@ func (i *Instance) replayReserved(name string) bool {
 func (i *Instance) carriedOut(ctx *Context, reply []byte, existed bool) Decision {
 	m := ctx.message
 	i.followSaga(ctx, existed)
-	if ctx.overflow {
-		return i.Overrule(m, Failure(CodeTooLarge, fmt.Sprintf("%s sends more than %d commands, %d bytes, or %d bytes to be sent on refusal",
-			m.Name, MaxOutgoing, MaxOutgoingBytes, MaxFallbackBytes)))
+	ctx.bounded("the reply", reply)
+	if o, beyond := ctx.beyond(); beyond {
+		return i.Overrule(m, o)
 	}
 	if len(ctx.raised) == 0 && (len(ctx.out) > 0 || m.Timer != "") {
 		ctx.raiseReserved(EventEffects, effects(ctx))

@@ -62,14 +62,21 @@ func (i *Instance) Version() Version { return i.version }
 func (i *Instance) State() any { return i.state }
 
 // Snapshot returns the state as JSON, all of it. A panic of the state's
-// MarshalJSON is an error.
+// MarshalJSON is an error, and so is a state that is nested deeper than [MaxDepth].
 func (i *Instance) Snapshot() (_ []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("snapshot of %s: encoding panicked: %v", i.address, v)
 		}
 	}()
-	return json.Marshal(i.state)
+	data, err := json.Marshal(i.state)
+	if err == nil && TooDeep(data) {
+		err = &Error{Code: CodeTooLarge, Detail: tooDeep("the state")}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("snapshot of %s: %w", i.address, err)
+	}
+	return data, nil
 }
 
 // Replay applies a stored event. The error wraps [ErrUndecodable] and leaves
@@ -223,6 +230,9 @@ func (i *Instance) show() (d Decision) {
 	data, err := json.Marshal(i.behavior.view(i.state))
 	if err != nil {
 		return Decision{Outcome: Failure(CodeUnloadable, err.Error())}
+	}
+	if TooDeep(data) {
+		return Decision{Outcome: Failure(CodeTooLarge, tooDeep("the state of "+i.address.String()))}
 	}
 	return Decision{Outcome: Outcome{Version: i.version, Reply: data}}
 }

@@ -100,6 +100,9 @@ func (m *Message) Validate() error {
 	case md > MaxMetadataBytes:
 		return fmt.Errorf("metadata of %d bytes, the limit is %d: %w", md, MaxMetadataBytes, ErrMessage)
 	}
+	if deeper(m.Data, maxWrappedDepth) {
+		return fmt.Errorf("%s: %w", tooDeep("the data"), ErrMessage)
+	}
 	return m.validateEffects()
 }
 
@@ -133,6 +136,9 @@ func (m *Message) validateEffects() error {
 		return fmt.Errorf("fallback %q: %w", f.Name, ErrMessage)
 	case len(f.Data) > MaxFallbackBytes:
 		return fmt.Errorf("fallback of %d bytes, the limit is %d: %w", len(f.Data), MaxFallbackBytes, ErrMessage)
+	}
+	if deeper(f.Data, maxWrappedDepth) {
+		return fmt.Errorf("%s: %w", tooDeep("the fallback"), ErrMessage)
 	}
 	return f.To.Validate()
 }

@@ -145,9 +145,10 @@ func (r *Rejection) Is(target error) bool {
 	return ok && t.Code == r.Code
 }
 
-// With returns a copy that carries a detail, which must be encodable as JSON. A handler's
-// rejection keeps it as it is when the handler returns; details that cannot be encoded are
-// left out. Details of a rejection that a definition declares are checked by [Define].
+// With returns a copy that carries a detail, which must be encodable as JSON, within
+// [MaxDepth]. A handler's rejection keeps it as it is when the handler returns; details
+// that cannot be encoded, or are deeper, are left out. Details of a rejection that a
+// definition declares are checked by [Define].
 func (r *Rejection) With(key string, value any) *Rejection {
 	c := &Rejection{Code: r.Code, Message: r.Message, Details: map[string]any{key: value}}
 	for k, v := range r.Details {
@@ -187,7 +188,7 @@ func frozen(details map[string]any) (map[string]any, bool) {
 	out := make(map[string]any, len(details))
 	for key, value := range details {
 		data, err := json.Marshal(value)
-		if err != nil {
+		if err != nil || TooDeep(data) {
 			return nil, false
 		}
 		switch reflect.ValueOf(value).Kind() {

@@ -126,7 +126,8 @@ func (c *Context) Send(to Address, command Command, opts ...SendOption) {
 }
 
 // After sets a timer: the aggregate gets the command once d has passed since
-// [Context.Now]. See [Context.At].
+// [Context.Now]; with d of 0 or less, at once. See [Context.At], also for the latest
+// time that is allowed.
 func (c *Context) After(d time.Duration, command Command, opts ...TimerOption) {
 	c.At(c.Now().Add(d), command, opts...)
 }
@@ -140,6 +141,9 @@ func (c *Context) After(d time.Duration, command Command, opts ...TimerOption) {
 // The time is compared with the clock of the node that has the aggregate. When the
 // command is handled, Now is the time that it was set for. That the command is
 // refused ends the timer, too.
+//
+// A command that sets a timer for a time after [MaxTimerTime], however it comes by it,
+// is refused with [ErrTimerTime], and nothing of it is stored.
 //
 // At panics like [Context.Send], and for a command that the aggregate does not
 // declare itself.
@@ -157,6 +161,9 @@ func (c *Context) At(t time.Time, command Command, opts ...TimerOption) {
 }
 
 func (c *Context) set(timer, command string, data []byte, t time.Time) {
+	if t.After(MaxTimerTime) && c.lateTimer == "" {
+		c.lateTimer = timer
+	}
 	c.emit(Outgoing{To: c.instance.address, Name: command, Data: data, At: wireTime(t), Timer: timer})
 }
 
@@ -200,8 +207,10 @@ func (c *Context) emit(o Outgoing) {
 		o.Metadata = c.message.handOn()
 	}
 	c.outBytes += len(o.Data)
+	c.bounded("the data of "+o.Name, o.Data)
 	if o.OnRefusal != nil {
 		c.outBytes += len(o.OnRefusal.Data)
+		c.bounded("the data of "+o.OnRefusal.Name, o.OnRefusal.Data)
 	}
 	if len(c.out) >= MaxOutgoing || c.outBytes > MaxOutgoingBytes || o.OnRefusal != nil && len(o.OnRefusal.Data) > MaxFallbackBytes {
 		c.overflow = true
@@ -254,13 +263,22 @@ func commandType(command any) reflect.Type {
 }
 
 // wireTime is t as it is stored: in microseconds, never earlier than t, and never
-// the zero time, which means at once.
+// the zero time, which means at once. What lies before 1970 is at once as well; beyond
+// [MaxTimerTime] it is that. Neither would fit into 64 bits of microseconds if it is
+// far enough away.
 func wireTime(t time.Time) time.Time {
+	first := time.UnixMicro(1).UTC()
+	switch {
+	case t.Before(first):
+		return first
+	case t.After(MaxTimerTime):
+		return MaxTimerTime
+	}
 	us := t.UnixMicro()
 	if time.UnixMicro(us).Before(t) {
 		us++
 	}
-	return time.UnixMicro(max(us, 1)).UTC()
+	return time.UnixMicro(us).UTC()
 }
 
 // handOn returns the metadata of what m causes. What does not fit is left out, the

@@ -41,7 +41,8 @@ func When[A, E any](d *PolicyDefinition, from *Aggregate[A], h func(*PolicyConte
 		ctx := &PolicyContext{policy: d.behavior.kind, event: r}
 		h(ctx, e)
 		if ctx.overflow {
-			return nil, &Error{Code: CodeTooLarge, Detail: fmt.Sprintf("%s sends more than %d commands or %d bytes", d.behavior.kind, MaxOutgoing, MaxOutgoingBytes)}
+			return nil, &Error{Code: CodeTooLarge, Detail: fmt.Sprintf("%s sends more than %d commands or %d bytes, or data nested deeper than %d levels",
+				d.behavior.kind, MaxOutgoing, MaxOutgoingBytes, MaxDepth)}
 		}
 		return ctx.sent, nil
 	})
@@ -82,7 +83,7 @@ func (c *PolicyContext) Send(to Address, command Command) {
 	}
 	name, data := mustEncode(command)
 	c.bytes += len(data)
-	if len(c.sent) >= MaxOutgoing || c.bytes > MaxOutgoingBytes {
+	if len(c.sent) >= MaxOutgoing || c.bytes > MaxOutgoingBytes || TooDeep(data) {
 		c.overflow = true
 		return
 	}

@@ -96,6 +96,9 @@ func react[S, A, E any](d *SagaDefinition[S], from *Aggregate[A], h func(*S, *Co
 		if err != nil {
 			return nil, fmt.Errorf("%s maps %s of %s: %w", b.kind, r.Name, r.Source, err)
 		}
+		if TooDeep(present) { // stored by a build without that bound
+			return nil, fmt.Errorf("%s maps %s of %s: %s: %w", b.kind, r.Name, r.Source, tooDeep("it"), ErrMessage)
+		}
 		data, err := json.Marshal(reactionData{
 			Source: r.Source.String(), Version: r.Version, Event: r.Name, Time: r.Time, CommandID: r.CommandID, Data: present,
 		})
@@ -156,7 +159,8 @@ func reactionHandler[S, E any](h func(*S, *Context, E), starts bool, decode func
 }
 
 // SagaDeadline sets the time within which a saga of this kind ends, from its start;
-// the default is 0: none. A single saga can change it by [Context.Deadline].
+// the default is 0: none. A single saga can change it by [Context.Deadline]. A deadline
+// beyond [MaxTimerTime] has the command that starts a saga refused with [ErrTimerTime].
 func SagaDeadline[S any](d *SagaDefinition[S], within time.Duration) {
 	mustBeSaga(d, "SagaDeadline").deadline = max(within, 0)
 }
@@ -211,7 +215,8 @@ func (c *Context) End() {
 }
 
 // Deadline sets the saga's deadline anew: within from [Context.Now]. With 0 it has
-// none any more. It panics like [Context.End].
+// none any more. Beyond [MaxTimerTime] the command is refused with [ErrTimerTime]. It
+// panics like [Context.End].
 func (c *Context) Deadline(within time.Duration) {
 	if c.readOnly || c.instance.behavior.saga == nil {
 		panic(fmt.Sprintf("actor: %s of %s sets a deadline, and is no saga's", c.message.Name, c.instance.address))

@@ -90,6 +90,9 @@ func (b *Bus) SetTimer(ctx context.Context, m actor.Message, timer string, order
 	if err := m.Validate(); err != nil || m.Type != actor.TypeCommand {
 		return actor.Failure(actor.CodeMalformed, fmt.Sprintf("%s for %s: %v", m.Name, m.Target, err)).Err()
 	}
+	if m.Time.After(actor.MaxTimerTime) { // stored by a build that had no such bound: the server would refuse it for ever
+		m.Time = actor.MaxTimerTime
+	}
 	// Most timers are new: to find out otherwise costs one try.
 	first, expected := true, uint64(0)
 	err := b.insist(ctx, func() (*nats.Msg, error) {
