@@ -60,7 +60,7 @@ func (p *partition) parkUnserved(d *delivery, o *actor.Outcome) bool {
 // unreadableMax bounds the stored messages that a partition keeps, while it is served
 // here, although they cannot be read. Whoever may send commands can send such ones, and
 // parking is for what was promised. Those beyond are counted and logged by the bus.
-const unreadableMax = 1000
+const unreadableMax = 50
 
 // unreadableBytes bounds the data of one that is kept.
 const unreadableBytes = 512 << 10
