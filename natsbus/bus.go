@@ -54,7 +54,8 @@ type Bus struct {
 }
 
 // Open finds or creates the streams of cfg.Namespace and returns a bus on them. It
-// waits for a JetStream that does not answer yet until ctx or cfg.OpenTimeout ends. Errors wrap [ErrConfig], [ErrForeignStream], [ErrPartitionsMismatch], or
+// waits for a JetStream that does not answer yet until ctx or cfg.OpenTimeout ends. Errors wrap [ErrConfig], [ErrForeignStream],
+// [ErrOtherStore], [ErrPartitionsMismatch], or
 // are JetStream's.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	cfg = cfg.withDefaults()
@@ -81,6 +82,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 	if err := b.provisionOutgoing(ctx); err != nil {
 		return nil, fmt.Errorf("provision: %w", err)
 	}
+	if err := adoptAll(ctx, js, &b.cfg); err != nil {
+		return nil, fmt.Errorf("provision: %w", err)
+	}
 	return b, nil
 }
 
@@ -102,7 +106,7 @@ func (b *Bus) Stream() string {
 // nothing. Those that wait for an outcome send theirs again; what was enqueued and
 // not executed is lost with the stream. It does so only after the server has said
 // for two seconds that there is no stream, and fails with [ErrStreamLost] until
-// then. It fails with [ErrForeignStream] or [ErrPartitionsMismatch] for as long as
+// then. It fails with [ErrForeignStream], [ErrOtherStore] or [ErrPartitionsMismatch] for as long as
 // somebody else's stream has taken the place.
 func (b *Bus) Head(ctx context.Context) (stream string, last uint64, err error) {
 	found, err := findStream(ctx, b.js, b.ns.Stream())
@@ -118,6 +122,9 @@ func (b *Bus) Head(ctx context.Context) (stream string, last uint64, err error) 
 		found, err = findStream(ctx, b.js, b.ns.Stream())
 	}
 	if err != nil {
+		return "", 0, err
+	}
+	if err := b.cfg.sameStore(found.CachedInfo().Config); err != nil {
 		return "", 0, err
 	}
 	is, err := inspect(b.ns, found.CachedInfo())

@@ -29,6 +29,19 @@ type Config struct {
 	// has, or creates it with [actor.DefaultPartitions].
 	Partitions actor.Partitions
 
+	// Store is the identity of the store that the streams are to belong to
+	// (Binding in package store). It is recorded in their metadata; streams that say nothing
+	// adopt it, and those that name another one are refused with [ErrOtherStore].
+	// Default: it is neither recorded nor looked at.
+	Store string
+
+	// StoreName says to people which store that is, without secrets.
+	StoreName string
+
+	// StorePartitions is the number of partitions that the store is divided into.
+	// Streams with another one are refused, and not created. Default: not known.
+	StorePartitions actor.Partitions
+
 	// Replicas of the stream when it is created: 1 to 5. Default 1.
 	Replicas int
 

@@ -31,7 +31,7 @@ func deadlineSettings(cfg Config) jetstream.StreamConfig {
 		Discard:           jetstream.DiscardOld,
 		Replicas:          cfg.Replicas,
 		AllowMsgSchedules: true,
-		Metadata:          map[string]string{metaFormat: wire.Format, metaIncarnation: nuid.Next()},
+		Metadata:          cfg.owned(map[string]string{metaFormat: wire.Format, metaIncarnation: nuid.Next()}),
 	}
 }
 
@@ -66,11 +66,17 @@ func (b *Bus) deadlines(ctx context.Context) (string, error) {
 		return "", err
 	}
 	b.there(b.ns.DeadlineStream())
+	if err := b.cfg.sameStore(found.CachedInfo().Config); err != nil {
+		return "", err
+	}
 	return inspectDeadlines(b.ns, found.CachedInfo())
 }
 
 func createDeadlines(ctx context.Context, js jetstream.JetStream, cfg Config) (string, error) {
 	made, err := createStream(ctx, js, deadlineSettings(cfg))
+	if err == nil {
+		err = cfg.sameStore(made.CachedInfo().Config)
+	}
 	if err != nil {
 		return "", err
 	}

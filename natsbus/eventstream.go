@@ -36,7 +36,7 @@ func eventSettings(cfg Config, drawn string) jetstream.StreamConfig {
 		Replicas:           cfg.Replicas,
 		DenyDelete:         true,
 		AllowAtomicPublish: true,
-		Metadata:           map[string]string{metaFormat: wire.Format, metaIncarnation: drawn},
+		Metadata:           cfg.owned(map[string]string{metaFormat: wire.Format, metaIncarnation: drawn}),
 	}
 }
 
@@ -44,6 +44,9 @@ func eventSettings(cfg Config, drawn string) jetstream.StreamConfig {
 // meanwhile.
 func createEvents(ctx context.Context, js jetstream.JetStream, cfg Config) (eventStream, error) {
 	made, err := createStream(ctx, js, eventSettings(cfg, nuid.Next()))
+	if err == nil {
+		err = cfg.sameStore(made.CachedInfo().Config)
+	}
 	if err != nil {
 		return eventStream{}, err
 	}
@@ -109,6 +112,9 @@ func (b *Bus) events(ctx context.Context) (eventStream, error) {
 		return eventStream{}, err
 	}
 	b.there(b.ns.EventStream())
+	if err := b.cfg.sameStore(found.CachedInfo().Config); err != nil {
+		return eventStream{}, err
+	}
 	return inspectEvents(b.ns, found.CachedInfo())
 }
 

@@ -67,14 +67,26 @@ func findOrMake(ctx context.Context, js jetstream.JetStream, cfg Config) (comman
 // one of them creates it, the other finds it.
 func provision(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStream, error) {
 	found, err := persist(ctx, func(ctx context.Context) (commandStream, error) {
+		// Whose the streams are comes first: what belongs to another store is not to be
+		// completed with a stream of this one.
+		if _, err := unowned(ctx, js, &cfg); err != nil {
+			return commandStream{}, err
+		}
 		found, err := lookUp(ctx, js, wire.Namespace(cfg.Namespace))
 		if errors.Is(err, ErrNotProvisioned) {
+			wanted := commandStream{partitions: defaultTo(cfg.Partitions, actor.DefaultPartitions)}
+			if err := cfg.samePartitions(wanted); err != nil {
+				return commandStream{}, err
+			}
 			return create(ctx, js, cfg)
 		}
 		return found, err
 	})
 	if err == nil && cfg.Partitions != 0 && cfg.Partitions != found.partitions {
 		err = &PartitionsError{Configured: cfg.Partitions, Found: found.partitions}
+	}
+	if err == nil {
+		err = cfg.samePartitions(found)
 	}
 	return found, err
 }
@@ -107,11 +119,11 @@ func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStr
 		MaxBytes:         cfg.MaxBytes,
 		Replicas:         cfg.Replicas,
 		AllowDirect:      true,
-		Metadata: map[string]string{
+		Metadata: cfg.owned(map[string]string{
 			metaFormat:      wire.Format,
 			metaPartitions:  strconv.FormatUint(uint64(partitions), 10),
 			metaIncarnation: nuid.Next(),
-		},
+		}),
 		MaxConsumers: consumersOf(partitions),
 	}
 	stream, err := js.CreateStream(ctx, settings)
@@ -120,11 +132,17 @@ func create(ctx context.Context, js jetstream.JetStream, cfg Config) (commandStr
 		stream, err = js.CreateStream(ctx, settings)
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		found, err := lookUp(ctx, js, ns)
+		found, err := findStream(ctx, js, ns.Stream())
 		if errors.Is(err, ErrNotProvisioned) {
 			err = fmt.Errorf("%w: %w", errBeingMade, err)
 		}
-		return found, err
+		if err != nil {
+			return commandStream{}, err
+		}
+		if err := cfg.sameStore(found.CachedInfo().Config); err != nil {
+			return commandStream{}, err
+		}
+		return inspect(ns, found.CachedInfo())
 	}
 	if err != nil {
 		return commandStream{}, fmt.Errorf("create stream %s: %w", ns.Stream(), err)

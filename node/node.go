@@ -64,7 +64,7 @@ type Node struct {
 // Open checks the configuration, connects, and returns a node that listens on
 // its addresses but serves only once it runs. The caller closes it. Errors wrap
 // [ErrConfig], [ErrDataDirInUse], [ErrEmbeddedServer], [ErrUnrecovered], [ErrNoQuorum], [ErrNATSRefused],
-// [ErrNATSUntrusted], [ErrNATSUnreachable], are an [*UndecodableError], or those of the
+// [ErrNATSUntrusted], [ErrNATSUnreachable], [ErrOtherCluster], are an [*UndecodableError], or those of the
 // systems it connects to.
 func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*Node, error) {
 	s, err := cfg.check()
@@ -206,17 +206,28 @@ func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 }
 
 func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable) error {
+	bound, err := n.bind(ctx, 0)
+	if err != nil {
+		return err
+	}
 	opening, cancel := n.opening(ctx)
 	defer cancel()
-	config := natsbus.Config{Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger, BeforeUpdate: n.awaitNoOthers, Events: n.metrics.busListener()}
+	config := natsbus.Config{
+		Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger, BeforeUpdate: n.awaitNoOthers,
+		Events: n.metrics.busListener(),
+		Store:  bound.Store, StoreName: n.storeName(), StorePartitions: actor.Partitions(bound.Partitions),
+	}
 	if n.nats != nil {
 		config.OpenTimeout = recoveryTimeout
 	}
 	bus, err := natsbus.Open(opening, n.conn, config)
 	if err != nil {
-		return fmt.Errorf("open command stream: %w", err)
+		return fmt.Errorf("open command stream: %w", n.belonging(err))
 	}
 	n.bus = bus
+	if err := n.bound(ctx); err != nil {
+		return err
+	}
 	if n.internal, err = bus.RuntimeClient(natsbus.ClientConfig{Namespace: n.cfg.Namespace, Logger: n.cfg.Logger}); err != nil {
 		return fmt.Errorf("open client: %w", err)
 	}

@@ -18,6 +18,9 @@ type Session struct {
 	Kinds       []string      // the aggregates it can serve
 	Lease       time.Duration // for how long one renewal lets it answer: how long others have to wait; 0: of an earlier build
 	Lacks       []Lack        // what it has met and does not know; set by the opening and by renewals
+	Opened      time.Time     // by its own clock, to the microsecond; zero: of an earlier build
+	Time        time.Time     // its clock when it sent the opening or the renewal, to the microsecond; zero: of an earlier build
+	Cut         bool          // no messages reach it: others take its partitions; set by renewals
 }
 
 // Lack is something that a node has met in a partition and that its build does
@@ -47,11 +50,12 @@ type Claim struct {
 // began (majority, primary).
 type Leases interface {
 	// OpenSession creates the session under s.Name with beat 1, neither dead nor
-	// draining, whatever s says. replaces is the
+	// draining nor cut, whatever s says. replaces is the
 	// record that the caller has seen there and knows to be dead or ended; nil:
 	// none. ErrLost: the record is not as expected, or replaces is not Dead.
 	OpenSession(ctx context.Context, s Session, replaces *Session) error
-	// Renew moves the beat from s.Beat to s.Beat+1 and writes s.Draining and s.Lacks.
+	// Renew moves the beat from s.Beat to s.Beat+1 and writes s.Draining, s.Lacks,
+	// s.Time and s.Cut.
 	// ErrLost: the session was declared dead, ended or replaced, or has another
 	// beat.
 	Renew(ctx context.Context, s Session) error

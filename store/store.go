@@ -91,6 +91,7 @@ type Store interface {
 	Feed
 	Leases
 	Parking
+	Bindings
 	// Ping reports whether the store can serve majority reads now.
 	Ping(ctx context.Context) error
 }

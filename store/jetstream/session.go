@@ -24,6 +24,10 @@ type sessionRecord struct {
 
 	Lease time.Duration `json:"lease,omitempty"` // nanoseconds
 	Lacks []lackRecord  `json:"lacks,omitempty"`
+
+	Opened int64 `json:"opened,omitempty"` // microseconds since 1970
+	Time   int64 `json:"time,omitempty"`   // likewise
+	Cut    bool  `json:"cut,omitempty"`
 }
 
 type lackRecord struct {
@@ -43,6 +47,7 @@ func newSessionRecord(s *store.Session) *sessionRecord {
 	return &sessionRecord{
 		Format: recordFormat, Name: s.Name, Incarnation: s.Incarnation, Beat: s.Beat, Dead: s.Dead, Draining: s.Draining,
 		Address: s.Address, Build: s.Build, Kinds: s.Kinds, Lease: s.Lease, Lacks: newLackRecords(s.Lacks),
+		Opened: toMicros(s.Opened), Time: toMicros(s.Time), Cut: s.Cut,
 	}
 }
 
@@ -50,11 +55,27 @@ func (r *sessionRecord) session() store.Session {
 	s := store.Session{
 		Name: r.Name, Incarnation: r.Incarnation, Beat: r.Beat, Dead: r.Dead, Draining: r.Draining,
 		Address: r.Address, Build: r.Build, Kinds: r.Kinds, Lease: r.Lease,
+		Opened: fromMicros(r.Opened), Time: fromMicros(r.Time), Cut: r.Cut,
 	}
 	for _, l := range r.Lacks {
 		s.Lacks = append(s.Lacks, store.Lack(l))
 	}
 	return s
+}
+
+// toMicros is 0 for the zero time.
+func toMicros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
 }
 
 func decodeSession(m *stored) (*sessionRecord, error) {
@@ -136,7 +157,7 @@ func (s *Store) readSession(ctx context.Context, subject string) (*sessionRecord
 // OpenSession implements [store.Leases].
 func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces *store.Session) error {
 	record := newSessionRecord(&session)
-	record.Beat, record.Dead, record.Draining = 1, false, false
+	record.Beat, record.Dead, record.Draining, record.Cut = 1, false, false, false
 	_, err := s.changeSession(ctx, session.Name, nil, func(old *sessionRecord) (*sessionRecord, error) {
 		expected := old == nil
 		if replaces != nil {
@@ -163,6 +184,7 @@ func (s *Store) Renew(ctx context.Context, session store.Session) error {
 	seq, err := s.changeAlive(ctx, "renew session", session, s.renewals.find(&session), func(r *sessionRecord) {
 		r.Beat++
 		r.Draining, r.Lacks = session.Draining, newLackRecords(session.Lacks)
+		r.Time, r.Cut = toMicros(session.Time), session.Cut
 		wrote = *r
 	})
 	if err == nil {

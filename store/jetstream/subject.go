@@ -65,6 +65,8 @@ func (s subjects) commits(a store.Aggregate) string  { return s.ns + ".agg." + a
 func (s subjects) snapshot(a store.Aggregate) string { return s.ns + ".snap." + aggregateTokens(a) }
 func (s subjects) session(name string) string        { return s.ns + ".lease.session." + encodeToken(name) }
 
+func (s subjects) binding() string { return s.ns + ".lease.binding" }
+
 // claim splits partitions into groups, each of which one multi-get can return.
 func (s subjects) claim(p store.Partition) string {
 	return fmt.Sprintf("%s.lease.claim.%d.%d", s.ns, claimGroupOf(p), p)

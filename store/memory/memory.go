@@ -22,6 +22,7 @@ type Store struct {
 	sessions  map[string]store.Session
 	claims    map[store.Partition]store.Claim
 	parked    map[outcomeKey]store.Parked
+	binding   store.Binding
 	grown     chan struct{} // closed and replaced when log grows
 }
 

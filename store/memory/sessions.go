@@ -26,7 +26,7 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces
 		return fmt.Errorf("open session %q: %w", session.Name, store.ErrLost)
 	}
 	session = cloneSession(session)
-	session.Beat, session.Dead, session.Draining = 1, false, false
+	session.Beat, session.Dead, session.Draining, session.Cut = 1, false, false, false
 	s.sessions[session.Name] = session
 	return nil
 }
@@ -36,6 +36,7 @@ func (s *Store) Renew(ctx context.Context, session store.Session) error {
 	return s.changeAlive(ctx, session, "renew", func(kept *store.Session) {
 		kept.Beat++
 		kept.Draining, kept.Lacks = session.Draining, slices.Clone(session.Lacks)
+		kept.Time, kept.Cut = session.Time, session.Cut
 	})
 }
 

@@ -22,6 +22,7 @@ const (
 	claimsName    = "claims"
 	parkedName    = "parked"
 	partsName     = "parked_parts"
+	bindingName   = "binding"
 )
 
 // The indexes besides _id.
@@ -65,7 +66,7 @@ func (s *Store) ensureSchema(ctx context.Context) error {
 		name      string
 		clustered bool
 	}{
-		{commitsName, true}, {snapshotsName, false}, {nodesName, false}, {claimsName, false}, {parkedName, false}, {partsName, false},
+		{commitsName, true}, {snapshotsName, false}, {nodesName, false}, {claimsName, false}, {parkedName, false}, {partsName, false}, {bindingName, false},
 	} {
 		if err := s.ensureCollection(ctx, c.name, c.clustered); err != nil {
 			return fmt.Errorf("mongo: prepare collection %q: %w", c.name, err)

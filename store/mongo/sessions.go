@@ -25,6 +25,9 @@ type node struct {
 	Kinds       []string `bson:"kinds"`
 	Lease       int64    `bson:"lease"` // nanoseconds
 	Lacks       []lack   `bson:"lacks,omitempty"`
+	Opened      int64    `bson:"opened,omitempty"` // microseconds since 1970
+	Time        int64    `bson:"time,omitempty"`   // likewise
+	Cut         bool     `bson:"cut,omitempty"`
 }
 
 type lack struct {
@@ -52,6 +55,21 @@ func (n *node) lacks() ([]store.Lack, error) {
 	return all, nil
 }
 
+// toMicros is 0 for the zero time.
+func toMicros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
 // as selects the record as the caller knows it.
 func as(s store.Session, dead bool) bson.D {
 	return bson.D{
@@ -68,6 +86,7 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, replaces
 	n := node{
 		Name: session.Name, Incarnation: session.Incarnation, Beat: 1,
 		Address: session.Address, Build: session.Build, Kinds: session.Kinds, Lease: int64(session.Lease), Lacks: encodeLacks(session.Lacks),
+		Opened: toMicros(session.Opened), Time: toMicros(session.Time),
 	}
 	if replaces == nil {
 		err := s.write(ctx, func(ctx context.Context) error {
@@ -93,7 +112,10 @@ func (s *Store) Renew(ctx context.Context, session store.Session) error {
 	return s.compareAndSet(ctx, what, func(ctx context.Context) (*driver.UpdateResult, error) {
 		return s.nodes.UpdateOne(ctx, as(session, false), bson.D{
 			{Key: "$inc", Value: bson.D{{Key: "beat", Value: int64(1)}}},
-			{Key: "$set", Value: bson.D{{Key: "drain", Value: session.Draining}, {Key: "lacks", Value: encodeLacks(session.Lacks)}}},
+			{Key: "$set", Value: bson.D{
+				{Key: "drain", Value: session.Draining}, {Key: "lacks", Value: encodeLacks(session.Lacks)},
+				{Key: "time", Value: toMicros(session.Time)}, {Key: "cut", Value: session.Cut},
+			}},
 		})
 	})
 }
@@ -183,6 +205,7 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 		all[i] = store.Session{
 			Name: n.Name, Incarnation: n.Incarnation, Beat: uint64(n.Beat), Dead: n.Dead, Draining: n.Draining,
 			Address: n.Address, Build: n.Build, Kinds: n.Kinds, Lease: time.Duration(n.Lease), Lacks: lacks,
+			Opened: fromMicros(n.Opened), Time: fromMicros(n.Time), Cut: n.Cut,
 		}
 	}
 	return all, nil

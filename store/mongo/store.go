@@ -34,7 +34,7 @@ type Store struct {
 
 	batches batches
 
-	commits, snapshots, nodes, claims, parked, parkedParts *driver.Collection
+	commits, snapshots, nodes, claims, parked, parkedParts, binding *driver.Collection
 
 	confirmed *driver.Collection // nodes, with linearizable reads
 
@@ -104,6 +104,7 @@ func New(ctx context.Context, client *driver.Client, cfg Config) (*Store, error)
 		claims:      db.Collection(claimsName),
 		parked:      db.Collection(parkedName),
 		parkedParts: db.Collection(partsName),
+		binding:     db.Collection(bindingName),
 		writing:     options.Session().SetCausalConsistency(false),
 		reading:     options.Session().SetCausalConsistency(true),
 	}

@@ -268,6 +268,15 @@ func (f *Faulty) ReleaseClaims(ctx context.Context, held []store.Claim) error {
 	return f.writeLease(ctx, func() error { return f.inner.ReleaseClaims(ctx, held) })
 }
 
+// Bind implements [store.Bindings].
+func (f *Faulty) Bind(ctx context.Context, namespace string, partitions uint32) (bound store.Binding, err error) {
+	err = f.writeLease(ctx, func() error {
+		bound, err = f.inner.Bind(ctx, namespace, partitions)
+		return err
+	})
+	return bound, err
+}
+
 // Park implements [store.Parking].
 func (f *Faulty) Park(ctx context.Context, p store.Parked) error {
 	return f.write(ctx, func() error { return f.inner.Park(ctx, p) })

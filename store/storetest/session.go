@@ -19,6 +19,7 @@ func sessionCases() []testCase {
 		{"Session/renew", testSessionRenew},
 		{"Session/drain", testSessionDrain},
 		{"Session/lacks", testSessionLacks},
+		{"Session/clock and cut", testSessionClock},
 		{"Session/end", testSessionEnd},
 		{"Session/openers race", testSessionOpenRace},
 		{"Session/renew races with death", testSessionDeathRace},
@@ -31,6 +32,7 @@ func sampleSession(name, incarnation string) store.Session {
 	return store.Session{
 		Name: name, Incarnation: incarnation, Address: "http://127.0.0.1:8080/" + name, Build: "v1.2.3 é",
 		Kinds: []string{"account", "portfolio"}, Lease: 3*time.Second + 1,
+		Opened: time.Date(2026, 2, 3, 4, 5, 6, 7000, time.UTC), Time: time.Date(2026, 2, 3, 4, 5, 6, 8000, time.UTC),
 	}
 }
 
@@ -72,7 +74,7 @@ func testSessionOpen(t *testing.T, s *setup) {
 	names := []string{"node-1", "node-10", "node-2", "node.x", "node x", "node/é🙂", "x*>"}
 	for _, name := range slices.Backward(names) {
 		session := sampleSession(name, "i-"+name)
-		session.Beat, session.Dead, session.Draining = 9, true, true // what the record starts with is not the caller's to say
+		session.Beat, session.Dead, session.Draining, session.Cut = 9, true, true, true // what the record starts with is not the caller's to say
 		must(t, "open session", s.OpenSession(s.ctx, session, nil))
 		wantError(t, "open it again", s.peer.OpenSession(s.ctx, sampleSession(name, "other"), nil), store.ErrLost)
 	}
@@ -188,6 +190,23 @@ func testSessionLacks(t *testing.T, s *setup) {
 	must(t, "declare dead", s.peer.DeclareDead(s.ctx, undecided))
 	session.Dead = true
 	s.checkSession(t, session)
+}
+
+// testSessionClock: a renewal writes the time and whether messages reach the node;
+// when it was opened stays.
+func testSessionClock(t *testing.T, s *setup) {
+	session := s.open(t, "node", "one")
+	told := session
+	told.Time, told.Cut = time.Date(1971, 1, 2, 3, 4, 5, 0, time.UTC), true
+	told.Opened = told.Time // not a renewal's to say
+	must(t, "renew, cut", s.Renew(s.ctx, told))
+	want := session
+	want.Beat, want.Time, want.Cut = 2, told.Time, true
+	s.checkSession(t, want)
+	told.Beat, told.Time, told.Cut = 2, time.Time{}, false
+	must(t, "renew, not cut", s.Renew(s.ctx, told))
+	want.Beat, want.Time, want.Cut = 3, time.Time{}, false
+	s.checkSession(t, want)
 }
 
 func testSessionEnd(t *testing.T, s *setup) {

@@ -49,7 +49,7 @@ func (cfg Config) Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}
 	for _, c := range slices.Concat(
 		appendCases(), raceCases(), loadCases(), addressCases(), fidelityCases(), outcomeCases(),
-		snapshotCases(), feedCases(), sessionCases(), claimCases(), parkingCases(), contextCases(), modelCases(),
+		snapshotCases(), feedCases(), sessionCases(), claimCases(), parkingCases(), bindingCases(), contextCases(), modelCases(),
 	) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

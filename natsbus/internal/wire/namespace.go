@@ -20,6 +20,12 @@ type Namespace string
 // Stream is the name of the command stream.
 func (ns Namespace) Stream() string { return string(ns) + "_COMMANDS" }
 
+// AdoptionStream is there while streams of an earlier build are told whose they are.
+func (ns Namespace) AdoptionStream() string { return string(ns) + "_ADOPTION" }
+
+// Adoption is its subject, to which nobody publishes.
+func (ns Namespace) Adoption() string { return string(ns) + ".adoption" }
+
 // Published is where callers publish commands, before the stream's own mapping.
 func (ns Namespace) Published() string { return string(ns) + ".cmd.*.*" }
 
