@@ -39,7 +39,8 @@ func (g *Gateway) readAll(c *call) ([]byte, error) {
 	if c.r.ContentLength > g.cfg.MaxBodyBytes {
 		return nil, &http.MaxBytesError{Limit: g.cfg.MaxBodyBytes}
 	}
-	if err := c.limitRead(c.deadline); err != nil {
+	defer g.bodyRead(c)
+	if err := g.readsBody(c); err != nil {
 		return nil, err
 	}
 	// The server's own writer, which then knows not to read the rest.
@@ -50,6 +51,45 @@ func (g *Gateway) readAll(c *call) ([]byte, error) {
 	// The server lifts the deadline when it begins to read ahead, to learn when
 	// the client goes away.
 	return data, nil
+}
+
+// bodyGrace is what is left to a body that is on its way when the server shuts down.
+const bodyGrace = time.Second
+
+// readsBody bounds the reading of a call's body, until bodyRead.
+func (g *Gateway) readsBody(c *call) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	deadline := c.deadline
+	select {
+	case <-g.ending:
+		deadline = earlier(deadline, time.Now().Add(bodyGrace))
+	default:
+	}
+	g.bodies[c] = true
+	return c.limitRead(deadline)
+}
+
+func (g *Gateway) bodyRead(c *call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.bodies, c)
+}
+
+// hurryBodies lets those who wait for a body find out soon that it does not come.
+func (g *Gateway) hurryBodies() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.bodies {
+		_ = c.limitRead(earlier(c.deadline, time.Now().Add(bodyGrace))) // what fails now fails in the read
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // limitRead bounds the reading of a body by a point in time.

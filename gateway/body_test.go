@@ -214,3 +214,87 @@ func TestBody_DeadlineEndsWithTheBody(t *testing.T) {
 		}
 	})
 }
+
+// TestBody_Slow_EndsWithTheServer: a body that is on its way when the server shuts down
+// has a second left, however long its request may take.
+func TestBody_Slow_EndsWithTheServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setupVirtual(t)
+		conn, err := f.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = fmt.Fprint(conn, "POST /v1/account/a/Deposit?timeout=50s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+		<-time.After(3 * time.Second)
+		start := time.Now()
+		down := make(chan error, 1)
+		go func() { down <- f.server.Shutdown(t.Context()) }()
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if err := <-down; err != nil || resp.StatusCode != http.StatusRequestTimeout || time.Since(start) > 3*time.Second {
+			t.Errorf("%d, shut down after %v: %v", resp.StatusCode, time.Since(start), err)
+		}
+	})
+}
+
+// TestAnswer_NeverRead_IsGivenUp: a client that does not read holds its connection for
+// ten seconds, whether the answer is small or large. One that reads slowly gets it all.
+func TestAnswer_NeverRead_IsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setupVirtual(t)
+		closed := make(chan time.Duration, 10)
+		start := time.Now()
+		f.server.ConnState = func(_ net.Conn, s http.ConnState) {
+			if s == http.StateClosed {
+				closed <- time.Since(start)
+			}
+		}
+		large := strings.Repeat("x", 3<<20)
+		f.client.deliver = func(_ context.Context, m actor.Message) actor.Outcome {
+			reply := `"small"`
+			if m.Target.ID == "large" {
+				reply = `"` + large + `"`
+			}
+			return actor.Outcome{Version: 1, Reply: []byte(reply)}
+		}
+		for _, id := range []string{"small", "large"} {
+			conn, err := f.dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			start = time.Now()
+			_, _ = fmt.Fprintf(conn, "GET /v1/account/%s HTTP/1.1\r\nHost: x\r\n\r\n", id)
+			select {
+			case took := <-closed:
+				if took < 9*time.Second || took > 11*time.Second {
+					t.Errorf("%s: given up after %v", id, took)
+				}
+			case <-time.After(time.Minute):
+				t.Errorf("%s: not given up within a minute", id)
+			}
+		}
+		conn, err := f.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = fmt.Fprint(conn, "GET /v1/account/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		read, buf := 0, make([]byte, 64<<10)
+		for err == nil {
+			<-time.After(time.Second) // 64 KiB a second at the most
+			var n int
+			n, err = conn.Read(buf)
+			read += n
+		}
+		if !errors.Is(err, io.EOF) || read < len(large) {
+			t.Errorf("a slow client got %d bytes: %v", read, err)
+		}
+	})
+}

@@ -71,9 +71,9 @@
 //	server.RegisterOnShutdown(g.EndStreams)
 //
 // A request is bounded by its timeout, body included, and the number of streams
-// by [Config.MaxStreams]. A stream extends the server's WriteTimeout with each
-// write; for all other requests a WriteTimeout must be above
-// [Config.MaxTimeout].
+// by [Config.MaxStreams]. A client that takes no further 128 KiB of an answer within
+// 10 s is cut. Both bounds are set for each request, whatever the server's ReadTimeout
+// and WriteTimeout say; idle connections are left to its IdleTimeout.
 //
 // The gateway authenticates nobody, and takes requests for any host and from any
 // origin. Put it behind something that authenticates, and behind

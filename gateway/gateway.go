@@ -27,6 +27,9 @@ type Gateway struct {
 	streams        atomic.Int64
 	ending         chan struct{} // closed by EndStreams
 	end            func()
+
+	mu     sync.Mutex
+	bodies map[*call]bool // that are being read
 }
 
 // New returns a gateway for the given definitions. The error joins all faults
@@ -41,8 +44,11 @@ func New(client actor.Client, behaviors []actor.Registrable, cfg Config) (*Gatew
 	if err != nil {
 		faults = append(faults, err)
 	}
-	g := &Gateway{client: client, cfg: cfg, behaviors: make(map[actor.Kind]*actor.Behavior, len(behaviors)), ending: make(chan struct{})}
-	g.end = sync.OnceFunc(func() { close(g.ending) })
+	g := &Gateway{client: client, cfg: cfg, behaviors: make(map[actor.Kind]*actor.Behavior, len(behaviors)), ending: make(chan struct{}), bodies: map[*call]bool{}}
+	g.end = sync.OnceFunc(func() {
+		close(g.ending)
+		g.hurryBodies()
+	})
 	for _, registrable := range behaviors {
 		b := registrable.Behavior()
 		if g.behaviors[b.Kind()] != nil {
@@ -61,7 +67,8 @@ func New(client actor.Client, behaviors []actor.Registrable, cfg Config) (*Gatew
 	return g, nil
 }
 
-// EndStreams ends all event streams and refuses new ones. It does not wait and
+// EndStreams ends all event streams and refuses new ones, and gives bodies that are
+// still on their way one more second: the server waits for both. It does not wait and
 // is idempotent. Hand it to [http.Server.RegisterOnShutdown].
 func (g *Gateway) EndStreams() { g.end() }
 
@@ -88,6 +95,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	defer g.finish(ctx, c)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	// Also for what is written before the answer: that a body may come.
+	c.w.limitWrite(g.cfg.MaxTimeout + answerWriteTime)
 	if p := g.serve(ctx, c); p != nil {
 		g.written(ctx, p.write(c.w))
 	}

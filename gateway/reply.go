@@ -6,30 +6,54 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
 
-// recorder remembers the status of an answer.
+// recorder remembers the status of an answer, and bounds the time that the client has
+// to take it.
 type recorder struct {
 	http.ResponseWriter
 	status int // 0: not yet written
 }
+
+const (
+	answerWriteTime = 10 * time.Second // for a client to take a piece of an answer
+	answerPiece     = 128 << 10        // bytes; slower clients than this in that time are cut
+)
 
 // WriteHeader sends the header.
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status = status
 	}
+	w.limitWrite(answerWriteTime)
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends a part of the body.
+// Write sends a part of the body, piece by piece: a client that takes none of it for a
+// while is given up. What the server still has to send after the last piece has that
+// piece's time.
 func (w *recorder) Write(data []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	return w.ResponseWriter.Write(data)
+	written := 0
+	for {
+		w.limitWrite(answerWriteTime)
+		n, err := w.ResponseWriter.Write(data[:min(len(data), answerPiece)])
+		written += n
+		if data = data[n:]; err != nil || len(data) == 0 {
+			return written, err
+		}
+	}
+}
+
+// limitWrite bounds the writing of what follows. Writers without deadlines take it all
+// at once.
+func (w *recorder) limitWrite(d time.Duration) {
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(d)) // an error would be the next write's, too
 }
 
 // Unwrap gives [http.ResponseController] its way to the server's writer.

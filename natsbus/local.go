@@ -110,7 +110,7 @@ func (r *localResponder) Respond(o actor.Outcome) {
 	if call == nil {
 		return
 	}
-	if o.Code == actor.CodeOK && len(o.Reply) <= smallReply {
+	if o.Code == actor.CodeOK { // of any size: it does not go by NATS
 		call.put(r.call, arrival{outcome: &o, try: r.try})
 		return
 	}
@@ -118,9 +118,6 @@ func (r *localResponder) Respond(o actor.Outcome) {
 	// JSON, details were cut, and what NATS cannot carry was replaced.
 	call.put(r.call, arrival{msg: r.encode(o)})
 }
-
-// smallReply is a size of replies that NATS carries, whatever its configuration.
-const smallReply = 4 << 10
 
 func (r *localResponder) encode(o actor.Outcome) *nats.Msg {
 	inbox := wire.Inbox{Call: r.call, Purpose: wire.ForOutcome, Try: r.try}.Subject(r.client.prefix)

@@ -80,8 +80,21 @@ func (n *Node) listen(ctx context.Context, _ []actor.Registrable) (err error) {
 	if n.cfg.adminToken == "" && n.cfg.adminSocket() == "" && !isLoopback(n.admListen.Addr().String()) {
 		return fmt.Errorf("--admin-addr=%s is %s here, which other machines reach; give --admin-token-file: %w", n.cfg.AdminAddr, n.admListen.Addr(), ErrConfig)
 	}
+	n.apiListen, n.admListen = n.limited("http", n.apiListen), n.limited("admin", n.admListen)
 	n.cfg.warnOfDoors(ctx)
 	return nil
+}
+
+// connectionsMax bounds the connections of one address to each server. A balancer has
+// them for all of its clients.
+const connectionsMax = 4096
+
+func (n *Node) limited(server string, l net.Listener) net.Listener {
+	return guard.Limit(l, connectionsMax, func(from string) {
+		if ok, before := n.refusals.next(time.Now()); ok {
+			n.cfg.Logger.Warn("connection refused: its address has too many", "server", server, "from", from, "most", connectionsMax, "untold", before)
+		}
+	})
 }
 
 // socketPoll bounds the question whether somebody listens on a socket.

@@ -23,7 +23,7 @@ const (
 	exitUsage  = 2
 )
 
-// shutdownTimeout bounds a shutdown in order.
+// shutdownTimeout bounds a shutdown in order, see handOverTimeout.
 const shutdownTimeout = 30 * time.Second
 
 // commandLine is what the process can be told to do.
@@ -99,6 +99,10 @@ func serve(ctx context.Context, cfg Config, definitions []actor.Registrable) err
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
+	// A terminal that closes, or a habit of other servers, is no reason to end.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 
 	opening, opened := context.WithCancel(ctx)
 	stopOpening := make(chan struct{})

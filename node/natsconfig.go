@@ -79,8 +79,12 @@ func (s *settings) checkEmbedded(fault faultFunc, files map[string]string) {
 	}
 	s.checkSecret(fault)
 	for flag, addr := range map[string]string{"nats-cluster-addr": s.NATSClusterAddr, "nats-client-addr": s.NATSClientAddr} {
-		if addr != "" && !isLoopback(addr) && s.NATSSecretFile == "" && !s.tlsComplete() {
-			fault("--%s=%s: other machines reach it; give --nats-secret-file or the three of --nats-tls", flag, addr)
+		switch {
+		case addr == "" || s.NATSSecretFile != "":
+		case !isLoopback(addr):
+			fault("--%s=%s: other machines reach it; give --nats-secret-file", flag, addr)
+		case s.tlsComplete():
+			fault("--%s=%s: give --nats-secret-file: certificates say who somebody is, not that they belong to the cluster", flag, addr)
 		}
 	}
 	s.checkCluster(fault)

@@ -43,6 +43,7 @@ func TestConfig_NATS_Faults(t *testing.T) {
 		"clients reach it":    {func(cfg *node.Config) { cfg.NATSClientAddr = "0.0.0.0:4222" }, []string{"--nats-client-addr", "other machines reach it"}},
 		"short secret":        {func(cfg *node.Config) { cfg.NATSSecretFile = short }, []string{"a secret of 4 bytes"}},
 		"no secret there":     {func(cfg *node.Config) { cfg.NATSSecretFile = short + "er" }, []string{"--nats-secret-file", "no such file"}},
+		"TLS and no secret":   {func(cfg *node.Config) { cfg.NATSTLSCA, cfg.NATSTLSCert, cfg.NATSTLSKey = id.file, id.file, id.file }, []string{"give --nats-secret-file"}},
 		"part of TLS":         {func(cfg *node.Config) { cfg.NATSTLSCA = id.file }, []string{"all three or none"}},
 		"TLS for nobody":      {func(cfg *node.Config) { *cfg = node.Config{NATSTLSCA: id.file} }, []string{"--nats-tls-ca: of no use"}},
 		"secret for nobody":   {func(cfg *node.Config) { *cfg = node.Config{NATSSecretFile: secret} }, []string{"--nats-secret-file: of no use"}},

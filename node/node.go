@@ -322,13 +322,6 @@ func (n *Node) advertised() string {
 	return net.JoinHostPort(host, port)
 }
 
-func (n *Node) openServers(context.Context, []actor.Registrable) error {
-	n.api = &http.Server{Handler: n.guardAPI(http.HandlerFunc(n.serveAPI)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
-	n.api.RegisterOnShutdown(n.gateway.EndStreams)
-	n.admin = &http.Server{Handler: n.guardAdmin(n.adminHandler()), ReadHeaderTimeout: 10 * time.Second}
-	return nil
-}
-
 // serveAPI has clients go elsewhere with their next request once the node drains.
 // (http.Server.SetKeepAlivesEnabled would also close connections that are idle at
 // this moment, and with them a request that is just being sent.)
@@ -415,46 +408,6 @@ func (n *Node) where(embedded bool, otherwise string) string {
 		return "embedded in " + n.cfg.DataDir
 	}
 	return otherwise
-}
-
-// handOverTimeout bounds the time for which a node that ends waits for others to
-// take its partitions.
-const handOverTimeout = 15 * time.Second
-
-// Shutdown ends the node in order: its partitions are handed over to other nodes
-// if there are any, while its HTTP API still passes requests on to them; then no
-// new requests, those under way are finished, and what is left is given back. An
-// embedded NATS server that others see then gives away what it leads and has its
-// clients move. What is not done when ctx ends is cut. Run returns after it.
-//
-// A balancer finds out some time later that the node is not ready, and may send a
-// request into the very moment in which the node closes the connection. Nobody can
-// tell then whether it was taken in. So the API lingers, if there are other nodes.
-func (n *Node) Shutdown(ctx context.Context) error {
-	n.draining.Store(true)
-	lingered := time.After(n.cfg.linger)
-	handing, cancel := context.WithTimeout(ctx, handOverTimeout)
-	defer cancel()
-	if err := n.runtime.HandOver(handing); err != nil {
-		n.cfg.Logger.WarnContext(ctx, "not everything was handed over", "error", err)
-	}
-	if len(n.runtime.Status().Partitions) == 0 { // somebody else has them
-		select {
-		case <-lingered:
-		case <-ctx.Done():
-		}
-	}
-	err := errors.Join(n.api.Shutdown(ctx), n.runtime.Shutdown(ctx))
-	if n.nats != nil && n.nats.listens {
-		// Only now: all that came before goes through this server.
-		n.client.Close()
-		n.conn.Close()
-		if n.leases != nil {
-			n.leases.Close()
-		}
-		err = errors.Join(err, n.nats.leave(ctx))
-	}
-	return err
 }
 
 // Close ends the node at once and releases everything it has opened. It is

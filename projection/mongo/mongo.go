@@ -62,6 +62,8 @@ type Storage struct {
 
 var _ projection.Storage = (*Storage)(nil)
 
+var errURI = errors.New("mongo: the connection string cannot be parsed")
+
 // Open connects to a replica set, as [AppName], whatever uri says of that. Close the
 // storage to disconnect. It does not wait for the server. The error is what is wrong
 // with uri.
@@ -70,8 +72,8 @@ func Open(uri string, cfg Config) (*Storage, error) {
 	if cfg.Dial != nil {
 		opts.SetDialer(dialFunc(cfg.Dial))
 	}
-	if err := opts.Validate(); err != nil {
-		return nil, fmt.Errorf("mongo: connection string: %w", err)
+	if opts.Validate() != nil {
+		return nil, errURI // the driver's words quote the values of options
 	}
 	client, err := driver.Connect(opts)
 	if err != nil {

@@ -52,6 +52,8 @@ type Config struct {
 
 	// Logger gets what the feed survives. nil: nothing is logged.
 	Logger *slog.Logger
+
+	direct bool // the connection string has directConnection=true
 }
 
 func (c Config) withDefaults() Config {

@@ -15,6 +15,12 @@ var (
 	// ErrStandalone: the server is not a member of a replica set. Majority writes
 	// and change streams need one; a set of one member will do.
 	ErrStandalone = errors.New("mongo: server is not in a replica set")
+	// ErrDirect: the connection string keeps to one server of a set that has several.
+	// When another one becomes the primary, every write would fail for ever.
+	ErrDirect = errors.New("mongo: leave out directConnection=true and loadBalanced=true: the connection must follow the primary of the replica set")
+	// ErrURI: the connection string cannot be parsed. It is not shown, since it may hold
+	// a password.
+	ErrURI = errors.New("mongo: the connection string cannot be parsed: is an option's value wrong, or a character of the user or password not percent-encoded?")
 	// ErrServerVersion: the server is older than MongoDB 6.0.
 	ErrServerVersion = errors.New("mongo: server is older than MongoDB 6.0")
 	// ErrSchema: a collection exists in another form than this package needs.

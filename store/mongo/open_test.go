@@ -112,6 +112,38 @@ func TestOpen_InvalidConfig(t *testing.T) {
 	}
 }
 
+// TestOpen_RefusesDirectConnection: a connection to one server of several does not
+// follow the primary. With a single member there is nowhere else to go.
+func TestOpen_RefusesDirectConnection(t *testing.T) {
+	t.Parallel()
+	set := testharness.SharedMongo(t, 3)
+	addr := strings.Split(strings.TrimPrefix(strings.SplitN(set.URI(), "/?", 2)[0], "mongodb://"), ",")[0]
+	if _, err := mongostore.Open(t.Context(), "mongodb://"+addr+"/?directConnection=true", mongostore.Config{Database: testharness.DatabaseName(t)}); !errors.Is(err, mongostore.ErrDirect) {
+		t.Errorf("a direct connection to one of three: %v, want ErrDirect", err)
+	}
+	if _, err := mongostore.Open(t.Context(), "mongodb://"+addr+"/?loadBalanced=true", mongostore.Config{}); !errors.Is(err, mongostore.ErrDirect) {
+		t.Errorf("loadBalanced: %v, want ErrDirect", err)
+	}
+	one := "mongodb://" + strings.TrimPrefix(strings.SplitN(testharness.SharedMongo(t, 1).URI(), "/?", 2)[0], "mongodb://") + "/?directConnection=true&retryWrites=false&w=1&journal=false&readPreference=secondary"
+	s, err := mongostore.Open(t.Context(), one, mongostore.Config{Database: testharness.DatabaseName(t)})
+	must(t, "open a set of one", err)
+	must(t, "append", s.Append(t.Context(), []store.Commit{typicalCommit(0)})[0])
+	must(t, "close", s.Close(t.Context()))
+}
+
+// TestOpen_ErrorsShowNoSecret: the driver quotes the values of options.
+func TestOpen_ErrorsShowNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, uri := range []string{
+		"mongodb://u:very-secret@h:port/", "mongodb://h/?maxPoolSize=very-secret", "mongodb://u:very-secret%zz@h/",
+		"mongodb://h/?authMechanism=PLAIN&authMechanismProperties=very-secret",
+	} {
+		if _, err := mongostore.Open(t.Context(), uri, mongostore.Config{}); !errors.Is(err, mongostore.ErrURI) || strings.Contains(err.Error(), "very-secret") {
+			t.Errorf("%s: %v", uri, err)
+		}
+	}
+}
+
 func TestOpen_ForeignSchema(t *testing.T) {
 	t.Parallel()
 	uri, database := testharness.SharedMongo(t, 3).URI(), testharness.DatabaseName(t)

@@ -80,6 +80,9 @@ func (s *Store) checkServer(ctx context.Context) error {
 		SetName string `bson:"setName"`
 		Message string `bson:"msg"`
 		Wire    int32  `bson:"maxWireVersion"`
+
+		Hosts    []string `bson:"hosts"`
+		Passives []string `bson:"passives"`
 	}
 	err := s.client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
 	const router = "isdbgrid" // what a mongos says
@@ -90,6 +93,10 @@ func (s *Store) checkServer(ctx context.Context) error {
 		return ErrStandalone
 	case hello.Wire < minWireVersion:
 		return ErrServerVersion
+	case s.cfg.direct && len(hello.Hosts)+len(hello.Passives) > 1:
+		return ErrDirect
+	case s.cfg.direct:
+		s.cfg.Logger.Warn("the connection string has directConnection=true: leave it out before the replica set gets a second member")
 	}
 	return nil
 }

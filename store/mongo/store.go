@@ -60,13 +60,19 @@ func Open(ctx context.Context, uri string, cfg Config) (*Store, error) {
 		SetServerSelectionTimeout(cfg.ServerSelectionTimeout).
 		SetMaxPoolSize(cfg.MaxPoolSize).
 		SetAppName("ganglion").
-		ApplyURI(uri)
+		ApplyURI(uri).
+		SetRetryWrites(true).
+		SetRetryReads(true)
 	if cfg.Dial != nil {
 		opts.SetDialer(dialFunc(cfg.Dial))
 	}
-	if err := opts.Validate(); err != nil {
-		return nil, fmt.Errorf("mongo: connection string: %w", err)
+	if opts.Validate() != nil {
+		return nil, ErrURI // the driver's words quote the values of options
 	}
+	if opts.LoadBalanced != nil && *opts.LoadBalanced {
+		return nil, fmt.Errorf("mongo: loadBalanced=true: %w", ErrDirect)
+	}
+	cfg.direct = opts.Direct != nil && *opts.Direct
 	client, err := driver.Connect(opts)
 	if err != nil {
 		return nil, fmt.Errorf("mongo: connect: %w", err)
