@@ -28,7 +28,7 @@ func (n *Node) openServers(context.Context, []actor.Registrable) error {
 	}
 	n.api.RegisterOnShutdown(n.gateway.EndStreams)
 	n.admin = &http.Server{
-		Handler: n.guardAdmin(http.MaxBytesHandler(n.adminHandler(), 0)), MaxHeaderBytes: headerBytes,
+		Handler: n.guardAdmin(n.audited(http.MaxBytesHandler(n.adminHandler(), 0))), MaxHeaderBytes: headerBytes,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: adminMax, WriteTimeout: adminAnswer, IdleTimeout: idleMax,
 	}
 	return nil
