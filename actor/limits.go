@@ -21,6 +21,8 @@ const maxWrappedDepth = MaxDepth + 8
 
 // MaxTimerTime is the latest time that a timer may be set for; what fires timers counts
 // nanoseconds in 64 bits, which end later in that year. See [ErrTimerTime].
+//
+//nolint:gochecknoglobals // a constant of a type that has none
 var MaxTimerTime = time.Date(2262, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // ErrTimerTime refuses a command that sets a timer, or the deadline of a saga, for a

@@ -43,7 +43,7 @@ func (d *directLane) run(ctx context.Context) {
 				d.refuse(msg)
 				return
 			}
-			if delivery, ok := d.bus.delivery(origin{lane: actor.LaneDirect, partition: d.partition}, msg.Reply, msg); ok {
+			if delivery, ok := d.bus.delivery(ctx, origin{lane: actor.LaneDirect, partition: d.partition}, msg.Reply, msg); ok {
 				d.handler.Direct(delivery)
 			}
 		case <-ctx.Done():

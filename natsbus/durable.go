@@ -285,14 +285,14 @@ func (d *durableLane) take(ctx context.Context, sequence uint64, msg *nats.Msg) 
 func (d *durableLane) hand(ctx context.Context, sequence uint64, msg *nats.Msg) error {
 	all, err := commandsOf(msg)
 	if err != nil {
-		d.bus.malformed(actor.LaneDurable, msg.Subject, nil, err)
+		d.bus.malformed(ctx, actor.LaneDurable, msg.Subject, nil, err)
 		d.handler.Durable(ctx, actor.Delivery{Sequence: sequence, Unreadable: unreadable(msg, err)})
 		return context.Cause(ctx)
 	}
 	from := origin{lane: actor.LaneDurable, partition: d.partition, runtime: d.bus.ns.IsInternal(msg.Subject) || sequence <= d.earlier.upTo}
 	for i, c := range all {
 		inbox := wire.First(c.Header, wire.HeaderReply)
-		delivery, ok := d.bus.delivery(from, inbox, &nats.Msg{Subject: msg.Subject, Header: c.Header, Data: c.Data})
+		delivery, ok := d.bus.delivery(ctx, from, inbox, &nats.Msg{Subject: msg.Subject, Header: c.Header, Data: c.Data})
 		if ok {
 			delivery.Sequence, delivery.More = sequence, len(all)-1-i
 			delivery.Formerly = d.earlier.formerly(delivery.Message.ID)
@@ -386,13 +386,13 @@ type origin struct {
 // delivery decodes a message for a handler. ok is false for one that nobody can
 // execute; whoever waits for it has then been told. A stored one that nobody waits for
 // is handed over as it is.
-func (b *Bus) delivery(from origin, inbox string, msg *nats.Msg) (_ actor.Delivery, ok bool) {
+func (b *Bus) delivery(ctx context.Context, from origin, inbox string, msg *nats.Msg) (_ actor.Delivery, ok bool) {
 	m, err := b.decode(from, msg)
 	to := b.responderTo(inbox, m.Type)
 	if err == nil {
 		return actor.Delivery{Message: m, Responder: to}, true
 	}
-	b.malformed(from.lane, msg.Subject, to, err)
+	b.malformed(ctx, from.lane, msg.Subject, to, err)
 	if from.lane == actor.LaneDurable && to == nil {
 		return actor.Delivery{Unreadable: unreadable(msg, err)}, true
 	}

@@ -3,6 +3,7 @@ package natsbus_test
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -33,9 +34,7 @@ func forgedHeaders() map[string]nats.Header {
 func forged(h nats.Header, more nats.Header) nats.Header {
 	all := nats.Header{"Gn-Id": {"c-1"}, "Gn-Name": {"Deposit"}, "Gn-Time": {"1"}}
 	for _, add := range []nats.Header{h, more} {
-		for k, v := range add {
-			all[k] = v
-		}
+		maps.Copy(all, add)
 	}
 	return all
 }

@@ -45,17 +45,17 @@ func (b *Bus) Reread(u *actor.Unreadable) ([]actor.Message, error) {
 
 // malformed tells of what nobody can execute, also whoever waits for it, if that is
 // known. Of a message of the direct lane its sender is told.
-func (b *Bus) malformed(lane actor.Lane, subject string, to actor.Responder, err error) {
+func (b *Bus) malformed(ctx context.Context, lane actor.Lane, subject string, to actor.Responder, err error) {
 	if b.cfg.Events.Malformed != nil {
 		b.cfg.Events.Malformed(lane, subject, err)
 	}
-	text := "a message that cannot be read was skipped"
+	text := "it was skipped"
 	switch {
 	case to != nil:
-		text = "a message that cannot be read was refused"
+		text = "it was refused"
 		to.Respond(actor.Failure(actor.CodeMalformed, err.Error()))
 	case lane == actor.LaneDurable:
-		text = "a stored message cannot be read and is set aside"
+		text = "it is set aside"
 	}
 	level := slog.LevelDebug
 	more := 0
@@ -66,7 +66,7 @@ func (b *Bus) malformed(lane actor.Lane, subject string, to actor.Responder, err
 		}
 		level = slog.LevelWarn
 	}
-	b.cfg.Logger.Log(context.Background(), level, text, slog.String("subject", subject[:min(len(subject), 512)]), slog.Any("error", err), slog.Int("not_logged_before", more))
+	b.cfg.Logger.Log(ctx, level, "a message cannot be read", slog.String("so", text), slog.String("subject", subject[:min(len(subject), 512)]), slog.Any("error", err), slog.Int("not_logged_before", more))
 }
 
 // Bounds of the lines about messages that cannot be read: whoever may send commands

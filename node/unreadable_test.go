@@ -79,7 +79,7 @@ func TestNode_Unreadable_IsSetAsideAndSeen(t *testing.T) {
 	testharness.Eventually(t, 20*time.Second, func() bool {
 		return json.Unmarshal([]byte(body(t, n.AdminURL()+"/parked")), &list) == nil && len(list.Parked) == 5
 	})
-	if got := strings.Count(log.String(), "cannot be read and is set aside"); got != 5 {
+	if got := strings.Count(log.String(), "it is set aside"); got != 5 {
 		t.Errorf("%d lines in the log:\n%s", got, log)
 	}
 	testharness.Eventually(t, 20*time.Second, func() bool {

@@ -246,16 +246,16 @@ func (sl *slot) countParked() {
 func (sl *slot) report(ctx context.Context, was, is *parked) {
 	cfg, name := &sl.session.engine.cfg, sl.session.projection.name
 	log := func(level slog.Level, text string, p *parked) {
-		cfg.Logger.LogAttrs(ctx, level, text, slog.String("projection", name), slog.String("aggregate", p.Source),
+		cfg.Logger.LogAttrs(ctx, level, "parked events of an aggregate", slog.String("now", text), slog.String("projection", name), slog.String("aggregate", p.Source),
 			slog.String("event", p.Event), slog.Uint64("version", p.Version), slog.Int("attempts", p.Attempts),
 			slog.Int("events", p.Count), slog.String("reason", p.Reason))
 	}
 	switch {
 	case is == nil && was != nil:
-		log(slog.LevelInfo, "parked events were applied or skipped", was)
+		log(slog.LevelInfo, "applied or skipped", was)
 	case is == nil:
 	case is.State == ParkedWaiting && (was == nil || was.State != ParkedWaiting):
-		log(slog.LevelError, "events wait for an operator, who retries or skips the one that failed", is)
+		log(slog.LevelError, "they wait for an operator, who retries or skips the one that failed", is)
 	case was == nil:
 		log(slog.LevelWarn, "event failed: it is parked with those behind it, and tried again", is)
 	}

@@ -339,11 +339,11 @@ func (a *activation) panicked(d *delivery, dec actor.Decision) {
 	if a.gathering == nil && a.inFlight == nil || d.Message.Type != actor.TypeCommand {
 		d.panics++
 	}
-	what := "handler panicked"
+	why := "it panicked"
 	if _, isError := dec.Panic.Value.(error); isError && dec.Panic.Stack == nil {
-		what = "handler returned an error that is no rejection"
+		why = "it returned an error that is no rejection"
 	}
-	a.partition.cfg.Logger.Error(what,
+	a.partition.cfg.Logger.Error("handler failed", "why", why,
 		"aggregate", a.address.String(), "name", d.Message.Name, "command_id", string(d.Message.ID),
 		"attempt", d.panics, "panic", fmt.Sprint(dec.Panic.Value), "stack", string(dec.Panic.Stack))
 	switch {

@@ -50,7 +50,7 @@ func (ns Namespace) Mapping(p actor.Partitions) *jetstream.SubjectTransformConfi
 // family of subjects.
 func (ns Namespace) EarlierSubjects() []string { return []string{ns.Published()} }
 
-// EarlierMapping: see [Namespace.EarlierSubjects].
+// EarlierMapping is described at [Namespace.EarlierSubjects].
 func (ns Namespace) EarlierMapping(p actor.Partitions) *jetstream.SubjectTransformConfig {
 	return &jetstream.SubjectTransformConfig{
 		Source:      ns.Published(),

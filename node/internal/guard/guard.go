@@ -63,8 +63,10 @@ func (g *Guard) check(r *http.Request) *Refusal {
 	local := overSocket(r)
 	switch {
 	case !local && !g.Hosts.Allow(r.Host):
-		return &Refusal{http.StatusMisdirectedRequest, CodeUnknownHost,
-			"the server does not answer for this host; its names are those of --allowed-hosts, localhost and IP addresses"}
+		return &Refusal{
+			http.StatusMisdirectedRequest, CodeUnknownHost,
+			"the server does not answer for this host; its names are those of --allowed-hosts, localhost and IP addresses",
+		}
 	case g.origins.Check(r) != nil || g.Reads && fromElsewhere(r):
 		return &Refusal{http.StatusForbidden, CodeCrossOrigin, "a page of another origin sent the request"}
 	case !local && g.Token != "" && !g.authorized(r):

@@ -16,8 +16,6 @@ const leastSecret = 4
 
 // userinfo is what stands before the host of a URL; of a list of URLs without spaces,
 // all up to the last host. Passwords need not be well encoded.
-//
-//nolint:gochecknoglobals // compiled once
 var userinfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^\s"'<>]*@`)
 
 // URLs replaces what stands before the hosts of URLs in a text.
