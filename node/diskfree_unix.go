@@ -12,5 +12,5 @@ func diskSpace(dir string) (free, total uint64, err error) {
 		return 0, 0, err
 	}
 	size := uint64(s.Bsize) //nolint:gosec // its type differs between systems, and it is not negative
-	return s.Bavail * size, uint64(s.Blocks) * size, nil
+	return s.Bavail * size, s.Blocks * size, nil
 }

@@ -96,7 +96,7 @@ func (s *Store) checkServer(ctx context.Context) error {
 	case s.cfg.direct && len(hello.Hosts)+len(hello.Passives) > 1:
 		return ErrDirect
 	case s.cfg.direct:
-		s.cfg.Logger.Warn("the connection string has directConnection=true: leave it out before the replica set gets a second member")
+		s.cfg.Logger.WarnContext(ctx, "the connection string has directConnection=true: leave it out before the replica set gets a second member")
 	}
 	return nil
 }

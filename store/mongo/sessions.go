@@ -113,8 +113,10 @@ func (s *Store) Renew(ctx context.Context, session store.Session) error {
 		return s.nodes.UpdateOne(ctx, as(session, false), bson.D{
 			{Key: "$inc", Value: bson.D{{Key: "beat", Value: int64(1)}}},
 			{Key: "$set", Value: bson.D{
-				{Key: "drain", Value: session.Draining}, {Key: "lacks", Value: encodeLacks(session.Lacks)},
-				{Key: "time", Value: toMicros(session.Time)}, {Key: "cut", Value: session.Cut},
+				{Key: "drain", Value: session.Draining},
+				{Key: "lacks", Value: encodeLacks(session.Lacks)},
+				{Key: "time", Value: toMicros(session.Time)},
+				{Key: "cut", Value: session.Cut},
 			}},
 		})
 	})
