@@ -48,6 +48,7 @@ func (g *Gateway) readAll(c *call) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read body: %w", err)
 	}
+	c.w.bodyUntil = time.Time{}
 	// The server lifts the deadline when it begins to read ahead, to learn when
 	// the client goes away.
 	return data, nil

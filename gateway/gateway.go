@@ -104,6 +104,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) serve(ctx context.Context, c *call) *Problem {
 	c.deadline = c.start.Add(g.cfg.DefaultTimeout)
+	if c.r.ContentLength != 0 {
+		c.w.bodyUntil = c.deadline
+	}
 	if err := c.limitRead(c.deadline); err != nil {
 		return newProblem(codeInternal, "")
 	}

@@ -16,6 +16,10 @@ import (
 type recorder struct {
 	http.ResponseWriter
 	status int // 0: not yet written
+
+	// bodyUntil is until when the server may wait for a body that the handler has not
+	// read, which it skips before it sends the answer; zero: it has read all of it.
+	bodyUntil time.Time
 }
 
 const (
@@ -53,7 +57,11 @@ func (w *recorder) Write(data []byte) (int, error) {
 // limitWrite bounds the writing of what follows. Writers without deadlines take it all
 // at once.
 func (w *recorder) limitWrite(d time.Duration) {
-	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(d)) // an error would be the next write's, too
+	from := time.Now()
+	if from.Before(w.bodyUntil) {
+		from = w.bodyUntil
+	}
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(from.Add(d)) // an error would be the next write's, too
 }
 
 // Unwrap gives [http.ResponseController] its way to the server's writer.

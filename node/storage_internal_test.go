@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,15 +16,36 @@ import (
 
 // brokenServer is an embedded server whose disk can be made to fail.
 type brokenServer struct {
+	mu         sync.Mutex
 	writeError error
 	startError error
 	heals      bool // a start makes the server write again
 	starts     []time.Time
 }
 
-func (b *brokenServer) frozen() error { return b.writeError }
+func (b *brokenServer) frozen() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.writeError
+}
+
+// set changes what the server does.
+func (b *brokenServer) set(change func(*brokenServer)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(b)
+}
+
+// begun returns when the server was started.
+func (b *brokenServer) begun() []time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.starts)
+}
 
 func (b *brokenServer) restart(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.starts = append(b.starts, time.Now())
 	if b.startError == nil && b.heals {
 		b.writeError = nil
@@ -30,10 +54,19 @@ func (b *brokenServer) restart(context.Context) error {
 }
 
 // disk is what a test's disk has free.
-type disk struct{ free, total uint64 }
+type disk struct {
+	free  atomic.Uint64
+	total uint64
+}
+
+func newDisk(free, total uint64) *disk {
+	d := &disk{total: total}
+	d.free.Store(free)
+	return d
+}
 
 func watched(server *brokenServer, d *disk) *storage {
-	return &storage{server: server, logger: slog.New(slog.DiscardHandler), space: func() (free, total uint64, err error) { return d.free, d.total, nil }}
+	return &storage{server: server, logger: slog.New(slog.DiscardHandler), space: func() (free, total uint64, err error) { return d.free.Load(), d.total, nil }}
 }
 
 // pass lets virtual time go by.
@@ -68,7 +101,7 @@ func (silent) Enqueue(context.Context, actor.Message) error         { return nil
 func TestStorage_FullDisk_RefusesBeforeTheNextLook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &disk{free: 1 << 30, total: 1 << 30}
+		d := newDisk(1<<30, 1<<30)
 		server := &brokenServer{}
 		s := watched(server, d)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -78,7 +111,7 @@ func TestStorage_FullDisk_RefusesBeforeTheNextLook(t *testing.T) {
 		if commandRefused(t, s) {
 			t.Error("refused on an empty disk")
 		}
-		d.free = 0
+		d.free.Store(0)
 		pass(t, storageFresh)
 		if !commandRefused(t, s) {
 			t.Error("a command in the moment after the disk is full is not refused")
@@ -87,15 +120,15 @@ func TestStorage_FullDisk_RefusesBeforeTheNextLook(t *testing.T) {
 		if !errors.Is(s.current().fault, ErrStorageFull) || !commandRefused(t, s) {
 			t.Errorf("fault %v", s.current().fault)
 		}
-		d.free = storageReserve + 1 // not enough by far: it would be full again at once
+		d.free.Store(storageReserve + 1) // not enough by far: it would be full again at once
 		pass(t, time.Second)
 		if s.current().fault == nil {
 			t.Error("a little space ends the refusals")
 		}
-		d.free = 2 * storageReserve
+		d.free.Store(2 * storageReserve)
 		pass(t, time.Second)
-		if s.current().fault != nil || commandRefused(t, s) || len(server.starts) != 0 {
-			t.Errorf("space is there: fault %v, %d starts", s.current().fault, len(server.starts))
+		if s.current().fault != nil || commandRefused(t, s) || len(server.begun()) != 0 {
+			t.Errorf("space is there: fault %v, %d starts", s.current().fault, len(server.begun()))
 		}
 		cancel()
 		if err := <-done; err != nil {
@@ -109,25 +142,25 @@ func TestStorage_FullDisk_RefusesBeforeTheNextLook(t *testing.T) {
 func TestStorage_FailedWrite_StartsTheServerAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &disk{total: 1 << 30}
+		d := newDisk(0, 1<<30)
 		server := &brokenServer{writeError: errors.New("no space")}
 		s := watched(server, d)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.run(ctx) }()
 		pass(t, time.Minute)
-		if len(server.starts) != 0 {
-			t.Errorf("%d starts on a full disk", len(server.starts))
+		if len(server.begun()) != 0 {
+			t.Errorf("%d starts on a full disk", len(server.begun()))
 		}
-		d.free = 1 << 29
+		d.free.Store(1 << 29)
 		pass(t, 10*time.Minute)
-		if n := len(server.starts); n < 5 || n > 15 {
+		if n := len(server.begun()); n < 5 || n > 15 {
 			t.Errorf("%d starts in 10 minutes, of a server that goes on failing", n)
 		}
 		if !commandRefused(t, s) {
 			t.Error("a server that stores nothing is given commands")
 		}
-		server.heals = true
+		server.set(func(b *brokenServer) { b.heals = true })
 		pass(t, 2*time.Minute)
 		if s.current().fault != nil || commandRefused(t, s) {
 			t.Errorf("after a start that helped: %v", s.current().fault)
@@ -142,7 +175,7 @@ func TestStorage_ServerThatDoesNotStart_EndsTheProcess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server := &brokenServer{writeError: errors.New("input/output error"), startError: errors.New("cannot read")}
-		s := watched(server, &disk{free: 1 << 30, total: 1 << 30})
+		s := watched(server, newDisk(1<<30, 1<<30))
 		begin := time.Now()
 		err := s.run(t.Context())
 		if !errors.Is(err, ErrStorageFailed) || !errors.Is(err, server.startError) {
@@ -159,7 +192,7 @@ func TestStorage_ServerThatDoesNotStart_EndsTheProcess(t *testing.T) {
 func TestStorage_InACluster_OthersStore(t *testing.T) {
 	t.Parallel()
 	others := true
-	s := watched(&brokenServer{}, &disk{total: 1 << 30})
+	s := watched(&brokenServer{}, newDisk(0, 1<<30))
 	s.others = func(context.Context) bool { return others }
 	for _, want := range []bool{false, true} {
 		now := s.look(t.Context(), storageState{}, nil)
