@@ -227,6 +227,9 @@ func (e *encoder) stringBody() bool {
 	from := len(e.out)
 	ascii := true
 	for run := e.next; e.next < len(e.text); {
+		if e.next += plain(e.text[e.next:]); e.next == len(e.text) {
+			break
+		}
 		c := e.text[e.next]
 		switch {
 		case c == '"':
@@ -247,6 +250,26 @@ func (e *encoder) stringBody() bool {
 		}
 	}
 	return false
+}
+
+// plain returns how many bytes at the beginning of text are certainly ASCII characters
+// that stand for themselves. It looks at eight at a time, and stops at the first eight
+// of which one may not be.
+func plain(text []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; len(text)-n >= 8; n += 8 {
+		x := binary.LittleEndian.Uint64(text[n:])
+		found := x | (x-ones*' ')&^x // not ASCII, or a control character
+		for _, c := range [...]uint64{'"', '\\', '<', '>', '&'} {
+			y := x ^ ones*c
+			found |= (y - ones) &^ y
+		}
+		if found&highs != 0 {
+			break
+		}
+	}
+	return n
 }
 
 // isLineSeparator reports whether text begins with U+2028 or U+2029.
