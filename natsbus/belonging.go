@@ -109,6 +109,10 @@ func adopt(ctx context.Context, js jetstream.JetStream, cfg *Config) error {
 		return err
 	}
 	if err := cfg.sameStore(lock.CachedInfo().Config); err != nil {
+		// B may have created it after another node of A had adopted all: not yet B's loss.
+		if free, again := unowned(ctx, js, cfg); again == nil && len(free) == 0 {
+			return nil
+		}
 		return err
 	}
 	free, err = unowned(ctx, js, cfg)
