@@ -33,12 +33,15 @@ const (
 
 const minWireVersion = 17 // MongoDB 6.0
 
-const prepareBackoff = 200 * time.Millisecond
+const (
+	prepareBackoff = 200 * time.Millisecond
+	prepareLeast   = 5 * time.Second // for a node that is to give up writes sooner than it can open
+)
 
 // prepare checks the server and creates what is missing. The driver does not
-// repeat such commands after a fail-over, so this does, until WriteTimeout.
+// repeat such commands after a fail-over, so this does, until WriteTimeout, or for 5 s if that is shorter.
 func (s *Store) prepare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	ctx, cancel := context.WithTimeout(ctx, max(s.cfg.WriteTimeout, prepareLeast))
 	defer cancel()
 	if err := s.checkServer(ctx); err != nil {
 		return err
@@ -66,7 +69,7 @@ func (s *Store) ensureSchema(ctx context.Context) error {
 		name      string
 		clustered bool
 	}{
-		{commitsName, true}, {snapshotsName, false}, {nodesName, false}, {claimsName, false}, {parkedName, false}, {partsName, false}, {bindingName, false},
+		{commitsName, true}, {snapshotsName, false}, {nodesName, false}, {claimsName, false}, {parkedName, false}, {bindingName, false},
 	} {
 		if err := s.ensureCollection(ctx, c.name, c.clustered); err != nil {
 			return fmt.Errorf("mongo: prepare collection %q: %w", c.name, err)
