@@ -176,3 +176,17 @@ func FuzzTooDeep(f *testing.F) {
 		}
 	})
 }
+
+// TestMessage_Validate_Time: a time that JSON cannot have would have its handler panic
+// with the first event or reply that holds it.
+func TestMessage_Validate_Time(t *testing.T) {
+	t.Parallel()
+	for _, when := range []time.Time{time.UnixMicro(math.MaxInt64), time.UnixMicro(math.MinInt64), time.Unix(253402300800, 0)} {
+		for _, m := range []actor.Message{{Time: when}, {Time: at, Deadline: when}} {
+			m.Target, m.ID, m.Name = actor.Address{Kind: "plan", ID: "a"}, "c", "ring"
+			if err := m.Validate(); !errors.Is(err, actor.ErrMessage) {
+				t.Errorf("%v, %v: %v", m.Time, m.Deadline, err)
+			}
+		}
+	}
+}

@@ -100,6 +100,9 @@ func (m *Message) Validate() error {
 	case md > MaxMetadataBytes:
 		return fmt.Errorf("metadata of %d bytes, the limit is %d: %w", md, MaxMetadataBytes, ErrMessage)
 	}
+	if !expressible(m.Time) || !expressible(m.Deadline) {
+		return fmt.Errorf("time or deadline is not within the years 1 to 9999: %w", ErrMessage)
+	}
 	if deeper(m.Data, maxWrappedDepth) {
 		return fmt.Errorf("%s: %w", tooDeep("the data"), ErrMessage)
 	}
@@ -122,6 +125,9 @@ func (m *Message) Foreign() error {
 	}
 	return nil
 }
+
+// expressible reports whether JSON can have the time.
+func expressible(t time.Time) bool { return t.UTC().Year() >= 1 && t.UTC().Year() <= 9999 }
 
 func (m *Message) validateEffects() error {
 	if m.Timer != "" && (m.Type != TypeCommand || !validName(m.Timer)) {
