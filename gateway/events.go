@@ -65,7 +65,7 @@ func parseAfter(values []string) (actor.Version, error) {
 	}
 	v, err := parseVersion(values[0])
 	if err != nil || len(values) > 1 {
-		return 0, errors.New("after must be one version")
+		return 0, errors.New("after must be one version, a whole number from 0 to 9223372036854775807")
 	}
 	return v, nil
 }

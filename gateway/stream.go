@@ -32,7 +32,7 @@ func (g *Gateway) serveStream(ctx context.Context, c *call, after actor.Version)
 	if last := c.r.Header.Get("Last-Event-Id"); last != "" {
 		v, err := parseVersion(last)
 		if err != nil {
-			return malformed("Last-Event-ID must be a version")
+			return malformed("Last-Event-ID must be a version, a whole number from 0 to 9223372036854775807")
 		}
 		after = v
 	}

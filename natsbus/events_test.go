@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -390,6 +391,27 @@ func TestBus_Events_EndsBeforeItHasAConsumer(t *testing.T) {
 			defer cancel()
 			for _, err := range f.bus.Events(ctx, actor.EventFilter{}, 0) {
 				t.Errorf("reader %d: got something: %v", n, err)
+			}
+		})
+	}
+	readers.Wait()
+}
+
+// TestBus_Events_BeyondTheEnd: a reader from a position that no event has reached gets
+// none of those before it, however far it is.
+func TestBus_Events_BeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	f := setup(t, natsbus.Config{Partitions: 8})
+	events, marks := eventsOf("a", 1, 5)
+	appendEvents(t, f.bus, events, marks)
+	readEvents(t, f.bus, actor.EventFilter{}, 0, 5)
+	var readers sync.WaitGroup
+	for _, after := range []uint64{5, 6, 1 << 40, math.MaxInt64, math.MaxUint64 - 1, math.MaxUint64} {
+		readers.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			for e, err := range f.bus.Events(ctx, actor.EventFilter{}, after) {
+				t.Errorf("after %d: got position %d, %v", after, e.Position, err)
 			}
 		})
 	}

@@ -68,9 +68,22 @@ func describeEvents(c *store.Commit) []gateway.Event {
 
 // commitsAbove yields the commits that hold events above a version, which may
 // lie inside a commit. A store finds commits by their first event, so this goes
-// back, further and further, until it has met the commit that holds the version.
+// back, further and further, until it has met the commit that holds the version. There
+// is one if the history goes on behind it, and it begins within its own length: what is
+// read does not grow with the history before the version, nor with how far the version
+// lies beyond its end.
 func commitsAbove(ctx context.Context, s store.Commits, a store.Aggregate, after store.Version) iter.Seq2[store.Commit, error] {
 	return func(yield func(store.Commit, error) bool) {
+		if after > 0 {
+			last, err := s.LastVersion(ctx, a)
+			if err != nil {
+				yield(store.Commit{}, err)
+				return
+			}
+			if last <= after {
+				return
+			}
+		}
 		for back := store.Version(0); ; back = max(1, back*8) {
 			start := after - min(back, after)
 			begun := false

@@ -135,6 +135,9 @@ func (p *partition) refuse(w aside) {
 		if (w.delivery.promised() || w.delivery.Sequence > 0 && w.delivery.Message.OnRefusal != nil) && !p.parkUnserved(w.delivery, &ans.outcome) {
 			return
 		}
+		if kind := w.delivery.Message.Target.Kind; p.placer.known(string(kind)) {
+			ans.outcome = actor.Failure(actor.CodeNoOwner, "no node that has aggregates of kind "+string(kind)+" can have their partition at present")
+		}
 		if w.delivery.Sequence > 0 {
 			p.concludeWhenSaved(ans)
 		} else {

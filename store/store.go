@@ -18,6 +18,10 @@ type Commits interface {
 	// without gaps, as durable. It streams: memory does not grow with the
 	// history. An error ends it and wraps ErrUnavailable or ErrCorrupt.
 	Load(ctx context.Context, aggregate Aggregate, after Version) iter.Seq2[Commit, error]
+	// LastVersion returns the version of the aggregate's last event, as durable; 0
+	// without a history. It costs the same whatever the length of the history. The
+	// error wraps ErrUnavailable or ErrCorrupt.
+	LastVersion(ctx context.Context, aggregate Aggregate) (Version, error)
 	// FindOutcome looks a command up among the aggregate's commits. It is fast
 	// for keyed ids, and otherwise reads the aggregate's history.
 	FindOutcome(ctx context.Context, aggregate Aggregate, commandID string, keyed bool) (Recorded, bool, error)

@@ -48,6 +48,23 @@ func (s *Store) load(ctx context.Context, a store.Aggregate, after store.Version
 	return nil
 }
 
+// LastVersion implements [store.Commits]. It reads the last commit.
+func (s *Store) LastVersion(ctx context.Context, a store.Aggregate) (store.Version, error) {
+	subject := s.subjects.commits(a)
+	if tooLong(subject) {
+		return 0, nil // such an aggregate cannot have been written
+	}
+	var last store.Version
+	m, ok, err := s.lastStored(ctx, subject)
+	if err == nil && ok {
+		_, last, err = versionsOf(&m)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("last version of %q: %w", a, err)
+	}
+	return last, nil
+}
+
 func (s *Store) lastStored(ctx context.Context, subject string) (stored, bool, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()

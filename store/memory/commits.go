@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sort"
 
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -74,18 +75,29 @@ func (s *Store) Load(ctx context.Context, a store.Aggregate, after store.Version
 	}
 }
 
-// commitAfter returns the aggregate's first commit, from the given index of its
-// history on, whose First is greater than after.
+// commitAfter returns the commit at an index of the aggregate's history; at index 0,
+// the first one whose First is greater than after, with its index.
 func (s *Store) commitAfter(a store.Aggregate, from int, after store.Version) (store.Commit, int, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	history := s.histories[a]
-	for i := from; i < len(history); i++ {
-		if c := &s.log[history[i]]; c.First > after {
-			return cloneCommit(c), i, true
-		}
+	if from == 0 {
+		from = sort.Search(len(history), func(i int) bool { return s.log[history[i]].First > after })
 	}
-	return store.Commit{}, 0, false
+	if from >= len(history) {
+		return store.Commit{}, 0, false
+	}
+	return cloneCommit(&s.log[history[from]]), from, true
+}
+
+// LastVersion implements [store.Commits].
+func (s *Store) LastVersion(ctx context.Context, a store.Aggregate) (store.Version, error) {
+	if err := readable(ctx); err != nil {
+		return 0, fmt.Errorf("last version of %q: %w", a, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastLocked(a), nil
 }
 
 // FindOutcome implements [store.Commits].

@@ -47,6 +47,26 @@ func (s *Store) Load(ctx context.Context, aggregate store.Aggregate, after store
 	}
 }
 
+// LastVersion implements [store.Commits]. It reads where the last commit begins, and how
+// many events it has.
+func (s *Store) LastVersion(ctx context.Context, aggregate store.Aggregate) (store.Version, error) {
+	var doc bson.Raw
+	err := s.read(ctx, func(ctx context.Context) (err error) {
+		doc, err = s.commits.FindOne(ctx, versions(aggregate, 0), options.FindOne().
+			SetSort(bson.D{{Key: "_id", Value: -1}}).
+			SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: "ev.n", Value: 1}})).Raw()
+		return optional(err)
+	})
+	if err != nil || doc == nil {
+		return 0, readError(fmt.Sprintf("last version of %q", aggregate), err)
+	}
+	c, err := decodeCommit(doc)
+	if err != nil {
+		return 0, err
+	}
+	return c.Last(), nil
+}
+
 // versions selects the commits of an aggregate with First > after.
 func versions(aggregate store.Aggregate, after store.Version) bson.D {
 	return bson.D{{Key: "_id", Value: bson.D{

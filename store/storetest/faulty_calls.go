@@ -130,6 +130,14 @@ func (f *Faulty) Load(ctx context.Context, a store.Aggregate, after store.Versio
 	return readAll(ctx, f, f.inner.Load(ctx, a, after))
 }
 
+// LastVersion implements [store.Commits].
+func (f *Faulty) LastVersion(ctx context.Context, a store.Aggregate) (store.Version, error) {
+	if err := f.read(ctx); err != nil {
+		return 0, err
+	}
+	return f.inner.LastVersion(ctx, a)
+}
+
 // FindOutcome implements [store.Commits].
 func (f *Faulty) FindOutcome(ctx context.Context, a store.Aggregate, commandID string, keyed bool) (store.Recorded, bool, error) {
 	if err := f.read(ctx); err != nil {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ func loadCases() []testCase {
 			s.append(t, newHistory("account/other").next(1))
 			s.check(t, "account/none", nil)
 		}},
+		{"Load/last version", testLastVersion},
 		{"Load/long history", testLoadLong},
 		{"Load/stop early", testLoadStop},
 	}
@@ -34,6 +36,23 @@ func testLoadAfter(t *testing.T, s *setup) {
 		for _, client := range s.clients() {
 			diffCommits(t, s.load(t, client, h.aggregate, after), want)
 		}
+	}
+}
+
+// testLastVersion also asks for what is far beyond the end of a history: no store finds
+// anything there.
+func testLastVersion(t *testing.T, s *setup) {
+	h, other := newHistory("account/a"), newHistory("account/a0")
+	for i := range 5 {
+		for _, client := range s.clients() {
+			if v, err := client.LastVersion(s.ctx, h.aggregate); err != nil || v != h.last {
+				t.Errorf("the last version is %d, error %v; want %d", v, err, h.last)
+			}
+			for _, far := range []store.Version{h.last + 1, 1 << 40, math.MaxInt64 - 1, math.MaxInt64} {
+				diffCommits(t, s.load(t, client, h.aggregate, far), nil)
+			}
+		}
+		s.append(t, h.next(1+2*i), other.next(1))
 	}
 }
 
