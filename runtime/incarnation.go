@@ -67,6 +67,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 	in.session = store.Session{
 		Name: n.cfg.Name, Incarnation: rand.Text(), Beat: 1,
 		Address: n.cfg.Address, Build: n.cfg.Build, Kinds: n.kinds(), Lease: n.cfg.Lease, Lacks: lacks,
+		Opened: n.cfg.Clock.Now().Truncate(time.Microsecond), // as stores keep it
 	}
 	in.ctx, in.cancel = context.WithCancelCause(ctx)
 	in.placer = newPlacer(in)
@@ -83,6 +84,9 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 // nothing of the incarnation runs.
 func (in *incarnation) live() error {
 	defer in.cancel(ErrClosed)
+	if err := in.awaitRivals(); err != nil {
+		return err
+	}
 	if err := in.open(); err != nil {
 		return err
 	}
@@ -103,7 +107,20 @@ func (in *incarnation) live() error {
 	in.stopAll(context.Cause(in.ctx))
 	parts.Wait()
 	in.placer.moving.Wait()
+	if errors.Is(context.Cause(in.ctx), ErrKindsDiffer) {
+		in.leaveAtOnce()
+	}
 	return context.Cause(in.ctx)
+}
+
+// leaveAtOnce ends the session of a node that may not go on, so that others have its
+// partitions before they could declare it dead. Nothing of it runs any more.
+func (in *incarnation) leaveAtOnce() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), in.cfg.WriteTimeout)
+	defer cancel()
+	if err := in.end(ctx); err != nil {
+		in.cfg.Logger.Warn("session not ended", "error", err)
+	}
 }
 
 func (in *incarnation) stopAll(cause error) {
@@ -182,9 +199,7 @@ func (in *incarnation) openOver(old *store.Session) error {
 
 // predecessor returns the session that the store has under the node's name.
 func (in *incarnation) predecessor() (*store.Session, error) {
-	ctx, cancel := context.WithTimeout(in.ctx, in.cfg.Lease)
-	defer cancel()
-	sessions, err := in.store.Sessions(ctx)
+	sessions, err := in.sessions()
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +209,12 @@ func (in *incarnation) predecessor() (*store.Session, error) {
 		}
 	}
 	return nil, nil //nolint:nilnil // no session is not a failure
+}
+
+func (in *incarnation) sessions() ([]store.Session, error) {
+	ctx, cancel := context.WithTimeout(in.ctx, in.cfg.Lease)
+	defer cancel()
+	return in.store.Sessions(ctx)
 }
 
 func sameBeat(a, b store.Session) bool { return a.Incarnation == b.Incarnation && a.Beat == b.Beat }

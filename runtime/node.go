@@ -66,7 +66,7 @@ func (n *Node) kinds() []string {
 
 // Run serves until Shutdown, Close or the end of ctx, which cuts as Close does.
 // It returns nil after those, and otherwise why the node cannot go on:
-// [ErrNameInUse]. It may be called once.
+// [ErrNameInUse] or [ErrKindsDiffer]. It may be called once.
 func (n *Node) Run(ctx context.Context) error {
 	n.mu.Lock()
 	if n.running {

@@ -98,6 +98,7 @@ func (in *incarnation) look(ctx context.Context) error {
 	if expects {
 		in.bus.Expect()
 	}
+	in.yield()
 	return nil
 }
 

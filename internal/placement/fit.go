@@ -145,7 +145,7 @@ func (m *Machine) Lack(p store.Partition, kind string) bool {
 	}
 	all = append(all, lack{by: m.self.Name, code: m.self.Build, kind: kind})
 	if !slices.ContainsFunc(m.members, func(w member) bool { return w.fits(all) }) {
-		return false
+		return kind != "" && m.leavingKnows(kind) // not the last word yet
 	}
 	own := 0
 	for _, l := range m.lacks {
@@ -170,6 +170,16 @@ func (m *Machine) Lacks() []store.Lack { return m.lacks }
 func (m *Machine) Known(kind string) bool {
 	for _, o := range m.others {
 		if !o.session.Dead && slices.Contains(o.session.Kinds, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// leavingKnows reports whether a session that drains lists a kind.
+func (m *Machine) leavingKnows(kind string) bool {
+	for _, o := range m.others {
+		if !o.session.Dead && o.session.Draining && slices.Contains(o.session.Kinds, kind) {
 			return true
 		}
 	}
