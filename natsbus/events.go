@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -120,8 +121,8 @@ type eventReader struct {
 
 // run yields events until ctx ends, the caller stops, or it cannot go on.
 func (r *eventReader) run(ctx context.Context) error {
-	if r.filter.Partitions != nil && len(r.filter.Partitions) == 0 || r.filter.Kinds != nil && len(r.filter.Kinds) == 0 {
-		<-ctx.Done() // it selects nothing
+	if r.filter.Partitions != nil && len(r.filter.Partitions) == 0 || r.filter.Kinds != nil && len(r.filter.Kinds) == 0 || r.cursor == math.MaxUint64 {
+		<-ctx.Done() // it selects nothing, or nothing can follow
 		return nil
 	}
 	r.prepare()

@@ -84,9 +84,6 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 // nothing of the incarnation runs.
 func (in *incarnation) live() error {
 	defer in.cancel(ErrClosed)
-	if err := in.awaitRivals(); err != nil {
-		return err
-	}
 	if err := in.open(); err != nil {
 		return err
 	}
@@ -156,6 +153,9 @@ func (in *incarnation) open() error {
 		case old != nil && old.Incarnation == in.session.Incarnation && !old.Dead:
 			return nil // an opening took effect late; the first renewal makes the lease
 		case old == nil || old.Dead:
+			if err := in.awaitRivals(); err != nil {
+				return err
+			}
 			if err := in.openOver(old); err == nil || in.ctx.Err() != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/runtime"
@@ -81,5 +82,31 @@ func TestNode_OtherKinds_TwoAtOnce(t *testing.T) {
 		}
 		s.node = winner
 		s.awaitServing()
+	})
+}
+
+// TestNode_UnknownKind_OfANodeThatIsNotFit: a live node lists a kind and cannot have the
+// partition, as it lacks an event there. That nobody has the kind is not said, and what
+// was promised waits.
+func TestNode_UnknownKind_OfANodeThatIsNotFit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := prepare(t, nil, nil)
+		s.launchBuild("n1", "", oldDefinitions())
+		s.awaitServing()
+		unfit := store.Session{Name: "n2", Incarnation: "n2-1", Kinds: []string{"counter", "ledger"}, Lease: time.Hour}
+		for p := range store.Partition(partitions) {
+			unfit.Lacks = append(unfit.Lacks, store.Lack{Partition: p})
+		}
+		if err := s.store.OpenSession(t.Context(), unfit, nil); err != nil {
+			t.Fatal(err)
+		}
+		m := s.ledgerMessage("l-1", "enter", actor.TypeCommand)
+		s.want(s.ask(m), actor.CodeNoOwner)
+		promised := s.ledgerMessage("l-1", "enter", actor.TypeCommand)
+		s.bus.publish(promised, nil)
+		s.eventually("it is parked", func() bool {
+			parked, found, err := s.store.FindParked(t.Context(), store.Aggregate(promised.Target.String()), string(promised.ID))
+			return err == nil && found && runtime.ParkedWaits(&parked) == actor.CodeUnknownKind
+		})
 	})
 }
