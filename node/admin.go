@@ -4,19 +4,24 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// adminHandler serves what operators need. guardAdmin stands before it. There is no
-// /debug/pprof/cmdline: flags may hold a password.
+// serveAdmin serves what operators need. guardAdmin stands before it.
+func (n *Node) serveAdmin(w http.ResponseWriter, r *http.Request) {
+	if opened := n.operation.Load(); opened != nil {
+		(*opened).ServeHTTP(w, r)
+		return
+	}
+	n.beginning.ServeHTTP(w, r)
+}
+
+// adminHandler is for a node that is open.
 func (n *Node) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		answerJSON(w, http.StatusOK, map[string]any{"status": "ok"})
-	})
+	registerAlways(mux)
 	mux.HandleFunc("GET /readyz", n.serveReady)
 	(&parking{store: n.store, client: n.internal, reread: n.bus.Reread, projections: n.projections}).register(mux)
 	n.projections.register(mux)
@@ -26,10 +31,6 @@ func (n *Node) adminHandler() http.Handler {
 		answerJSON(w, http.StatusAccepted, map[string]any{"status": "draining"})
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 
@@ -58,7 +59,7 @@ func (n *Node) serveReady(w http.ResponseWriter, r *http.Request) {
 		faults = append(faults, "store does not answer")
 	}
 	if len(faults) > 0 {
-		answerJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "faults": faults})
+		answerNotReady(w, faults...)
 		return
 	}
 	body := map[string]any{"status": "ok", "partitions": len(status.Partitions)}

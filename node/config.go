@@ -110,6 +110,7 @@ type settings struct {
 	answers    runtime.Answers
 	logLevel   slog.Level
 	routes     []*url.URL // of the embedded server
+	others     int        // nodes that they lead to
 	secret     string     // of the embedded servers; empty: none
 	adminToken string     // empty: none is asked for
 	hosts      guard.Hosts

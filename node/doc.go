@@ -17,6 +17,14 @@
 // node's user may open, for nothing. GET /livez and GET /readyz need none of these. No
 // log line and no error shows a password.
 //
+// # Probes
+//
+// The admin server serves before anything else is opened, which may take minutes where
+// NATS servers of other nodes are waited for, or longer. GET /livez is 200 from then on,
+// until the process ends. GET /readyz is 503 with what the node waits for, until it has
+// all that it serves with and a valid lease. Whatever else operators ask for is 503
+// meanwhile.
+//
 // # Concurrency
 //
 // A [Node] runs its own goroutines between Open and Close. Its methods are safe

@@ -58,15 +58,11 @@ type embedded struct {
 	ending    atomic.Bool // it is not to be replaced any more
 }
 
-// startEmbedded starts a NATS server inside the process, which joins others if
+// newEmbedded prepares a NATS server inside the process, which joins others if
 // the settings say so. When it also holds the store, it writes through to the
 // disk before it acknowledges; else a crash of the machine (not of the process)
 // can take the last commands with it.
-//
-// It returns once the server takes connections. After a crash the server reads what it
-// has stored, which takes as long as it takes: ctx ends the wait, or a server that does
-// nothing any more.
-func startEmbedded(ctx context.Context, s *settings) (*embedded, error) {
+func newEmbedded(s *settings) (*embedded, error) {
 	e := &embedded{
 		log:      &serverLog{to: s.Logger},
 		progress: newProgress(bytesRead),
@@ -90,13 +86,17 @@ func startEmbedded(ctx context.Context, s *settings) (*embedded, error) {
 		return nil, err
 	}
 	e.stored = storedBytes(dir)
-	if err := e.start(ctx); err != nil {
-		return nil, err
-	}
 	return e, nil
 }
 
-// start makes a server and waits until it is ready.
+// waitsFor says what a start waits for.
+func (e *embedded) waitsFor() string {
+	return fmt.Sprintf("the embedded NATS server reads what it has stored: %d MiB so far", e.progress.read()>>20)
+}
+
+// start makes a server. It returns once the server takes connections. After a crash the
+// server reads what it has stored, which takes as long as it takes: ctx ends the wait, or
+// a server that does nothing any more.
 func (e *embedded) start(ctx context.Context) error {
 	opts, err := e.options()
 	if err != nil {
@@ -262,8 +262,12 @@ func (e *embedded) shutDown() {
 
 // startServer starts the embedded server and watches its disk.
 func (n *Node) startServer(ctx context.Context) error {
-	e, err := startEmbedded(ctx, &n.cfg)
+	e, err := newEmbedded(&n.cfg)
 	if err != nil {
+		return err
+	}
+	n.start.waitsFor(e.waitsFor)
+	if err := e.start(ctx); err != nil {
 		return err
 	}
 	n.nats = e

@@ -98,44 +98,17 @@ func (s *settings) checkCluster(fault faultFunc) {
 	case !s.clustered() && s.replicas > 1:
 		fault("--replicas=%s: an embedded server alone has no replicas; give --nats-cluster-addr and --nats-routes, or --nats-url", s.Replicas)
 	case s.clustered():
-		s.routes = s.parseRoutes(fault)
+		s.routes, s.others = s.parseRoutes(fault)
 		if _, port, err := net.SplitHostPort(s.NATSClusterAddr); err == nil && port == "0" {
 			fault("--nats-cluster-addr=%s: the others must know the port", s.NATSClusterAddr)
 		}
-		if n := len(s.routes); n == 0 || n < s.replicas-1 {
+		if n := s.others; n == 0 || n < s.replicas-1 {
 			fault("--nats-routes: %d other nodes are named, --replicas=%s needs at least %d", n, s.Replicas, max(s.replicas-1, 1))
 		}
 	}
 	if s.ClusterTimeout < 0 {
 		fault("negative cluster timeout %v", s.ClusterTimeout)
 	}
-}
-
-// parseRoutes returns the addresses of the other servers, as URLs that carry the
-// secret. The list may name this server, too.
-func (s *settings) parseRoutes(fault faultFunc) []*url.URL {
-	var routes []*url.URL
-	for text := range strings.SplitSeq(s.NATSRoutes, ",") {
-		text = strings.TrimSpace(text)
-		if text == "" {
-			continue
-		}
-		address := strings.TrimPrefix(strings.TrimPrefix(text, "nats-route://"), "nats://")
-		host, port, err := net.SplitHostPort(address)
-		if err != nil || host == "" || port == "" || port == "0" {
-			fault("--nats-routes: %q is not host:port", text)
-			continue
-		}
-		if address == s.NATSClusterAddr {
-			continue // a list of all nodes, this one included
-		}
-		route := &url.URL{Scheme: "nats-route", Host: address}
-		if s.secret != "" {
-			route.User = url.UserPassword(routeUser, s.secret)
-		}
-		routes = append(routes, route)
-	}
-	return routes
 }
 
 func (s *settings) checkSecret(fault faultFunc) {

@@ -54,6 +54,11 @@ type Node struct {
 	apiListen, admListen net.Listener
 	refusals             rationed
 
+	start      opening
+	beginning  http.Handler                 // of the admin server, while the node opens
+	operation  atomic.Pointer[http.Handler] // after that
+	adminEnded chan error                   // why, then closed
+
 	draining atomic.Bool
 	drained  chan struct{} // closed when a drain was asked for over HTTP
 	askDrain func()
@@ -62,7 +67,9 @@ type Node struct {
 }
 
 // Open checks the configuration, connects, and returns a node that listens on
-// its addresses but serves only once it runs. The caller closes it. Errors wrap
+// its addresses but serves only once it runs. The admin server answers from the moment on
+// at which it listens, before Open returns: /livez that the process lives, /readyz what
+// it waits for. The caller closes the node. Errors wrap
 // [ErrConfig], [ErrDataDirInUse], [ErrEmbeddedServer], [ErrUnrecovered], [ErrNoQuorum], [ErrNATSRefused],
 // [ErrNATSUntrusted], [ErrNATSUnreachable], [ErrOtherCluster], are an [*UndecodableError], or those of the
 // systems it connects to.
@@ -72,11 +79,26 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 		return nil, err
 	}
 	n := &Node{cfg: s, named: s.Name != "", metrics: newMetrics(), drained: make(chan struct{})}
+	n.start.begin = time.Now()
 	n.askDrain = sync.OnceFunc(func() { close(n.drained) })
-	for _, open := range []func(context.Context, []actor.Registrable) error{
-		n.openData, n.listen, n.openNATS, n.openStore, n.openRuntime, n.checkSchema, n.openProjections, n.openGateway, n.openServers,
+	for _, step := range []struct {
+		what string
+		open func(context.Context, []actor.Registrable) error
+	}{
+		{"opens the data folder", n.openData},
+		{"listens", n.listen},
+		{"listens", n.openAdmin},
+		{"connects to NATS", n.openNATS},
+		{"opens the store", n.openStore},
+		{"opens the command stream", n.openRuntime},
+		{"checks that it can read what is stored", n.checkSchema},
+		{"registers its projections", n.openProjections},
+		{"opens the gateway", n.openGateway},
+		{"opens the gateway", n.openAPI},
 	} {
-		if err := open(ctx, definitions); err != nil {
+		n.start.step(step.what)
+		if err := step.open(ctx, definitions); err != nil {
+			n.start.step("the start has failed, the log says why")
 			n.release()
 			return nil, n.cfg.hide.Error(err)
 		}
@@ -139,7 +161,8 @@ func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 	if n.metrics != nil {
 		n.metrics.observeReplicas(n.replicas)
 	}
-	q := &quorum{server: n.nats, conn: conn, routes: len(n.cfg.routes), replicas: n.cfg.replicas, logger: n.cfg.Logger}
+	q := &quorum{server: n.nats, conn: conn, others: n.cfg.others, replicas: n.cfg.replicas, logger: n.cfg.Logger}
+	n.start.waitsFor(q.waitsFor)
 	return q.await(ctx, n.cfg.ClusterTimeout)
 }
 
@@ -370,7 +393,14 @@ func (n *Node) Run(ctx context.Context) error {
 		})
 	}
 	part(func() error { return n.api.Serve(n.apiListen) })
-	part(func() error { return n.admin.Serve(n.admListen) })
+	part(func() error {
+		select {
+		case err := <-n.adminEnded:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	if n.storage != nil {
 		part(func() error { return n.storage.run(ctx) })
 	}

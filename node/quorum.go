@@ -22,7 +22,7 @@ const (
 type quorum struct {
 	server   *embedded
 	conn     *nats.Conn
-	routes   int // other servers that are named
+	others   int // servers that are named
 	replicas int
 	logger   *slog.Logger
 }
@@ -95,8 +95,14 @@ func (q *quorum) present() int {
 	return len(names) + 1
 }
 
+// waitsFor says what await waits for.
+func (q *quorum) waitsFor() string {
+	return fmt.Sprintf("waits for the NATS servers of other nodes: %d of %d are here, and there is %s",
+		q.present(), q.others+1, map[bool]string{true: "a leader", false: "no leader"}[q.server.server().JetStreamIsCurrent()])
+}
+
 func (q *quorum) say(ctx context.Context, begin time.Time) {
-	q.logger.InfoContext(ctx, "waiting for the NATS servers of other nodes", "here", q.present(), "named", q.routes+1,
+	q.logger.InfoContext(ctx, "waiting for the NATS servers of other nodes", "here", q.present(), "named", q.others+1,
 		"leader", q.server.server().JetStreamIsCurrent(), "for", since(begin))
 }
 
@@ -105,7 +111,7 @@ func (q *quorum) failed(cause error, begin time.Time) error {
 		return fmt.Errorf("wait for the NATS servers of other nodes: %w", cause)
 	}
 	return fmt.Errorf("%w: after %v, this one sees %d of %d, and a cluster without streams waits for as many as it has replicas; are the others running, with the same --namespace and secret, and do --nats-routes name all of them?",
-		cause, since(begin), q.present(), q.routes+1)
+		cause, since(begin), q.present(), q.others+1)
 }
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(100 * time.Millisecond) }

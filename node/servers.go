@@ -21,15 +21,35 @@ const (
 	headerBytes   = 64 << 10
 )
 
-func (n *Node) openServers(context.Context, []actor.Registrable) error {
+// openAdmin has the admin server serve from now on, until the node is closed: whoever
+// watches the process sees that it lives, and what it waits for.
+func (n *Node) openAdmin(context.Context, []actor.Registrable) error {
+	n.beginning = n.start.handler()
+	n.admin = &http.Server{
+		Handler: n.guardAdmin(n.audited(http.MaxBytesHandler(http.HandlerFunc(n.serveAdmin), 0))), MaxHeaderBytes: headerBytes,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: adminMax, WriteTimeout: adminAnswer, IdleTimeout: idleMax,
+	}
+	n.adminEnded = make(chan error, 1)
+	go func() {
+		defer close(n.adminEnded)
+		n.adminEnded <- n.admin.Serve(n.admListen)
+	}()
+	n.onClose(func() {
+		_ = n.admin.Close()
+		for range n.adminEnded { // until it is closed
+		}
+	})
+	return nil
+}
+
+// openAPI is the last step: the node has all that it serves with.
+func (n *Node) openAPI(context.Context, []actor.Registrable) error {
 	n.api = &http.Server{
 		Handler: n.guardAPI(http.HandlerFunc(n.serveAPI)), MaxHeaderBytes: headerBytes,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestMax, WriteTimeout: apiAnswerMax, IdleTimeout: idleMax,
 	}
 	n.api.RegisterOnShutdown(n.gateway.EndStreams)
-	n.admin = &http.Server{
-		Handler: n.guardAdmin(n.audited(http.MaxBytesHandler(n.adminHandler(), 0))), MaxHeaderBytes: headerBytes,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: adminMax, WriteTimeout: adminAnswer, IdleTimeout: idleMax,
-	}
+	operation := n.adminHandler()
+	n.operation.Store(&operation)
 	return nil
 }
