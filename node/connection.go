@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -32,12 +33,15 @@ func (f dialFunc) Dial(network, address string) (net.Conn, error) {
 }
 
 // connect opens the connection that bus, client and store share. Errors
-// wrap [ErrNATSRefused], [ErrNATSUntrusted] or [ErrNATSUnreachable].
+// wrap [ErrNATSRefused], [ErrNATSUntrusted], [ErrNATSUnreachable] or [ErrCertificate].
 func connect(s *settings, e *embedded) (*nats.Conn, error) {
 	opts := commonOptions(s)
 	if e != nil {
 		opts = append(opts, nats.InProcessServer(e), nats.Token(e.token), nats.IgnoreDiscoveredServers())
 		return connected(nats.Connect("", opts...))
+	}
+	if err := clientFilesFault(s); err != nil {
+		return nil, errors.Join(err, ErrConfig)
 	}
 	opts = append(opts, nats.LameDuckModeHandler(func(nc *nats.Conn) { move(s.Logger, nc) }))
 	if s.Dial != nil {
@@ -52,7 +56,11 @@ func connect(s *settings, e *embedded) (*nats.Conn, error) {
 	if s.NATSTLSCert != "" {
 		opts = append(opts, nats.ClientCert(s.NATSTLSCert, s.NATSTLSKey))
 	}
-	return connected(nats.Connect(s.NATSURL, opts...))
+	nc, err := connected(nats.Connect(s.NATSURL, opts...))
+	if errors.Is(err, ErrNATSUntrusted) {
+		err = errors.Join(err, clientCertificateEnd(s, time.Now()))
+	}
+	return nc, err
 }
 
 func connected(nc *nats.Conn, err error) (*nats.Conn, error) {

@@ -34,7 +34,8 @@
 //
 // A configuration is checked as a whole; Open reports all faults at once as
 // errors that wrap [ErrConfig]. [ErrNATSRefused], [ErrNATSUntrusted] and
-// [ErrNATSUnreachable] say why there is no connection, [ErrNoQuorum] that embedded
+// [ErrNATSUnreachable] say why there is no connection, [ErrCertificate] which certificate
+// cannot be used, [ErrNoQuorum] that embedded
 // servers did not find together, an [*UndecodableError] what is stored that the
 // definitions cannot read, [ErrDataDirInUse] and [ErrOtherServer] that the data
 // folder is somebody else's. Main exits with 2 for those, and with 1 when the

@@ -3,7 +3,6 @@ package node
 import (
 	"crypto/subtle"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -46,7 +45,7 @@ const (
 // case (nats-server starts its routes and its lame duck mode with that listener):
 // without --nats-client-addr on a port of the loopback interface that is told to
 // nobody, behind a token that only this process has.
-func embeddedOptions(s *settings) (*server.Options, error) {
+func embeddedOptions(s *settings, id *identity) (*server.Options, error) {
 	dir, err := embeddedDir(s)
 	if err != nil {
 		return nil, err
@@ -75,9 +74,9 @@ func embeddedOptions(s *settings) (*server.Options, error) {
 	if s.NATSClientAddr != "" {
 		opts.Host, opts.Port = listenAddress(s.NATSClientAddr)
 	}
-	secured, err := embeddedTLS(s)
-	if err != nil {
-		return nil, err
+	var secured *tls.Config // nil without the TLS flags
+	if id != nil {
+		secured = id.tlsConfig()
 	}
 	if s.NATSClientAddr != "" && secured != nil {
 		opts.TLSConfig, opts.TLSVerify, opts.TLSTimeout = secured, true, tlsTimeout
@@ -115,30 +114,6 @@ func listenAddress(addr string) (host string, port int) {
 		port = server.RANDOM_PORT
 	}
 	return host, port
-}
-
-// embeddedTLS is nil without the TLS flags. Both sides show a certificate of the
-// authority.
-func embeddedTLS(s *settings) (*tls.Config, error) {
-	if !s.tlsComplete() {
-		return nil, nil //nolint:nilnil // no TLS is no fault
-	}
-	pair, err := tls.LoadX509KeyPair(s.NATSTLSCert, s.NATSTLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("--nats-tls-cert and --nats-tls-key: %w: %w", err, ErrConfig)
-	}
-	data, err := os.ReadFile(s.NATSTLSCA)
-	if err != nil {
-		return nil, fmt.Errorf("--nats-tls-ca: %w: %w", err, ErrConfig)
-	}
-	authority := x509.NewCertPool()
-	if !authority.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("--nats-tls-ca: no certificate in %s: %w", s.NATSTLSCA, ErrConfig)
-	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair},
-		RootCAs: authority, ClientCAs: authority, ClientAuth: tls.RequireAndVerifyClientCert,
-	}, nil
 }
 
 // ErrOtherServer says that the data folder is of the other kind of embedded

@@ -62,7 +62,9 @@ type embedded struct {
 // the settings say so. When it also holds the store, it writes through to the
 // disk before it acknowledges; else a crash of the machine (not of the process)
 // can take the last commands with it.
-func newEmbedded(s *settings) (*embedded, error) {
+//
+// own is what it shows others; nil: it has no certificates.
+func newEmbedded(s *settings, own *identities) (*embedded, error) {
 	e := &embedded{
 		log:      &serverLog{to: s.Logger},
 		progress: newProgress(bytesRead),
@@ -71,13 +73,18 @@ func newEmbedded(s *settings) (*embedded, error) {
 		listens:  s.NATSClusterAddr != "" || s.NATSClientAddr != "",
 		alone:    !s.clustered(),
 	}
+	clients := &gate{
+		own: e.token, secret: s.secret, open: s.NATSClientAddr != "" && s.secret == "",
+		system: e.system, server: e.server,
+	}
 	e.options = func() (*server.Options, error) {
-		opts, err := embeddedOptions(s)
+		var id *identity
+		if own != nil {
+			id = own.used.Load()
+		}
+		opts, err := embeddedOptions(s, id)
 		if err == nil && e.listens {
-			opts.CustomClientAuthentication = &gate{
-				own: e.token, secret: s.secret, open: s.NATSClientAddr != "" && s.secret == "",
-				system: e.system, server: e.server,
-			}
+			opts.CustomClientAuthentication = clients
 		}
 		return opts, err
 	}
@@ -202,6 +209,24 @@ func (e *embedded) restart(ctx context.Context) error {
 	return e.start(ctx)
 }
 
+// reload has the server that runs take options that have changed, which only certificates
+// do. Connections that there are stay.
+func (e *embedded) reload() error {
+	e.replacing.Lock()
+	defer e.replacing.Unlock()
+	if e.ending.Load() {
+		return nil
+	}
+	opts, err := e.options()
+	if err != nil {
+		return err
+	}
+	if err := e.server().ReloadOptions(opts); err != nil {
+		return fmt.Errorf("%w: reload certificates: %w", ErrEmbeddedServer, err)
+	}
+	return nil
+}
+
 // caughtUp reports whether the server has been as far as its cluster since its
 // start, with the streams that it has replicas of. Until then it cannot take over
 // from another one, which therefore should not go.
@@ -262,7 +287,7 @@ func (e *embedded) shutDown() {
 
 // startServer starts the embedded server and watches its disk.
 func (n *Node) startServer(ctx context.Context) error {
-	e, err := newEmbedded(&n.cfg)
+	e, err := newEmbedded(&n.cfg, n.certificates.own)
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,17 @@ func newMetrics() *metrics {
 	return m
 }
 
+// observeCertificates adds the gauge of when what the node shows others, and believes of
+// them, ends.
+func (m *metrics) observeCertificates() *prometheus.GaugeVec {
+	until := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "ganglion", Name: "certificate_expiry_timestamp_seconds",
+		Help: "When a certificate, or the credentials of a user of NATS, expires, in seconds since 1970.",
+	}, []string{"option", "file"})
+	m.registry.MustRegister(until)
+	return until
+}
+
 // observe adds gauges that are read from the node when they are asked for.
 func (m *metrics) observe(n *runtime.Node) {
 	gauge := func(name, help string, read func(runtime.Status) float64) {

@@ -54,6 +54,8 @@ type Node struct {
 	apiListen, admListen net.Listener
 	refusals             rationed
 
+	certificates *certificates
+
 	start      opening
 	beginning  http.Handler                 // of the admin server, while the node opens
 	operation  atomic.Pointer[http.Handler] // after that
@@ -71,7 +73,7 @@ type Node struct {
 // at which it listens, before Open returns: /livez that the process lives, /readyz what
 // it waits for. The caller closes the node. Errors wrap
 // [ErrConfig], [ErrDataDirInUse], [ErrEmbeddedServer], [ErrUnrecovered], [ErrNoQuorum], [ErrNATSRefused],
-// [ErrNATSUntrusted], [ErrNATSUnreachable], [ErrOtherCluster], are an [*UndecodableError], or those of the
+// [ErrNATSUntrusted], [ErrNATSUnreachable], [ErrCertificate], [ErrOtherCluster], are an [*UndecodableError], or those of the
 // systems it connects to.
 func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*Node, error) {
 	s, err := cfg.check()
@@ -141,11 +143,15 @@ func (n *Node) soleHolder() bool {
 }
 
 func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
+	if err := n.openCertificates(ctx); err != nil {
+		return err
+	}
 	if n.cfg.embeddedNATS() {
 		if err := n.startServer(ctx); err != nil {
 			return err
 		}
 	}
+	n.watchCertificates(ctx)
 	conn, err := connect(&n.cfg, n.nats)
 	if err != nil {
 		return err

@@ -74,12 +74,17 @@ func (a *authority) write(kind string, der []byte) string {
 // issue makes a certificate for 127.0.0.1, for both ends of a connection.
 func (a *authority) issue(name string, notAfter time.Time) identity {
 	a.t.Helper()
-	template := &x509.Certificate{
+	return a.issueFor(&x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
 		NotBefore: notAfter.Add(-24 * time.Hour), NotAfter: notAfter, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
+	})
+}
+
+// issueFor signs what a template says.
+func (a *authority) issueFor(template *x509.Certificate) identity {
+	a.t.Helper()
 	key, der := a.sign(template, a.cert)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -110,8 +110,12 @@ func (q *quorum) failed(cause error, begin time.Time) error {
 	if !errors.Is(cause, ErrNoQuorum) {
 		return fmt.Errorf("wait for the NATS servers of other nodes: %w", cause)
 	}
-	return fmt.Errorf("%w: after %v, this one sees %d of %d, and a cluster without streams waits for as many as it has replicas; are the others running, with the same --namespace and secret, and do --nats-routes name all of them?",
-		cause, since(begin), q.present(), q.others+1)
+	why := ""
+	if said := q.server.log.refused(); said != "" {
+		why = fmt.Sprintf("; one does not trust the other: %s", said)
+	}
+	return fmt.Errorf("%w: after %v, this one sees %d of %d, and a cluster without streams waits for as many as it has replicas%s; are the others running, with the same --namespace and secret, certificates of one authority that have not expired, and do --nats-routes name all of them?",
+		cause, since(begin), q.present(), q.others+1, why)
 }
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(100 * time.Millisecond) }

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -17,6 +18,7 @@ type serverLog struct {
 	said    uint64
 	latest  string
 	warning string // the newest
+	refusal string // the newest that is of trust between servers
 	died    string // why it cannot start
 }
 
@@ -24,7 +26,7 @@ type serverLog struct {
 func (l *serverLog) begin(loud bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.loud, l.latest, l.warning, l.died = loud, "", "", ""
+	l.loud, l.latest, l.warning, l.refusal, l.died = loud, "", "", "", ""
 }
 
 // lines is how much the server has said.
@@ -48,6 +50,25 @@ func (l *serverLog) warned() string {
 	return l.warning
 }
 
+// refused is the newest word of this server on another one that it, or that one, does
+// not trust.
+func (l *serverLog) refused() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refusal
+}
+
+// speaksOfTrust reports whether a warning of the server tells of certificates or secrets:
+// nats-server has nothing but the text.
+func speaksOfTrust(text string) bool {
+	for _, word := range []string{"TLS", "tls:", "x509:", "uthentication", "uthorization"} {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
 // fatal is why the server cannot start, or empty.
 func (l *serverLog) fatal() string {
 	l.mu.Lock()
@@ -63,6 +84,9 @@ func (l *serverLog) note(text string, warning bool) bool {
 	l.latest = text
 	if warning {
 		l.warning = text
+		if speaksOfTrust(text) {
+			l.refusal = text
+		}
 	}
 	return l.loud
 }

@@ -23,7 +23,7 @@ func Rules() []Rule {
 		{Packages: "store", Tests: []string{"store/memory", "store/storetest"}},
 		{Packages: "store/storetest", Ours: []string{"store"}, Libraries: []string{"github.com/google/go-cmp/..."}, Tests: []string{"store/memory"}},
 		{Packages: "store/memory", Ours: []string{"store"}, Libraries: []string{"github.com/tidwall/btree"}, Tests: storeTests()},
-		{Packages: "store/mongo/...", Ours: []string{"store", "store/mongo/...", "internal/jsonbson"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: storeTests()},
+		{Packages: "store/mongo/...", Ours: []string{"store", "store/mongo/...", "internal/jsonbson", "internal/mongotls"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: storeTests()},
 		{Packages: "store/jetstream/...", Ours: []string{"store", "store/jetstream/..."}, Libraries: natsClient(), Tests: storeTests()},
 
 		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "store/storetest", "testharness/...", "internal/testenv"}},
@@ -31,7 +31,7 @@ func Rules() []Rule {
 		{Packages: "projection", Ours: []string{"actor"}, Tests: []string{"projection/...", "testharness/...", "internal/testenv"}},
 		{Packages: "projection/projectiontest", Ours: []string{"actor", "projection"}, Libraries: []string{"github.com/google/go-cmp/..."}},
 		{Packages: "projection/memory", Ours: []string{"projection"}, Tests: projectionTests()},
-		{Packages: "projection/mongo", Ours: []string{"projection", "internal/jsonbson"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: projectionTests()},
+		{Packages: "projection/mongo", Ours: []string{"projection", "internal/jsonbson", "internal/mongotls"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: projectionTests()},
 		{Packages: "projection/jetstream", Ours: []string{"projection"}, Libraries: natsClient(), Tests: projectionTests()},
 
 		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl"}, Tests: []string{"testharness/..."}},
@@ -43,6 +43,7 @@ func Rules() []Rule {
 
 		{Packages: "internal/placement", Ours: []string{"store"}, Libraries: []string{"golang.org/x/mod/semver"}, Tests: []string{"internal/testenv"}},
 		{Packages: "internal/jsonbson", Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: []string{"internal/testenv"}},
+		{Packages: "internal/mongotls", Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}},
 		{Packages: "internal/testenv"},                           // of tests alone
 		{Packages: "internal/archtest", Tests: []string{"node"}}, // README lists its flags
 		{Packages: "internal/check", Ours: []string{"testharness/mongod"}},

@@ -19,6 +19,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
+	"github.com/ganglion-go/ganglion/internal/mongotls"
 	"github.com/ganglion-go/ganglion/projection"
 )
 
@@ -75,6 +76,7 @@ func Open(uri string, cfg Config) (*Storage, error) {
 	if opts.Validate() != nil {
 		return nil, errURI // the driver's words quote the values of options
 	}
+	mongotls.Follow(opts, uri)
 	client, err := driver.Connect(opts)
 	if err != nil {
 		return nil, fmt.Errorf("mongo: connect: %w", err)

@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
+	"github.com/ganglion-go/ganglion/internal/mongotls"
 	"github.com/ganglion-go/ganglion/store"
 )
 
@@ -72,6 +73,7 @@ func Open(ctx context.Context, uri string, cfg Config) (*Store, error) {
 	if opts.LoadBalanced != nil && *opts.LoadBalanced {
 		return nil, fmt.Errorf("mongo: loadBalanced=true: %w", ErrDirect)
 	}
+	mongotls.Follow(opts, uri)
 	cfg.direct = opts.Direct != nil && *opts.Direct
 	client, err := driver.Connect(opts)
 	if err != nil {
