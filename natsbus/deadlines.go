@@ -93,11 +93,11 @@ func createDeadlines(ctx context.Context, js jetstream.JetStream, cfg Config) (s
 // timer has fired, or was cancelled, it is forgotten: such a node sets it again then,
 // and its command comes once more, with the same id.
 func (b *Bus) SetTimer(ctx context.Context, m actor.Message, timer string, order int64) error {
-	if err := m.Validate(); err != nil || m.Type != actor.TypeCommand {
-		return actor.Failure(actor.CodeMalformed, fmt.Sprintf("%s for %s: %v", m.Name, m.Target, err)).Err()
-	}
 	if m.Time.After(actor.MaxTimerTime) { // stored by a build that had no such bound: the server would refuse it for ever
 		m.Time = actor.MaxTimerTime
+	}
+	if err := m.Validate(); err != nil || m.Type != actor.TypeCommand {
+		return actor.Failure(actor.CodeMalformed, fmt.Sprintf("%s for %s: %v", m.Name, m.Target, err)).Err()
 	}
 	// Most timers are new: to find out otherwise costs one try.
 	first, expected := true, uint64(0)

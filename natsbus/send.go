@@ -25,7 +25,9 @@ const (
 // Send stores a command of the runtime in the command stream for its owner. Nobody waits for the
 // outcome. It tries again, with the same id, until the stream has stored it or ctx
 // ends. The error is an [*actor.Error] with [actor.CodeMalformed] or
-// [actor.CodeTooLarge] when no try can succeed.
+// [actor.CodeTooLarge] when no try can succeed. When ctx ends first, and the stream's
+// last answer was that it takes no message at all at present, the error is, or wraps,
+// one with a method OfStream that returns true.
 func (b *Bus) Send(ctx context.Context, m actor.Message) error {
 	if err := m.Validate(); err != nil || m.Type != actor.TypeCommand {
 		return actor.Failure(actor.CodeMalformed, fmt.Sprintf("%s for %s: %v", m.Name, m.Target, err)).Err()
@@ -42,6 +44,7 @@ var errNothing = errors.New("nothing to publish")
 // ends.
 func (b *Bus) insist(ctx context.Context, next func() (*nats.Msg, error)) error {
 	patience, wait := sendPatience, sendMinPause
+	var refused *refusal // the last answer, should the last try be cut off by the end of ctx
 	for {
 		msg, err := next()
 		switch {
@@ -50,23 +53,36 @@ func (b *Bus) insist(ctx context.Context, next func() (*nats.Msg, error)) error 
 		case err == nil:
 			err = b.request(ctx, msg, patience)
 		}
+		if r, ok := errors.AsType[*refusal](err); ok {
+			refused = r
+		}
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-			return errors.Join(context.Cause(ctx), err)
+			return notSent(ctx, err, refused)
 		case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 			return err
 		case refusedAsTooLarge(err):
 			return actor.Failure(actor.CodeTooLarge, fmt.Sprintf("%d bytes and headers: %v", len(msg.Data), err)).Err()
+		case refusedForGood(err):
+			return actor.Failure(actor.CodeMalformed, fmt.Sprintf("publish to %.256q: %v", msg.Subject, err)).Err()
 		case isWrongSequence(err):
 			wait = sendMinPause
 		}
 		if !pause(ctx, jitter(wait)) {
-			return errors.Join(context.Cause(ctx), err)
+			return notSent(ctx, err, refused)
 		}
 		patience, wait = min(2*patience, sendMaxPatience), min(2*wait, sendMaxPause)
 	}
+}
+
+// notSent is the error when ctx has ended first.
+func notSent(ctx context.Context, err error, refused *refusal) error {
+	if refused == nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return errors.Join(context.Cause(ctx), err, refused)
 }
 
 // request publishes a message to a stream and waits for its answer.

@@ -120,6 +120,14 @@ func (m *metrics) observe(n *runtime.Node) {
 		return 0
 	})
 	gauge("relay_behind_seconds", "Age of the oldest commit that this node has yet to bring out.", func(s runtime.Status) float64 { return s.RelayBehind.Seconds() })
+	gauge("relay_standing", "1 while the relay, which is on this node, brings nothing out although there is something, or cannot find out.", func(s runtime.Status) float64 {
+		if s.RelayStanding {
+			return 1
+		}
+		return 0
+	})
+	gauge("relay_held_targets", "Aggregates that nothing is sent to, as something before it could not be sent and is parked.", func(s runtime.Status) float64 { return float64(s.RelayHeldTargets) })
+	gauge("relay_held_histories", "Aggregates whose events wait, as one of their commits cannot be read.", func(s runtime.Status) float64 { return float64(s.RelayHeldHistories) })
 	gauge("awaiting_parking", "Commands that stand still here, as no more can be parked.", func(s runtime.Status) float64 {
 		n := 0
 		for _, p := range s.Partitions {

@@ -21,6 +21,7 @@ type parking struct {
 	client      actor.Client
 	projections *projections // nil: the node has none
 	reread      func(*actor.Unreadable) ([]actor.Message, error)
+	outbox      runtime.Outbox
 }
 
 // retryTimeout bounds the wait for what becomes of a retry or a skip. What is met
@@ -156,6 +157,10 @@ func (p *parking) serveRetry(w http.ResponseWriter, r *http.Request) {
 		p.retryUnreadable(w, r, &parked, stored)
 		return
 	}
+	if runtime.ParkedWaits(&parked) == runtime.WaitsUnsent {
+		p.release(w, r, &parked)
+		return
+	}
 	o, ok := p.settle(w, r, &parked, func(m actor.Message) actor.Message { return m })
 	if ok {
 		answerJSON(w, http.StatusOK, map[string]any{"status": "finished", "outcome": viewOutcome(&o)})
@@ -184,6 +189,18 @@ func (p *parking) retryUnreadable(w http.ResponseWriter, r *http.Request, parked
 	if p.remove(w, r, parked) {
 		answerJSON(w, http.StatusOK, map[string]any{"status": "finished", "outcomes": outcomes})
 	}
+}
+
+// release sends what could not be sent to the aggregate, in order: the one that is named,
+// what waits before it, and what waits behind it.
+func (p *parking) release(w http.ResponseWriter, r *http.Request, parked *store.Parked) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), retryTimeout)
+	defer cancel()
+	if err := runtime.Release(ctx, p.store, p.outbox, parked.Aggregate, retryTimeout/2); err != nil {
+		answerProblem(w, http.StatusBadGateway, codeUnavailable, "it cannot be sent still, and stays parked with what waits behind it: "+err.Error())
+		return
+	}
+	answerJSON(w, http.StatusOK, map[string]any{"status": "sent"})
 }
 
 // serveSkip has the command never take effect. With force=true it is only taken off

@@ -40,7 +40,7 @@ func newUnserved(n *Node, definitions []actor.Registrable) *unserved {
 	u := &unserved{
 		store: n.store, client: n.internal, reread: n.bus.Reread, behaviors: behaviorsOf(definitions), cfg: &n.cfg, said: map[string]int{},
 		metrics: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "ganglion", Name: "parked_waiting", Help: "Parked commands that wait for a node which can execute them, as this node last saw them.",
+			Namespace: "ganglion", Name: "parked_waiting", Help: "Parked commands that wait for a node which can execute them, or to be sent, as this node last saw them.",
 		}, []string{"kind"}),
 	}
 	n.metrics.registry.MustRegister(u.metrics)
@@ -74,6 +74,10 @@ func (u *unserved) look(ctx context.Context) {
 			continue
 		}
 		messages, kind := u.messages(&parked)
+		if runtime.ParkedWaits(&parked) == runtime.WaitsUnsent { // the relay tries by itself
+			waiting[string(kind)]++
+			continue
+		}
 		if !u.retry(ctx, messages, &parked) {
 			waiting[string(kind)]++
 		}
@@ -142,7 +146,7 @@ func (u *unserved) show(ctx context.Context, waiting map[string]int) {
 	for kind, n := range waiting {
 		u.metrics.WithLabelValues(kind).Set(float64(n))
 		if u.said[kind] != n {
-			u.cfg.Logger.WarnContext(ctx, "commands wait for a node that can execute them", "kind", kind, "count", n)
+			u.cfg.Logger.WarnContext(ctx, "commands wait for a node that can execute them, or to be sent", "kind", kind, "count", n)
 		}
 	}
 	u.said = waiting

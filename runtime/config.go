@@ -57,6 +57,8 @@ type Config struct {
 
 	ParkAfter      int           // panics of one command before it is parked: 3
 	ParkedMax      int           // commands that can be parked in the cluster; the next one stands still until there is room: 10,000
+	SendTimeout    time.Duration // for which one outgoing command or timer is tried before it is parked, and the relay goes on: 20 s
+	StandsAfter    time.Duration // time without progress after which it is said that the relay stands: 30 s
 	WatermarkEvery time.Duration // between two savings of watermarks: 1 s
 	TrimEvery      time.Duration // between two trimmings of the command stream: 5 s
 	TrimAhead      int           // finished commands that may wait for another partition's to be trimmed: 131,072
@@ -106,6 +108,8 @@ func (c Config) withDefaults() Config {
 	orTime(&c.TimerPatience, 5*time.Second)
 	orInt(&c.ParkAfter, 3)
 	orInt(&c.ParkedMax, 10_000)
+	orTime(&c.SendTimeout, 20*time.Second)
+	orTime(&c.StandsAfter, 30*time.Second)
 	orTime(&c.WatermarkEvery, time.Second)
 	orTime(&c.TrimEvery, 5*time.Second)
 	orInt(&c.TrimAhead, 1<<17)
@@ -148,6 +152,8 @@ func (c Config) validate() error {
 		{"timer patience", int64(c.TimerPatience)},
 		{"park after", int64(c.ParkAfter)},
 		{"parked max", int64(c.ParkedMax)},
+		{"send timeout", int64(c.SendTimeout)},
+		{"stands after", int64(c.StandsAfter)},
 		{"watermark every", int64(c.WatermarkEvery)},
 		{"trim every", int64(c.TrimEvery)},
 		{"trim ahead", int64(c.TrimAhead)},

@@ -199,6 +199,10 @@ type Status struct {
 
 	Relaying    bool          // this node brings out what is committed
 	RelayBehind time.Duration // age of the oldest commit that it knows of and has not brought out
+
+	RelayStanding      bool // it brings out nothing: RelayStatus.Standing
+	RelayHeldTargets   int  // aggregates that nothing is sent to: RelayStatus.HeldTargets
+	RelayHeldHistories int  // aggregates whose events wait: RelayStatus.HeldHistories
 }
 
 // PartitionStatus is one partition that the node serves.
@@ -230,11 +234,20 @@ func (n *Node) Status() Status {
 			AwaitingParking: p.awaitingRoom,
 		})
 		if p.relayed != nil {
-			s.Relaying, s.RelayBehind = true, p.relayed.Behind()
+			s.relay(p.relayed.Status())
 		}
 		p.mu.Unlock()
 	}
 	return s
+}
+
+// relay notes what the relay, which is beside the last partition of the list, says of itself.
+func (s *Status) relay(r RelayStatus) {
+	s.Relaying, s.RelayBehind, s.RelayStanding = true, r.Behind, r.Standing
+	s.RelayHeldTargets, s.RelayHeldHistories = r.HeldTargets, r.HeldHistories
+	if r.AwaitingRoom {
+		s.Partitions[len(s.Partitions)-1].AwaitingParking++
+	}
 }
 
 // AwaitServing waits until the node holds a valid lease and serves at least the

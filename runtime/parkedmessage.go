@@ -35,7 +35,8 @@ type parkedMessage struct {
 	Metadata  parkedMetadata  `json:"metadata,omitzero"`
 	Timer     string          `json:"timer,omitempty"`
 	OnRefusal *parkedFallback `json:"onRefusal,omitempty"`
-	Waits     string          `json:"waits,omitempty"` // for a node that can execute it: why none could
+	Waits     string          `json:"waits,omitempty"` // what it waits for, other than an operator: see ParkedWaits
+	Set       *parkedTimer    `json:"set,omitempty"`   // the timer is to be set; absent: the command is to be sent
 
 	Unreadable *actor.Unreadable `json:"unreadable,omitempty"` // a message, in the place of all but Format and Waits
 }
@@ -67,6 +68,11 @@ const (
 // encodeParked returns the stored form of a command. waits says why no node could execute
 // it; empty: it is for an operator.
 func encodeParked(m *actor.Message, waits actor.Code) []byte {
+	r := recordOf(m, waits)
+	return r.encode()
+}
+
+func recordOf(m *actor.Message, waits actor.Code) parkedMessage {
 	r := parkedMessage{
 		Format: parkedFormat, Target: m.Target.String(), ID: string(m.ID), Name: m.Name, Data: m.Data,
 		Time: storedTime(m.Time), Deadline: storedTime(m.Deadline), Attempt: m.Attempt,
@@ -91,6 +97,10 @@ func encodeParked(m *actor.Message, waits actor.Code) []byte {
 	if f := m.OnRefusal; f != nil {
 		r.OnRefusal = &parkedFallback{To: f.To.String(), Name: f.Name, Data: f.Data}
 	}
+	return r
+}
+
+func (r *parkedMessage) encode() []byte {
 	data, err := json.Marshal(r)
 	if err != nil { // it has no part that cannot be encoded
 		panic("runtime: encode parked command: " + err.Error())

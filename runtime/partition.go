@@ -95,7 +95,10 @@ func (p *partition) relay() {
 	if p.id != 0 || p.cfg.Outbox == nil {
 		return
 	}
-	r := NewRelay(RelayConfig{Schedules: p.cfg.Schedules, Logger: p.cfg.Logger, Listener: p.cfg.Listener}, p.store, p.cfg.Outbox)
+	r := NewRelay(RelayConfig{
+		SendTimeout: p.cfg.SendTimeout, StandsAfter: p.cfg.StandsAfter, ParkedMax: p.cfg.ParkedMax,
+		Schedules: p.cfg.Schedules, Logger: p.cfg.Logger, Listener: p.cfg.Listener,
+	}, p.store, p.cfg.Outbox)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.stopped {

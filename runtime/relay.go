@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -49,7 +48,8 @@ type Relay struct {
 	rescan bool // the feed does not know the mark's place any more
 	moved  bool // something was appended since the last interruption
 
-	pending atomic.Int64 // time of the oldest commit that has come and is not relayed, in microseconds since 1970; 0: there is none
+	unsent   relayUnsent
+	progress relayProgress
 }
 
 // RelayConfig tunes a [Relay]. The zero value of each field means the default that
@@ -60,6 +60,13 @@ type RelayConfig struct {
 	RescanMax   int           // aggregates that a rescan remembers, some 100 bytes each: 2,000,000
 	Timeout     time.Duration // of one look at the event stream and of one append: 5 s
 	LookEvery   time.Duration // between two looks for whether the streams are still there: 5 s
+
+	// SendTimeout is for how long the relay tries to send one command, or to set one
+	// timer, before it parks that and goes on, if the streams are there: 20 s.
+	SendTimeout time.Duration
+	ResendEvery time.Duration // between two tries of what is parked so, at least: 10 s
+	ParkedMax   int           // commands that can be parked in the cluster; the relay stands at the next one: 10,000
+	StandsAfter time.Duration // time without progress after which it is said that the relay stands: 30 s
 
 	Schedules []actor.Schedule // of the cluster, kept while the relay runs
 
@@ -83,6 +90,18 @@ func (c RelayConfig) withDefaults() RelayConfig {
 	if c.LookEvery == 0 {
 		c.LookEvery = 5 * time.Second
 	}
+	if c.SendTimeout == 0 {
+		c.SendTimeout = 20 * time.Second
+	}
+	if c.ResendEvery == 0 {
+		c.ResendEvery = 10 * time.Second
+	}
+	if c.ParkedMax == 0 {
+		c.ParkedMax = 10_000
+	}
+	if c.StandsAfter == 0 {
+		c.StandsAfter = 30 * time.Second
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -94,16 +113,6 @@ func NewRelay(cfg RelayConfig, s store.Store, outbox Outbox) *Relay {
 	return &Relay{cfg: cfg.withDefaults(), store: s, outbox: outbox}
 }
 
-// Behind returns the age of the oldest commit that the feed has brought and that is
-// not relayed, 0 without one. It is safe for concurrent use.
-func (r *Relay) Behind() time.Duration {
-	at := r.pending.Load()
-	if at == 0 {
-		return 0
-	}
-	return max(time.Since(time.UnixMicro(at)), 0)
-}
-
 const (
 	relayMinPause = 50 * time.Millisecond
 	relayMaxPause = 2 * time.Second
@@ -112,9 +121,12 @@ const (
 // Run relays until ctx ends. Whatever goes wrong, it looks at the event stream again
 // and goes on from there. It may be called once.
 func (r *Relay) Run(ctx context.Context) {
-	var forwarding sync.WaitGroup
-	forwarding.Go(func() { r.forward(ctx) })
-	defer forwarding.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	r.progress.relayed()
+	beside.Go(func() { r.forward(ctx) })
+	beside.Go(func() { r.resend(ctx) })
+	beside.Go(func() { r.watch(ctx) })
 	wait := relayMinPause
 	for ctx.Err() == nil {
 		r.moved = false
@@ -122,6 +134,7 @@ func (r *Relay) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		r.progress.interrupted(err)
 		if r.moved {
 			wait = relayMinPause
 		}
@@ -181,6 +194,10 @@ func (r *Relay) session(ctx context.Context) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	if err := s.loadHeld(ctx); err != nil {
+		return err
+	}
+	s.progress.begin(s.queue)
 	ctx, cancel := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -193,7 +210,8 @@ func (r *Relay) session(ctx context.Context) error {
 			err = s.relay(ctx, batch)
 		}
 		if err == nil {
-			s.pending.Store(s.queue.oldest())
+			s.queue.done()
+			s.progress.relayed()
 			continue
 		}
 		if ctx.Err() != nil {
@@ -271,7 +289,6 @@ func (s *relaying) follow(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("relay: %w", err)
 		}
-		s.pending.CompareAndSwap(0, item.Commit.Time)
 		if err := s.queue.put(ctx, item); err != nil {
 			return err
 		}

@@ -16,6 +16,8 @@ type relayQueue struct {
 	mu            sync.Mutex
 	items         []store.FeedItem
 	events, bytes int
+	inHand        int64 // time of the oldest commit that was taken and is not done with; 0: none
+	used          bool  // something was put
 }
 
 func newRelayQueue(maxEvents, maxBytes int) *relayQueue {
@@ -41,18 +43,22 @@ func (q *relayQueue) tryPut(item store.FeedItem) bool {
 	if len(q.items) > 0 && (q.events >= q.maxEvents || q.bytes >= q.maxBytes) {
 		return false
 	}
-	q.items = append(q.items, item)
+	q.items, q.used = append(q.items, item), true
 	q.events += len(item.Commit.Events)
 	q.bytes += item.Commit.Size()
 	return true
 }
 
-// take returns everything that is there, and waits until there is something.
+// take returns everything that is there, and waits until there is something. It counts
+// as pending until [relayQueue.done].
 func (q *relayQueue) take(ctx context.Context) ([]store.FeedItem, error) {
 	for {
 		q.mu.Lock()
 		items := q.items
 		q.items, q.events, q.bytes = nil, 0, 0
+		if len(items) > 0 {
+			q.inHand = items[0].Commit.Time
+		}
 		q.mu.Unlock()
 		if len(items) > 0 {
 			wakeUp(q.room)
@@ -66,14 +72,25 @@ func (q *relayQueue) take(ctx context.Context) ([]store.FeedItem, error) {
 	}
 }
 
-// oldest returns the time of the commit that was put first, 0 without one.
-func (q *relayQueue) oldest() int64 {
+// done says that what was taken is relayed.
+func (q *relayQueue) done() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items) == 0 {
-		return 0
+	q.inHand = 0
+}
+
+// oldest returns the time of the oldest commit that was put and is not done with, 0
+// without one; used is false before the first.
+func (q *relayQueue) oldest() (at int64, used bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.inHand != 0:
+		return q.inHand, true
+	case len(q.items) > 0:
+		return q.items[0].Commit.Time, true
 	}
-	return q.items[0].Commit.Time
+	return 0, q.used
 }
 
 func wakeUp(c chan struct{}) {

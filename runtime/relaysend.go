@@ -100,35 +100,104 @@ func (s *relaying) send(ctx context.Context, all *sending) error {
 	return nil
 }
 
+// sendOne brings one thing out, or parks it: at once if no try can succeed, behind what
+// waits for its target already, or when it could not be sent for SendTimeout.
 func (s *relaying) sendOne(ctx context.Context, o *outgoing) error {
+	if o.Name == "" {
+		return s.cancelTimer(ctx, o)
+	}
+	if last, held, err := s.isHeld(ctx, store.Aggregate(o.To.String())); err != nil || held {
+		if err == nil {
+			err = s.hold(ctx, o, last, "it waits behind what could not be sent to the same aggregate")
+		}
+		return err
+	}
 	m := o.Message(o.committed)
-	var err error
-	switch {
-	case o.Timer == "":
-		err = s.outbox.Send(ctx, m)
-	case o.Name == "":
-		err = s.outbox.CancelTimer(ctx, o.To, o.Timer, o.order)
-	default:
-		err = s.outbox.SetTimer(ctx, m, o.Timer, o.order)
+	err := s.insist(ctx, func(ctx context.Context) error {
+		if o.Timer == "" {
+			return s.outbox.Send(ctx, m)
+		}
+		return s.outbox.SetTimer(ctx, m, o.Timer, o.order)
+	})
+	if ctx.Err() != nil || err == nil {
+		return err
 	}
-	if never, ok := errors.AsType[*actor.Error](err); ok && ctx.Err() == nil {
-		return s.putAside(ctx, &m, never)
+	if never, ok := errors.AsType[*actor.Error](err); ok {
+		return s.parkNew(ctx, store.Parked{
+			Aggregate: store.Aggregate(m.Target.String()), CommandID: string(m.ID), Name: m.Name,
+			Reason: cannotBeSent(never), Attempts: 1, Time: time.Now(), Message: encodeParked(&m, actor.CodeOK),
+		}, m.Target.Kind)
 	}
-	return err
+	return s.hold(ctx, o, time.Time{}, fmt.Sprintf("it could not be sent for %v: %v", s.cfg.SendTimeout, err))
 }
 
-// putAside parks a command that no stream takes.
-func (s *relaying) putAside(ctx context.Context, m *actor.Message, why *actor.Error) error {
-	s.cfg.Logger.ErrorContext(ctx, "a command cannot be sent", "target", m.Target.String(), "command", m.Name, "id", string(m.ID), "error", why)
-	err := s.store.Park(ctx, store.Parked{
-		Aggregate: store.Aggregate(m.Target.String()), CommandID: string(m.ID), Name: m.Name,
-		Reason: "it could not be sent: " + why.Error(), Attempts: 1, Time: time.Now(), Message: encodeParked(m, actor.CodeOK),
-	})
-	if err != nil {
-		return fmt.Errorf("park what cannot be sent: %w", err)
+// cancelTimer gives up after a while: the aggregate knows which timers it has, and one
+// that fires although it was cancelled has no effect.
+func (s *relaying) cancelTimer(ctx context.Context, o *outgoing) error {
+	err := s.insist(ctx, func(ctx context.Context) error { return s.outbox.CancelTimer(ctx, o.To, o.Timer, o.order) })
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	if f := s.cfg.Listener.Parked; f != nil {
-		f(m.Target.Kind)
-	}
+	s.cfg.Logger.ErrorContext(ctx, "a timer cannot be removed: it may fire, and has no effect then", "aggregate", o.To.String(), "timer", o.Timer, "error", err)
 	return nil
+}
+
+// errSendTimeout ends the tries to send something.
+var errSendTimeout = errors.New("not sent in time")
+
+// insist tries until send succeeds, or ctx ends, or no try can succeed, or none did for
+// SendTimeout, and one more try after the streams were found to be there: a process that
+// stood still has not tried for as long as its clock says. While the streams are away, or
+// take nothing from anybody, it goes on trying.
+func (s *relaying) insist(ctx context.Context, send func(context.Context) error) error {
+	const last = 5 * time.Second // of the last try, at most
+	for {
+		err := tryFor(ctx, s.cfg.SendTimeout, send)
+		if isFinal(ctx, err) {
+			return err
+		}
+		if ofStream(err) || s.streamsAway(ctx) {
+			continue
+		}
+		if err = tryFor(ctx, min(last, s.cfg.SendTimeout), send); isFinal(ctx, err) || !ofStream(err) {
+			return err
+		}
+	}
+}
+
+func isFinal(ctx context.Context, err error) bool {
+	_, never := errors.AsType[*actor.Error](err)
+	return err == nil || never || ctx.Err() != nil
+}
+
+// ofStream reports whether the stream refuses every message at present.
+func ofStream(err error) bool {
+	of, ok := errors.AsType[interface {
+		error
+		OfStream() bool
+	}](err)
+	return ok && of.OfStream()
+}
+
+// tryFor tries for so long.
+func tryFor(ctx context.Context, d time.Duration, send func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, d, errSendTimeout)
+	defer cancel()
+	for wait := relayMinPause; ; wait = min(2*wait, relayMaxPause) {
+		err := send(ctx)
+		if isFinal(ctx, err) {
+			return err
+		}
+		if sleep(ctx, wait); ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), err)
+		}
+	}
+}
+
+// streamsAway reports whether the streams of commands and timers are not there, or others.
+func (s *relaying) streamsAway(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	outgoing, err := s.outgoingNow(ctx)
+	return err != nil || outgoing != s.outgoing
 }
