@@ -157,3 +157,81 @@ func get(t *testing.T, url string) string {
 	data, _ := io.ReadAll(resp.Body)
 	return string(data)
 }
+
+// An event that ends the process of whoever handles it, in a projection or in the router
+// of a policy, ends a few of them and is then parked: all others are handled, and an
+// operator leaves it out.
+func TestNode_EventThatKillsTheProcessIsParked(t *testing.T) {
+	t.Parallel()
+	binary := nodes.Build(t, "./testdata/crash")
+	for name, c := range map[string]struct {
+		body  string
+		in    string // what handles it
+		flags func(t *testing.T) []string
+	}{
+		"projection, exit, embedded":      {`{"view":"exit"}`, "seen", nil},
+		"projection, recursion, embedded": {`{"view":"recursion"}`, "seen", nil},
+		"projection, exit, MongoDB":       {`{"view":"exit"}`, "seen", onMongo},
+		"policy, goroutine, embedded":     {`{"policy":"goroutine"}`, "noting", nil},
+		"policy, exit, MongoDB":           {`{"policy":"exit"}`, "noting", onMongo},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			flags := []string{"--partitions", "2", "--lease", "500ms"}
+			if c.flags != nil {
+				flags = append(flags, c.flags(t)...)
+			}
+			p := nodes.Spawn(t, binary, nil, flags...)
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(p.Log())
+				}
+			})
+			lives := supervise(t, p)
+			m := &miner{t: t, url: p.URL()}
+			m.post("before", "Dig", "{}")
+			m.post("fatal", "Dig", c.body)
+			ids := []string{"before", "b", "c", "d", "e"}
+			for _, id := range ids[1:] { // while it dies again and again
+				m.post(id, "Dig", "{}")
+			}
+			testharness.Eventually(t, 90*time.Second, func() bool {
+				parked := get(t, p.AdminURL()+"/parked")
+				return strings.Contains(parked, "processes in a row died") && strings.Contains(parked, `"projection":"`+c.in+`"`)
+			})
+			if n := lives.Load(); n < 4 || n > 9 {
+				t.Errorf("%d lives", n)
+			}
+			m.post("f", "Dig", "{}")
+			for _, id := range append(ids, "f") {
+				testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(get(t, p.URL()+"/v1/notes/"+id), `"version":1`) })
+			}
+			m.admin(p.AdminURL() + "/parked/skip?projection=" + c.in + "&aggregate=mine/fatal")
+			testharness.Eventually(t, 30*time.Second, func() bool {
+				return !strings.Contains(get(t, p.AdminURL()+"/parked"), "mine/fatal")
+			})
+			if status, body := m.try("fatal", "Dig", "{}"); status != http.StatusOK {
+				t.Errorf("its aggregate: %d %s", status, body)
+			}
+			noted := map[string]string{"seen": `"version":2`, "noting": `"version":1`}[c.in] // both events, or without the one that was left out
+			testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(get(t, p.URL()+"/v1/notes/fatal"), noted) })
+		})
+	}
+}
+
+// admin makes a request to the admin server that must succeed.
+func (m *miner) admin(url string) {
+	m.t.Helper()
+	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodPost, url, nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode >= http.StatusBadRequest {
+		m.t.Fatalf("%s: %d %s", url, resp.StatusCode, body)
+	}
+}

@@ -43,7 +43,7 @@ func (n *Node) openProjections(ctx context.Context, definitions []actor.Registra
 		return err
 	}
 	engine, err := projection.New(projection.Config{
-		Serving: n.serving, Client: n.internal, Logger: n.cfg.Logger, Listener: n.metrics.projectionListener(),
+		Serving: n.serving, Claims: n.claims, Alone: n.runtime.Alone, Client: n.internal, Logger: n.cfg.Logger, Listener: n.metrics.projectionListener(),
 	}, storage, n.bus, n.bus.Partitions(), all...)
 	if err != nil {
 		return errors.Join(err, ErrConfig)
@@ -97,6 +97,17 @@ func (n *Node) serving() []actor.Partition {
 		owned[i] = status.Partitions[i].Partition
 	}
 	return owned
+}
+
+// claims returns how the node came to own its partitions.
+func (n *Node) claims() map[actor.Partition]projection.Claim {
+	status := n.runtime.Status()
+	all := make(map[actor.Partition]projection.Claim, len(status.Partitions))
+	for i := range status.Partitions {
+		p := &status.Partitions[i]
+		all[p.Partition] = projection.Claim{Epoch: p.Epoch, Orphan: p.Orphan}
+	}
+	return all
 }
 
 // pokeProjections has the engine look at what the node owns now.

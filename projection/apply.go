@@ -45,6 +45,11 @@ func (sl *slot) confirm(ctx context.Context) error {
 // 10 its transaction may still be on its way, and then one of that and its next one
 // is refused in the same manner.
 func (sl *slot) apply(ctx context.Context, batch []record) error {
+	release, err := sl.bewareQueued(ctx, &batch[0])
+	if err != nil {
+		return err
+	}
+	defer release()
 	began := time.Now()
 	e := sl.session.engine
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.BatchTimeout)
@@ -59,9 +64,11 @@ func (sl *slot) apply(ctx context.Context, batch []record) error {
 	a.next.Position, a.next.Time = last.Position, last.Time.UnixMicro()
 	a.next.Passed = max(a.next.Passed, last.Position)
 	a.next.Done += uint64(n) //nolint:gosec // n is positive
+	a.gotOn()
 	if err := a.finish(ctx); err != nil {
 		return sl.blame(ctx, batch[:n], 0, err)
 	}
+	sl.relax(batch[0].Source.String(), uint64(batch[0].Version), n)
 	sl.limit = min(sl.limit+sl.limit/8+1, sl.session.projection.batchMax)
 	if f := e.cfg.Listener.Applied; f != nil {
 		f(sl.session.projection.name, n, time.Since(began), sl.session.building)

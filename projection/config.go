@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,14 @@ type Config struct {
 	// answer costs time and never correctness: two engines may run the same
 	// partition. It must not block. nil: all of them.
 	Serving func() []actor.Partition
+	// Claims returns how this node came to own the partitions of Serving. With it, an
+	// event whose handler ends the process again and again is found out and parked. It
+	// must not block. nil: events that do so are not looked for.
+	Claims func() map[actor.Partition]Claim
+	// Alone waits until nothing else is done in this process that may end it, and keeps
+	// it so until release is called. It ends with the cause of ctx. nil: only events of
+	// this engine take turns.
+	Alone func(ctx context.Context) (release func(), err error)
 	// Client takes the commands of routers. Needed if there is one.
 	Client actor.Client
 	// Parallel is how many transactions may run at once. 0: 8.

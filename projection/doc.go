@@ -38,5 +38,6 @@
 // A handler that returns an error or panics has the event parked with all later
 // ones of its aggregate, durably, and tried again with growing pauses; after
 // [Config.Attempts] it waits for [Control.Retry] or [Control.Skip]. Everything else
-// goes on. Errors of the storage are no fault of a handler: the batch is done again.
+// goes on. With [Config.Claims], one that ends the process is found out by the owners that
+// follow, and waits in the same manner. Errors of the storage are no fault of a handler: the batch is done again.
 package projection

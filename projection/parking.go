@@ -71,7 +71,9 @@ func (sl *slot) judge(p *parked, failure error) {
 		p.Stack = cut(string(panicked.Stack), stackMax)
 	}
 	p.State = ParkedRetrying
-	if p.Attempts >= cfg.Attempts && !errors.Is(failure, actor.ErrUndecodable) {
+	if _, killed := errors.AsType[*killedError](failure); killed {
+		p.State = ParkedWaiting // another try of its own accord would end this process, too
+	} else if p.Attempts >= cfg.Attempts && !errors.Is(failure, actor.ErrUndecodable) {
 		p.State = ParkedWaiting
 	}
 	pause := cfg.BackoffMax
@@ -150,8 +152,14 @@ func (sl *slot) retry(ctx context.Context, p *parked) error {
 	if err != nil {
 		return err
 	}
+	release, err := sl.bewareParked(ctx, p, waiting)
+	if err != nil {
+		return err
+	}
+	defer release()
 	a := sl.attempt()
 	defer a.tx.txn.Abort(ctx)
+	a.gotOn()
 	next := *p
 	if next.Ask != "" {
 		next.Attempts = 0
@@ -206,6 +214,9 @@ func (sl *slot) retry(ctx context.Context, p *parked) error {
 	if sent, ok := errors.AsType[*sendError](err); ok && sent.final() {
 		sl.failing[sent.event] = err
 		return errAgain
+	}
+	if err == nil && len(waiting) > 0 {
+		sl.relax(p.Source, waiting[0].Version, 0)
 	}
 	return err
 }
@@ -298,6 +309,9 @@ func (sl *slot) waitingOf(ctx context.Context, p *parked) ([]parkedEvent, error)
 	var waiting []parkedEvent
 	s := sl.session
 	which := Range{Prefix: parkedEventPrefix(sl.id, p.Source), Limit: min(retryBatch, sl.limit)}
+	if sl.caution != nil && !sl.caution.unmarked {
+		which.Limit = 1
+	}
 	for doc, err := range s.engine.store.List(ctx, s.place(parkedEventsName), which) {
 		if err != nil {
 			return nil, fmt.Errorf("list parked events: %w", err)

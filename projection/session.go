@@ -90,9 +90,11 @@ func (s *session) once(ctx context.Context) error {
 
 // begin loads the checkpoints and what is parked.
 func (s *session) begin(ctx context.Context) (err error) {
-	if s.stream, _, err = s.engine.source.EventsHead(ctx); err != nil {
+	var last uint64
+	if s.stream, last, err = s.engine.source.EventsHead(ctx); err != nil {
 		return fmt.Errorf("head of the event stream: %w", err)
 	}
+	claims := s.engine.claims()
 	known, err := readCheckpoints(ctx, s.engine.store, s.projection.name, s.generation)
 	if err != nil {
 		return err
@@ -101,7 +103,10 @@ func (s *session) begin(ctx context.Context) (err error) {
 	s.share = s.engine.cfg.QueueBytes / max(len(s.owned), 1)
 	s.kept = s.engine.cfg.CacheBytes / max(len(s.owned), 1)
 	for _, id := range s.owned {
-		s.slots[id] = newSlot(s, id, s.adapt(known[id]))
+		sl := newSlot(s, id, s.adapt(known[id]))
+		sl.claim = claims[actor.Partition(id)]
+		sl.caution = newCaution(&sl.cp, sl.claim, last, s.projection.batchMax)
+		s.slots[id] = sl
 	}
 	for doc, err := range s.engine.store.List(ctx, s.place(parkedName), Range{}) {
 		if err != nil {
@@ -113,6 +118,7 @@ func (s *session) begin(ctx context.Context) (err error) {
 		}
 		if sl := s.slots[slotID(p.Slot)]; sl != nil {
 			sl.parked[p.Source] = &p
+			sl.review = true // before new events: a try that ends the process must not hide behind their progress
 			sl.countParked()
 		}
 	}

@@ -35,6 +35,8 @@ type slot struct {
 
 	// Of the worker alone.
 	cp       checkpoint
+	claim    Claim
+	caution  *caution // nil: there is nothing to fear
 	parked   map[string]*parked
 	cache    *cache
 	versions map[string]uint64 // of sources, up to which their events are done with
@@ -207,7 +209,7 @@ func (sl *slot) next() (task, bool) {
 	bytes := 0
 	for i := range sl.queue {
 		bytes += sl.queue[i].bytes()
-		if i == sl.limit || sl.queue[i].Position > sl.bound || i > 0 && bytes > sl.session.engine.cfg.BatchBytes {
+		if i == sl.most(sl.queue[0].Position) || sl.queue[i].Position > sl.bound || i > 0 && bytes > sl.session.engine.cfg.BatchBytes {
 			break
 		}
 		t.batch = sl.queue[:i+1]

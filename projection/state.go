@@ -80,6 +80,9 @@ type checkpoint struct {
 	Frozen   bool   `json:"frozen"`   // nothing may be applied any more
 	Time     int64  `json:"time"`     // of the last event; microseconds since 1970 UTC
 
+	Epoch   uint64  `json:"epoch"` // of the claim under which the slot last got on; 0: nobody knows
+	Suspect suspect `json:"suspect"`
+
 	revision Revision
 }
 

@@ -39,7 +39,7 @@ type incarnation struct {
 	placer    *placer
 	releaser  *releaser
 	saver     *saver
-	feared    chan struct{} // capacity 1: held while a command is executed that may kill the process
+	feared    chan struct{} // of the node
 	renewSoon chan struct{} // capacity 1: renew before it is time to
 }
 
@@ -55,7 +55,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 		memory:     &memory{cfg: &n.cfg},
 		partitions: map[actor.Partition]*partition{},
 		renewSoon:  make(chan struct{}, 1),
-		feared:     make(chan struct{}, 1),
+		feared:     n.feared,
 	}
 	in.gate = &gate{lease: in.lease, clock: n.cfg.Clock, listener: &n.cfg.Listener}
 	in.shortestIdle = min(restingAfter, n.cfg.PassivateAfter)

@@ -23,6 +23,7 @@ type Node struct {
 	stop    context.CancelCauseFunc
 	ctx     context.Context //nolint:containedctx // the life of the node, which outlives every call
 	stopped chan struct{}   // closed when Run has returned
+	feared  chan struct{}   // capacity 1: held while something is done that may kill the process
 
 	mu       sync.Mutex
 	running  bool
@@ -36,7 +37,7 @@ type Node struct {
 // and lists every fault.
 func New(cfg Config, s store.Store, bus Bus, definitions ...actor.Registrable) (*Node, error) {
 	faults := []error{cfg.validate()}
-	n := &Node{cfg: cfg.withDefaults(), store: s, bus: bus, behaviors: map[actor.Kind]*actor.Behavior{}, stopped: make(chan struct{})}
+	n := &Node{cfg: cfg.withDefaults(), store: s, bus: bus, behaviors: map[actor.Kind]*actor.Behavior{}, stopped: make(chan struct{}), feared: make(chan struct{}, 1)}
 	for _, d := range definitions {
 		b := d.Behavior()
 		if n.behaviors[b.Kind()] != nil {
@@ -183,6 +184,18 @@ func (n *Node) incarnation() *incarnation {
 	return n.current
 }
 
+// Alone waits until no command is executed that the node has reason to fear, since
+// processes died of its like, and keeps it so until release is called, which is to
+// happen soon. It is for what else may end the process. It ends with the cause of ctx.
+func (n *Node) Alone(ctx context.Context) (release func(), err error) {
+	select {
+	case n.feared <- struct{}{}:
+		return func() { <-n.feared }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // Status is what a node knows of itself.
 type Status struct {
 	Name        string
@@ -209,6 +222,7 @@ type Status struct {
 type PartitionStatus struct {
 	Partition  actor.Partition
 	Epoch      uint64
+	Orphan     bool   // its owner before has not released it: the process died, or was cut off
 	Watermark  uint64 // sequence up to which all durable commands are finished
 	Unfinished int    // messages of both lanes in the node
 	Durable    int    // those of the durable lane
@@ -230,7 +244,7 @@ func (n *Node) Status() Status {
 	for _, p := range in.served() {
 		p.mu.Lock()
 		s.Partitions = append(s.Partitions, PartitionStatus{
-			Partition: p.id, Epoch: p.claim.Epoch, Watermark: p.tracker.watermark, Unfinished: p.unfinished, Durable: p.tracker.open(),
+			Partition: p.id, Epoch: p.claim.Epoch, Orphan: p.orphan, Watermark: p.tracker.watermark, Unfinished: p.unfinished, Durable: p.tracker.open(),
 			AwaitingParking: p.awaitingRoom,
 		})
 		if p.relayed != nil {

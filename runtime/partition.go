@@ -18,6 +18,7 @@ type partition struct {
 	id       actor.Partition
 	stream   string // incarnation of the command stream
 	seenUpTo uint64 // last sequence of the stream when the partition was taken
+	orphan   bool   // its owner before has not released it
 
 	ctx    context.Context //nolint:containedctx // the life of the partition, which outlives every call
 	cancel context.CancelCauseFunc
@@ -57,6 +58,7 @@ func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo ui
 		claim:       claim,
 		stream:      stream,
 		seenUpTo:    seenUpTo,
+		orphan:      claim.Deaths > 0, // a release ends the count
 		activations: map[actor.Address]*activation{},
 		changed:     make(chan struct{}, 1),
 	}
