@@ -1,15 +1,104 @@
 package node
 
-import "net/http"
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// auditedAnswer is the longest answer that is looked at for the log, in bytes.
+const auditedAnswer = 64 << 10
 
 // audited logs what an operator asks for, before it is done: what, who as far as their
-// machine knows, and from where.
+// machine knows, and from where. And it logs how that ended, as the operator was told.
 func (n *Node) audited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			n.cfg.Logger.InfoContext(r.Context(), "operator", "method", r.Method, "action", r.URL.RequestURI(),
-				"who", r.Header.Get(headerOperator), "from", r.RemoteAddr, "token", n.cfg.adminToken != "")
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			next.ServeHTTP(w, r)
+			return
 		}
-		next.ServeHTTP(w, r)
+		log := n.cfg.Logger.With("method", r.Method, "action", r.URL.RequestURI(),
+			"who", r.Header.Get(headerOperator), "from", r.RemoteAddr, "token", n.cfg.adminToken != "")
+		log.InfoContext(r.Context(), "operator")
+		begin, answer, ended := time.Now(), &answerKept{ResponseWriter: w, status: http.StatusOK}, false
+		defer func() {
+			if !ended { // a panic, which the server logs
+				log.ErrorContext(r.Context(), "operator's action broke off", "took", time.Since(begin))
+				return
+			}
+			log.LogAttrs(r.Context(), slog.LevelInfo, "operator's action ended", append(answer.outcome(), slog.Duration("took", time.Since(begin)))...)
+		}()
+		next.ServeHTTP(answer, r)
+		ended = true
 	})
+}
+
+// answerKept remembers what is answered.
+type answerKept struct {
+	http.ResponseWriter
+	status int
+	body   []byte
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answerKept) WriteHeader(status int) {
+	if status >= http.StatusOK { // not one that is ahead of the answer
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answerKept) Write(p []byte) (int, error) {
+	a.body = append(a.body, p[:min(len(p), auditedAnswer-len(a.body))]...)
+	return a.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answerKept) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// outcome is how the action ended: the status in a word, what was done, and what became of
+// commands that were sent for it. Replies of aggregates are nothing for a log.
+func (a *answerKept) outcome() []slog.Attr {
+	word := "failed"
+	switch {
+	case a.status == http.StatusAccepted:
+		word = "accepted" // it goes on
+	case a.status < http.StatusBadRequest:
+		word = "done"
+	case a.status < http.StatusInternalServerError:
+		word = "refused"
+	}
+	attrs := []slog.Attr{slog.String("outcome", word), slog.Int("status", a.status)}
+	var told struct {
+		Code, Detail string
+		Result       any           `json:"status"` // a number in a problem
+		Outcome      *outcomeView  `json:"outcome"`
+		Outcomes     []outcomeView `json:"outcomes"`
+	}
+	if json.Unmarshal(a.body, &told) != nil {
+		return attrs
+	}
+	if result, ok := told.Result.(string); ok {
+		attrs = append(attrs, slog.String("result", result))
+	}
+	if told.Code != "" {
+		attrs = append(attrs, slog.String("code", told.Code), slog.String("detail", told.Detail))
+	}
+	if told.Outcome != nil {
+		told.Outcomes = append(told.Outcomes, *told.Outcome)
+	}
+	commands := make([]string, len(told.Outcomes))
+	for i, o := range told.Outcomes {
+		commands[i] = fmt.Sprintf("%s, version %d", o.Code, o.Version)
+		if o.Rejection != nil {
+			commands[i] = fmt.Sprintf("%s (%s), version %d", o.Code, o.Rejection.Code, o.Version)
+		}
+	}
+	if len(commands) > 0 {
+		attrs = append(attrs, slog.Any("commands", commands))
+	}
+	return attrs
 }

@@ -140,11 +140,13 @@ func serve(ctx context.Context, cfg Config, definitions []actor.Registrable) err
 func (n *Node) end(ctx context.Context, signals <-chan os.Signal, ended <-chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
-	down := make(chan error, 1)
+	begin, down := time.Now(), make(chan error, 1)
 	go func() { down <- n.Shutdown(ctx) }()
 	select {
 	case err := <-down:
-		return errors.Join(err, <-ended)
+		err = errors.Join(err, <-ended)
+		n.cfg.Logger.InfoContext(context.WithoutCancel(ctx), "has ended in order", "after", since(begin), "error", err)
+		return err
 	case s := <-signals:
 		n.cfg.Logger.WarnContext(ctx, "stopping at once", "signal", s.String())
 		cancel()
