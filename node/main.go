@@ -99,9 +99,10 @@ func serve(ctx context.Context, cfg Config, definitions []actor.Registrable) err
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	// A terminal that closes, or a habit of other servers, is no reason to end.
+	// A terminal that closes, or a habit of other servers, is no reason to end; nor is a
+	// log that goes into a pipe which nobody reads any more.
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+	signal.Notify(hangups, syscall.SIGHUP, syscall.SIGPIPE)
 	defer signal.Stop(hangups)
 
 	opening, opened := context.WithCancel(ctx)
