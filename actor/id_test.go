@@ -84,6 +84,71 @@ func TestDeriveID_CarriesItsTime(t *testing.T) {
 	}
 }
 
+func TestCommandID_Stamped(t *testing.T) {
+	t.Parallel()
+	own := actor.StampID(1645557742123, 0xabc, 1<<37+5)
+	internal := actor.InternalID(time.UnixMilli(1645557742123), "x")
+	for name, c := range map[string]struct {
+		id actor.CommandID
+		ok bool
+	}{
+		"of a client":      {own, true},
+		"in upper case":    {actor.CommandID(strings.ToUpper(string(own))), true},
+		"of the runtime":   {internal, true},
+		"derived":          {actor.DeriveID(time.UnixMilli(1645557742123), "x"), false},
+		"former id":        {internal.Formerly(), false},
+		"RFC example":      {"017f22e2-79b0-7cc3-98c4-dc0c0c07398f", false},
+		"all ones":         {"ffffffff-ffff-7fff-bfff-ffffffffffff", false},
+		"all zeros":        {"00000000-0000-7000-8000-000000000000", false},
+		"text":             {"order-17", false},
+		"no UUIDv7 inside": {"ganglion.order-17", false},
+	} {
+		if ms, ok := c.id.Stamped(); ok != c.ok || ok && ms != 1645557742123 {
+			t.Errorf("%s, %s: %d, %v", name, c.id, ms, ok)
+		}
+	}
+	for i := range 36 { // whatever is changed in it, it is a key
+		for _, digit := range "0123456789abcdef" {
+			other := own[:i] + actor.CommandID(digit) + own[i+1:]
+			if ms, ok := other.Stamped(); other != own && ok {
+				t.Errorf("%s is of a client, and of %d", other, ms)
+			}
+		}
+	}
+}
+
+func TestStampID(t *testing.T) {
+	t.Parallel()
+	id := actor.StampID(0x017f22e27a2b, 0xabc, 1<<38-1)
+	if want := "017f22e2-7a2b-7abc-bfff-ffffff"; !strings.HasPrefix(string(id), want) || len(id) != 36 {
+		t.Errorf("got %s, want it to begin with %s", id, want)
+	}
+	seen := map[actor.CommandID]bool{id: true}
+	for i := range 64 {
+		for _, id := range []actor.CommandID{
+			actor.StampID(0x017f22e27a2b^1<<(i%48), 0xabc, 1<<38-1),
+			actor.StampID(0x017f22e27a2b, 0xabc^1<<(i%12), 1<<38-1),
+			actor.StampID(0x017f22e27a2b, 0xabc, (1<<38-1)^1<<(i%38)),
+		} {
+			seen[id] = true
+		}
+	}
+	if want := 1 + 48 + 12 + 38; len(seen) != want {
+		t.Errorf("%d ids, want %d: all that is given is in them", len(seen), want)
+	}
+	if ms, ok := actor.StampID(-1, 0xffff, 1<<64-1).Stamped(); !ok || ms != 1<<48-1 {
+		t.Errorf("out of range: %d, %v", ms, ok)
+	}
+}
+
+// The mark must never change: ids that were made before are known by it.
+func TestStampID_Golden(t *testing.T) {
+	t.Parallel()
+	if got, want := actor.StampID(1_800_000_000_000, 7, 42), actor.CommandID("01a3185c-5000-7007-8000-00002a425350"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func FuzzCommandID_UnixMilli(f *testing.F) {
 	f.Add("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")
 	f.Add("")

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -17,7 +19,7 @@ func (g *Gateway) serveCommand(ctx context.Context, c *call) *Problem {
 		return p
 	}
 	if m.ID == "" {
-		m.ID = actor.DeriveID(m.Time, rand.Text())
+		m.ID, m.Attempt = newID(m.Time), 1
 		c.w.Header().Set(headerCommandID, string(m.ID))
 	}
 	if o.async {
@@ -25,6 +27,14 @@ func (g *Gateway) serveCommand(ctx context.Context, c *call) *Problem {
 	}
 	m.Deadline = c.deadline
 	return g.deliver(ctx, c, m)
+}
+
+// newID returns an id for a command that came without a key. Should it come back as a
+// key, it is the same command: the client knows by the id that this is not the first try.
+func newID(now time.Time) actor.CommandID {
+	var random [10]byte
+	_, _ = rand.Read(random[:]) // never fails: it ends the program instead
+	return actor.StampID(now.UnixMilli(), binary.BigEndian.Uint16(random[:]), binary.BigEndian.Uint64(random[2:]))
 }
 
 func (g *Gateway) serveQuery(ctx context.Context, c *call) *Problem {

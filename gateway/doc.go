@@ -27,7 +27,8 @@
 //     space around it; quotes are part of it. A repeated key gets the recorded
 //     outcome before anything else is checked. Without a key the gateway makes
 //     an id and tells it in Ganglion-Command-ID, also in failures: sent again as
-//     Idempotency-Key it repeats the command safely.
+//     Idempotency-Key it repeats the command safely. Any other key is only a text:
+//     a time in it means nothing.
 //   - If-Match: "<version>": the aggregate must be at this version (412);
 //     If-Match: * it must exist, If-None-Match: * it must be new (409). A list,
 //     a weak tag, and both headers at once are refused.

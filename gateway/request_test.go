@@ -70,9 +70,9 @@ func TestCommand_WithoutOptions(t *testing.T) {
 		t.Errorf("deadline after %v, the context's is off by %v", d, left)
 	}
 	made := a.Header.Get("Ganglion-Command-ID")
-	ms, ok := actor.CommandID(made).UnixMilli()
-	if made != string(m.ID) || !ok || ms != m.Time.UnixMilli() {
-		t.Errorf("id %q is told as %q, made at %d and sent at %d", m.ID, made, ms, m.Time.UnixMilli())
+	ms, ok := actor.CommandID(made).Stamped()
+	if made != string(m.ID) || !ok || ms != m.Time.UnixMilli() || m.Attempt != 1 {
+		t.Errorf("id %q is told as %q, made at %d and sent at %d, attempt %d", m.ID, made, ms, m.Time.UnixMilli(), m.Attempt)
 	}
 }
 

@@ -70,8 +70,8 @@ func (c *Client) deadline(ctx context.Context, m *actor.Message, now time.Time) 
 
 // prepare completes a message.
 func (c *Client) prepare(m *actor.Message, now time.Time) error {
-	if m.Type == actor.TypeCommand && m.ID == "" {
-		m.ID = c.ids.next(now)
+	if m.Type == actor.TypeCommand {
+		c.identify(m, now)
 	}
 	if m.Time.IsZero() {
 		m.Time = now
@@ -83,6 +83,18 @@ func (c *Client) prepare(m *actor.Message, now time.Time) error {
 		}
 	}
 	return m.Validate() //nolint:wrapcheck // likewise
+}
+
+// identify gives a command an id. One that has an id which a client has made comes again,
+// unless whoever made it says that this is the first attempt.
+func (c *Client) identify(m *actor.Message, now time.Time) {
+	if m.ID == "" {
+		m.ID = c.ids.next(now)
+		return
+	}
+	if _, stamped := m.ID.Stamped(); stamped && !m.ID.Internal() && m.Attempt == 0 {
+		m.Attempt = 2
+	}
 }
 
 // stream returns where the client publishes commands for an aggregate.

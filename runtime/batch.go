@@ -13,6 +13,7 @@ type delivery struct {
 	replayed bool  // was in the stream before the node took the partition
 	alone    bool  // goes into a commit of its own: one with others was too large
 	bare     bool  // goes without older outcomes, too
+	indexed  bool  // its outcome goes into the store's index of keys
 
 	// attempted: it was in a commit whose outcome was not success. That commit
 	// may yet become durable, so it can no longer be told that it was not executed.
@@ -30,8 +31,8 @@ type delivery struct {
 // earlier: it is not its caller's first attempt, or nobody can tell, or the
 // stream held it before this node took the partition.
 func (d *delivery) metBefore() bool {
-	_, timed := d.Message.ID.UnixMilli()
-	return d.Message.Attempt > 1 || !timed || d.replayed
+	_, stamped := d.Message.ID.Stamped()
+	return d.Message.Attempt > 1 || !stamped || d.replayed
 }
 
 // endLocked wakes who waits for the message's end. The caller holds partition.mu.
@@ -61,7 +62,7 @@ func (b *batch) add(a answer, dec *actor.Decision) {
 		b.commit.Out = append(b.commit.Out, storedOutgoing(&dec.Out[i]))
 		b.bytes += outgoingBytes(&dec.Out[i])
 	}
-	b.record(storedOutcome(&a.delivery.Message, a.outcome, len(dec.Events)))
+	b.record(storedOutcome(a.delivery, a.outcome, len(dec.Events)))
 	b.answers = append(b.answers, a)
 }
 

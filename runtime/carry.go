@@ -263,7 +263,7 @@ func (p *partition) untold(ans answer) bool {
 	}
 	var one *carried
 	if ans.carry {
-		one = &carried{Address: m.Target, Outcome: storedOutcome(m, ans.outcome, 0)}
+		one = &carried{Address: m.Target, Outcome: storedOutcome(ans.delivery, ans.outcome, 0)}
 		if one.size() > carryMaxBytes {
 			return false
 		}

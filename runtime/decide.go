@@ -19,6 +19,7 @@ func (a *activation) handle(d *delivery) {
 		}
 	}
 	if d.Message.Type == actor.TypeCommand {
+		d.indexed = indexed(d.Message.ID, a.partition.cfg.Clock.Now())
 		o, known, err := a.recall(d)
 		if errors.Is(err, errBehind) {
 			a.catchUp(d)
@@ -64,14 +65,14 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 		}
 	}
 	decided := a.position.Covers(a.partition.place(d))
-	if !decided && a.ring.isNew(id) {
+	where := a.ring.forgotten.where(id)
+	if !decided && where == lookNowhere {
 		return actor.Outcome{}, false, nil
 	}
 	rec, found := a.undurable(string(id))
 	var err error
 	if !found {
-		_, timed := id.UnixMilli()
-		rec, found, err = a.findOutcome(string(id), !timed)
+		rec, found, err = a.findOutcome(string(id), where == lookInIndex)
 	}
 	switch {
 	case err != nil:
@@ -98,8 +99,8 @@ func (a *activation) recallFormer(id actor.CommandID) (actor.Outcome, bool, erro
 		return o, true, nil
 	}
 	rec, found := a.undurable(string(id)) // left in a claim by its last owner
-	if !found && a.ring.isNew(id) {
-		return actor.Outcome{}, false, nil
+	if !found && a.ring.forgotten.where(id) != lookInAll {
+		return actor.Outcome{}, false, nil // those of earlier builds are in no index
 	}
 	var err error
 	if !found {
@@ -184,7 +185,7 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 	switch {
 	case len(dec.Events) > 0:
 		a.gather(ans, &dec)
-		a.ring.add(d.Message.ID, dec.Outcome, a.partition.cfg.RingMax)
+		a.ring.add(d.Message.ID, d.indexed, dec.Outcome, a.partition.cfg.RingMax)
 	case dec.Outcome.Code.Recorded() && !dec.Moot && a.gathering == nil && a.partition.tooManyUnsaved(d):
 		if f := a.partition.cfg.Listener.Overloaded; f != nil {
 			f(a.behavior.Kind(), "outcomes to be saved")
@@ -267,8 +268,8 @@ func (a *activation) gather(ans answer, dec *actor.Decision) {
 // would tell what was decided on a state that never was.
 func (a *activation) record(ans answer) (carry bool) {
 	m := &ans.delivery.Message
-	a.ring.add(m.ID, ans.outcome, a.partition.cfg.RingMax)
-	o := storedOutcome(m, ans.outcome, 0)
+	a.ring.add(m.ID, ans.delivery.indexed, ans.outcome, a.partition.cfg.RingMax)
+	o := storedOutcome(ans.delivery, ans.outcome, 0)
 	if a.gathering != nil {
 		a.gathering.record(o)
 		return false

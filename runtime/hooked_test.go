@@ -96,6 +96,13 @@ func (h *hooked) FindOutcome(ctx context.Context, a store.Aggregate, id string, 
 	return h.Store.FindOutcome(ctx, a, id, keyed)
 }
 
+// asked returns how often an outcome was looked for.
+func (h *hooked) asked() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.findOutcomes
+}
+
 // held is a call of Append that waits for its fate.
 type heldAppend struct {
 	commits []store.Commit

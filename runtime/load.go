@@ -131,7 +131,7 @@ func (l *loaded) apply(c *store.Commit, ringMax int) error {
 			failed = err
 			return
 		}
-		l.ring.add(actor.CommandID(o.CommandID), out, ringMax)
+		l.ring.add(actor.CommandID(o.CommandID), o.Keyed, out, ringMax)
 	})
 	return failed
 }
@@ -148,7 +148,7 @@ func (a *activation) readSnapshot(ctx context.Context) (*loaded, bool) {
 		a.partition.cfg.Logger.WarnContext(ctx, "snapshot ignored", "aggregate", a.address.String(), "error", err)
 		return nil, false
 	}
-	ring, kept, err := decodeRing(s.Ring, a.partition.cfg.RingMax)
+	ring, kept, err := decodeRing(s.Ring, s.Time, a.partition.cfg.RingMax)
 	if err == nil && kept == nil {
 		err = errNoRuntimeState
 	}

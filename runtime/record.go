@@ -53,15 +53,14 @@ func decodeOutcome(reply, rejection []byte, v actor.Version) (actor.Outcome, err
 }
 
 // storedOutcome returns what a commit keeps of a decision.
-func storedOutcome(m *actor.Message, o actor.Outcome, events int) store.Outcome {
-	_, timed := m.ID.UnixMilli()
+func storedOutcome(d *delivery, o actor.Outcome, events int) store.Outcome {
 	reply, rejection := encodeOutcome(o)
 	return store.Outcome{
-		CommandID: string(m.ID),
-		Keyed:     !timed,
+		CommandID: string(d.Message.ID),
+		Keyed:     d.indexed,
 		Events:    events,
 		Reply:     reply,
 		Rejection: rejection,
-		Metadata:  store.Metadata(m.Metadata),
+		Metadata:  store.Metadata(d.Message.Metadata),
 	}
 }

@@ -2,8 +2,8 @@ package runtime
 
 import (
 	"encoding/json"
-	"math"
 	"slices"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -11,30 +11,25 @@ import (
 // outcomeRing remembers an aggregate's most recent outcomes by command id, and
 // enough about those it has forgotten to say, without a look at the store, that
 // an id was never decided.
-//
-// It compares no clocks. A UUIDv7 carries the millisecond of its making as part
-// of the id itself, so every forgotten timed id has a time of at most
-// forgottenUntil. An id with a later time that is not in the ring was therefore
-// never decided, whoever's clock made it.
 type outcomeRing struct {
-	entries        []ringEntry // circular once full: oldest at head
-	head           int
-	index          map[actor.CommandID]int32 // only above indexAbove entries
-	forgottenUntil int64                     // greatest time of a forgotten timed id; math.MinInt64: none
-	forgotKeyed    bool                      // an id without a time was forgotten
-	bytes          int
+	entries   []ringEntry // circular once full: oldest at head
+	head      int
+	index     map[actor.CommandID]int32 // only above indexAbove entries
+	forgotten forgotten
+	bytes     int
 }
 
 type ringEntry struct {
 	id      actor.CommandID
 	outcome actor.Outcome
+	indexed bool // the store's index of keys has it
 }
 
 // indexAbove is the number of entries from which a map pays: comparing 36-byte
 // ids in a row is faster and smaller below.
 const indexAbove = 32
 
-func newOutcomeRing() *outcomeRing { return &outcomeRing{forgottenUntil: math.MinInt64} }
+func newOutcomeRing() *outcomeRing { return &outcomeRing{forgotten: nothingForgotten()} }
 
 // find returns the newest outcome that is remembered for an id.
 func (r *outcomeRing) find(id actor.CommandID) (actor.Outcome, bool) {
@@ -54,19 +49,9 @@ func (r *outcomeRing) find(id actor.CommandID) (actor.Outcome, bool) {
 	return actor.Outcome{}, false
 }
 
-// isNew reports that an id which find does not know was never decided. If it
-// returns false the store has to be asked.
-func (r *outcomeRing) isNew(id actor.CommandID) bool {
-	ms, timed := id.UnixMilli()
-	if !timed {
-		return !r.forgotKeyed
-	}
-	return ms > r.forgottenUntil
-}
-
 // add remembers an outcome; the oldest is forgotten when there are limit.
-func (r *outcomeRing) add(id actor.CommandID, o actor.Outcome, limit int) {
-	e := ringEntry{id: id, outcome: o}
+func (r *outcomeRing) add(id actor.CommandID, indexed bool, o actor.Outcome, limit int) {
+	e := ringEntry{id: id, outcome: o, indexed: indexed}
 	r.bytes += e.size()
 	if len(r.entries) < limit {
 		r.unroll()
@@ -97,11 +82,7 @@ func (r *outcomeRing) forget(i int) {
 	if at, ok := r.index[e.id]; ok && at == int32(i) {
 		delete(r.index, e.id)
 	}
-	if ms, timed := e.id.UnixMilli(); timed {
-		r.forgottenUntil = max(r.forgottenUntil, ms)
-	} else {
-		r.forgotKeyed = true
-	}
+	r.forgotten.add(e.id, e.indexed)
 }
 
 // shrink forgets all but the newest keep entries and gives memory back.
@@ -141,7 +122,7 @@ func (r *outcomeRing) reindex() {
 }
 
 func (e *ringEntry) size() int {
-	n := 112 + len(e.id) + len(e.outcome.Reply) + len(e.outcome.Detail)
+	n := 120 + len(e.id) + len(e.outcome.Reply) + len(e.outcome.Detail)
 	if e.outcome.Rejection != nil {
 		n += 64 + len(e.outcome.Rejection.Message) + 128*len(e.outcome.Rejection.Details)
 	}
@@ -154,13 +135,23 @@ type ringRecord struct {
 	ForgotKeyed    bool           `json:"forgotKeyed,omitempty"`
 	Entries        []ringRecorded `json:"entries"`
 
+	// Stamps is there since ids are stamped. Builds before that judged every UUIDv7 by
+	// its time, and had all of them in ForgottenUntil.
+	Stamps *stampRecord `json:"stamps,omitempty"`
+
 	// Runtime is what else is kept with a snapshot. Snapshots of builds that knew
 	// no timers are without it, and may lack timers.
 	Runtime *actor.RuntimeState `json:"runtime,omitempty"`
 }
 
+type stampRecord struct {
+	Ahead  []span `json:"ahead,omitempty"`
+	Legacy int64  `json:"legacy"`
+}
+
 type ringRecorded struct {
 	ID      actor.CommandID `json:"id"`
+	Indexed bool            `json:"i,omitempty"`
 	Version actor.Version   `json:"v"`
 	Reply   json.RawMessage `json:"r,omitempty"`
 	Refusal json.RawMessage `json:"x,omitempty"`
@@ -169,33 +160,58 @@ type ringRecorded struct {
 // encode writes the newest keep entries, and what else is kept of the aggregate.
 func (r *outcomeRing) encode(keep int, rest actor.RuntimeState) ([]byte, error) {
 	r.unroll()
-	c := outcomeRing{entries: r.entries, forgottenUntil: r.forgottenUntil, forgotKeyed: r.forgotKeyed}
+	c := outcomeRing{entries: r.entries, forgotten: r.forgotten}
+	c.forgotten.ahead = slices.Clone(r.forgotten.ahead)
 	for len(c.entries) > keep {
 		c.forget(0)
 		c.entries = c.entries[1:]
 	}
-	rec := ringRecord{ForgottenUntil: c.forgottenUntil, ForgotKeyed: c.forgotKeyed, Runtime: &rest}
+	f := &c.forgotten
+	rec := ringRecord{
+		ForgottenUntil: f.until, ForgotKeyed: f.keys, Stamps: &stampRecord{Ahead: f.ahead, Legacy: f.legacy},
+		Runtime: &rest,
+	}
 	for i := range c.entries {
 		e := &c.entries[i]
 		reply, refusal := encodeOutcome(e.outcome)
-		rec.Entries = append(rec.Entries, ringRecorded{ID: e.id, Version: e.outcome.Version, Reply: reply, Refusal: refusal})
+		rec.Entries = append(rec.Entries, ringRecorded{ID: e.id, Indexed: e.indexed, Version: e.outcome.Version, Reply: reply, Refusal: refusal})
 	}
 	return json.Marshal(rec)
 }
 
-func decodeRing(data []byte, limit int) (*outcomeRing, *actor.RuntimeState, error) {
+// decodeRing reads what encode wrote with a snapshot whose last commit is of a time, in
+// microseconds.
+func decodeRing(data []byte, last int64, limit int) (*outcomeRing, *actor.RuntimeState, error) {
 	var rec ringRecord
 	if err := json.Unmarshal(data, &rec); err != nil {
 		return nil, nil, err
 	}
 	r := newOutcomeRing()
-	r.forgottenUntil, r.forgotKeyed = rec.ForgottenUntil, rec.ForgotKeyed
+	r.forgotten = rec.forgotten(last)
 	for _, e := range rec.Entries {
 		o, err := decodeOutcome(e.Reply, e.Refusal, e.Version)
 		if err != nil {
 			return nil, nil, err
 		}
-		r.add(e.ID, o, limit)
+		r.add(e.ID, e.Indexed || rec.Stamps == nil && indexedFormerly(e.ID), o, limit)
 	}
 	return r, rec.Runtime, nil
+}
+
+// formerSkew bounds how far ids that earlier builds made for the runtime's own commands
+// were ahead of the clock of their owner.
+const formerSkew = int64(time.Hour / time.Millisecond)
+
+func (rec *ringRecord) forgotten(last int64) forgotten {
+	f := forgotten{until: rec.ForgottenUntil, keys: rec.ForgotKeyed, legacy: rec.ForgottenUntil}
+	if rec.Stamps != nil {
+		f.ahead, f.legacy = rec.Stamps.Ahead, rec.Stamps.Legacy
+		return f
+	}
+	// No id that is judged by its time was of another time than its making, so the time
+	// of a caller's key, however far ahead, ends with the snapshot.
+	if last > 0 {
+		f.until = min(f.until, last/1000+formerSkew)
+	}
+	return f
 }

@@ -258,7 +258,7 @@ func (r reply) Respond(o actor.Outcome) {
 func address(id string) actor.Address { return actor.Address{Kind: "counter", ID: id} }
 
 func (s *setup) nextID() actor.CommandID {
-	return actor.DeriveID(time.Now(), s.t.Name(), fmt.Sprint(s.ids.Add(1)))
+	return actor.StampID(time.Now().UnixMilli(), 0, uint64(s.ids.Add(1)))
 }
 
 func (s *setup) message(id, name string, payload any) actor.Message {

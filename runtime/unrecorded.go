@@ -66,7 +66,7 @@ func (a *activation) restoreUnrecorded() {
 			continue
 		}
 		if out, err := decodeOutcome(o.Reply, o.Rejection, a.instance.Version()); err == nil {
-			a.ring.add(actor.CommandID(o.CommandID), out, a.partition.cfg.RingMax)
+			a.ring.add(actor.CommandID(o.CommandID), o.Keyed, out, a.partition.cfg.RingMax)
 			kept = append(kept, o)
 		}
 	}

@@ -42,7 +42,7 @@ func (m *Metadata) size() int {
 // Outcome is what a command came to: exactly one of Reply and Rejection is set.
 type Outcome struct {
 	CommandID string
-	Keyed     bool   // the id was chosen by a caller and tells no time
+	Keyed     bool   // the id goes into the index of keys: a caller has chosen it, or its time says nothing
 	Events    int    // how many of the commit's events it raised
 	Reply     []byte // JSON
 	Rejection []byte // JSON
