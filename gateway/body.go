@@ -12,7 +12,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 )
 
-// readBody reads the whole body, at most until the call's deadline and at most
+// readBody reads the whole body, at most until the call's deadline, for BodyTimeout and
 // MaxBodyBytes. After a problem the connection is not used again, so that
 // nobody has to read the rest.
 func (g *Gateway) readBody(c *call) ([]byte, *Problem) {
@@ -57,11 +57,18 @@ func (g *Gateway) readAll(c *call) ([]byte, error) {
 // bodyGrace is what is left to a body that is on its way when the server shuts down.
 const bodyGrace = time.Second
 
+// bodyDeadline is until when a call's body may arrive. A client that has its command wait
+// for long has no more time to send it: who sends slowly holds a connection, and would hold
+// it for as long as they say.
+func (g *Gateway) bodyDeadline(c *call) time.Time {
+	return earlier(c.deadline, c.start.Add(g.cfg.BodyTimeout))
+}
+
 // readsBody bounds the reading of a call's body, until bodyRead.
 func (g *Gateway) readsBody(c *call) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	deadline := c.deadline
+	deadline := g.bodyDeadline(c)
 	select {
 	case <-g.ending:
 		deadline = earlier(deadline, time.Now().Add(bodyGrace))
@@ -82,7 +89,7 @@ func (g *Gateway) hurryBodies() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for c := range g.bodies {
-		_ = c.limitRead(earlier(c.deadline, time.Now().Add(bodyGrace))) // what fails now fails in the read
+		_ = c.limitRead(earlier(g.bodyDeadline(c), time.Now().Add(bodyGrace))) // what fails now fails in the read
 	}
 }
 

@@ -146,8 +146,9 @@ func TestBody_MalformedChunk(t *testing.T) {
 	}
 }
 
-// A body that stops coming is given up when the request's time is over, also
-// where the server reads it only to skip it. Virtual time: exactly then.
+// A body that stops coming is given up when the request's time is over, and after
+// BodyTimeout in any case, also where the server reads it only to skip it. Virtual time:
+// exactly then.
 func TestBody_Slow_IsGivenUp(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -159,7 +160,9 @@ func TestBody_Slow_IsGivenUp(t *testing.T) {
 		{"too large", "POST /v1/account/a/Deposit", 2000, 413, 0},
 		{"default", "POST /v1/account/a/Deposit", 100, 408, 10 * time.Second},
 		{"timeout", "POST /v1/account/a/Deposit?timeout=3s", 100, 408, 3 * time.Second},
-		{"longer timeout", "POST /v1/account/a/Deposit?timeout=50s", 100, 408, 50 * time.Second},
+		{"longer timeout", "POST /v1/account/a/Deposit?timeout=50s", 100, 408, 10 * time.Second},
+		{"longer timeout of a query", "POST /v1/account/a/queries/Statement?timeout=50s", 100, 408, 10 * time.Second},
+		{"longer timeout, skipped", "GET /v1/account/a?timeout=50s", 100, 200, 10 * time.Second},
 		{"query", "POST /v1/account/a/queries/Statement?timeout=3s", 100, 408, 3 * time.Second},
 		{"skipped", "POST /v1/nothing/a/Deposit", 100, 404, 10 * time.Second},
 		{"skipped by a read", "GET /v1/account/a", 100, 200, 10 * time.Second},

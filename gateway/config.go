@@ -15,6 +15,7 @@ const (
 	DefaultMaxBodyBytes = 1 << 20
 	DefaultTimeout      = 10 * time.Second
 	DefaultMaxTimeout   = 60 * time.Second
+	DefaultBodyTimeout  = 10 * time.Second
 	DefaultMaxStreams   = 1024
 )
 
@@ -23,6 +24,7 @@ type Config struct {
 	MaxBodyBytes   int64         // of a request; default 1 MiB
 	DefaultTimeout time.Duration // of a request that names none; default 10 s
 	MaxTimeout     time.Duration // that a request may name; default 60 s
+	BodyTimeout    time.Duration // for a body to arrive, however long its request may take; default 10 s
 	MaxStreams     int           // open event streams; default 1024
 
 	// History serves events and local reads. Nil: those routes do not exist.
@@ -56,6 +58,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxTimeout < 0 {
 		faults = append(faults, fmt.Errorf("MaxTimeout %v is negative", c.MaxTimeout))
 	}
+	if c.BodyTimeout < 0 {
+		faults = append(faults, fmt.Errorf("BodyTimeout %v is negative", c.BodyTimeout))
+	}
+	orDefault(&c.BodyTimeout, DefaultBodyTimeout)
 	orDefault(&c.MaxBodyBytes, DefaultMaxBodyBytes)
 	orDefault(&c.MaxStreams, DefaultMaxStreams)
 	orDefault(&c.MaxTimeout, max(DefaultMaxTimeout, c.DefaultTimeout))

@@ -35,7 +35,8 @@
 //   - Prefer: respond-async: 202 once the command is stored durably; it is then
 //     executed even if nobody waits, and without a deadline.
 //   - Ganglion-Timeout, or ?timeout=: how long the request may take, as a Go
-//     duration such as 500ms. A command carries it as its deadline.
+//     duration such as 500ms. A command carries it as its deadline. The body has
+//     [Config.BodyTimeout] of it to arrive (408).
 //   - Ganglion-Lane, or ?lane=: durable (through the command stream, the
 //     default) or direct (no disk on the way: a command whose owner dies before
 //     it has committed is gone unless the caller asks again).
@@ -71,8 +72,8 @@
 //	server := &http.Server{Handler: g, ReadHeaderTimeout: 5 * time.Second}
 //	server.RegisterOnShutdown(g.EndStreams)
 //
-// A request is bounded by its timeout, body included, and the number of streams
-// by [Config.MaxStreams]. A client that takes no further 128 KiB of an answer within
+// A request is bounded by its timeout, its body by [Config.BodyTimeout], too, and the
+// number of streams by [Config.MaxStreams]. A client that takes no further 128 KiB of an answer within
 // 10 s is cut. Both bounds are set for each request, whatever the server's ReadTimeout
 // and WriteTimeout say; idle connections are left to its IdleTimeout.
 //

@@ -105,9 +105,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) serve(ctx context.Context, c *call) *Problem {
 	c.deadline = c.start.Add(g.cfg.DefaultTimeout)
 	if c.r.ContentLength != 0 {
-		c.w.bodyUntil = c.deadline
+		c.w.bodyUntil = g.bodyDeadline(c)
 	}
-	if err := c.limitRead(c.deadline); err != nil {
+	if err := c.limitRead(g.bodyDeadline(c)); err != nil {
 		return newProblem(codeInternal, "")
 	}
 	var p *Problem
