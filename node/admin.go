@@ -49,6 +49,9 @@ func (n *Node) serveReady(w http.ResponseWriter, r *http.Request) {
 	if !n.conn.IsConnected() {
 		faults = append(faults, "not connected to NATS")
 	}
+	if status.Cut {
+		faults = append(faults, "cut off from NATS: connected nodes get its partitions")
+	}
 	if n.cfg.clustered() && !n.nats.caughtUp() {
 		faults = append(faults, "the NATS server has not caught up")
 	}

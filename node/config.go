@@ -58,6 +58,7 @@ type Config struct {
 	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5. Default: 3 with --nats-cluster-addr, else 1." env:"GANGLION_REPLICAS" placeholder:"N"`
 	Lease      string `help:"Time for which one renewal lets a node answer, at least 200ms." default:"3s" env:"GANGLION_LEASE"`
 	Linger     string `help:"Time for which a node that ends goes on answering after /readyz has said so, if there are others: more than the interval of what asks it." default:"1s" env:"GANGLION_LINGER"`
+	CutAfter   string `name:"nats-cut-after" help:"Time without a connection to NATS after which a node with MongoDB says that it is cut, and connected nodes get its partitions, at least 1s." default:"15s" env:"GANGLION_NATS_CUT_AFTER"`
 	Answers    string `help:"What lets a node answer: lease (its own clock) or verified (the store's word each time, slower)." default:"lease" env:"GANGLION_ANSWERS"`
 
 	SchemaCheck string `name:"schema-check" help:"What a start does that finds stored events which this build cannot read: refuse, warn or off." default:"refuse" env:"GANGLION_SCHEMA_CHECK"`
@@ -107,6 +108,7 @@ type settings struct {
 	replicas   int
 	lease      time.Duration
 	linger     time.Duration
+	cutAfter   time.Duration
 	answers    runtime.Answers
 	logLevel   slog.Level
 	routes     []*url.URL // of the embedded server
@@ -156,7 +158,7 @@ func (s *settings) defaults() {
 	}
 	for v, value := range map[*string]string{
 		&s.Namespace: "ganglion", &s.DataDir: "ganglion-data", &s.MongoDatabase: "ganglion",
-		&s.HTTPAddr: "127.0.0.1:8080", &s.AdminAddr: "127.0.0.1:8081", &s.Replicas: replicas, &s.Lease: "3s", &s.Linger: "1s", &s.Answers: "lease",
+		&s.HTTPAddr: "127.0.0.1:8080", &s.AdminAddr: "127.0.0.1:8081", &s.Replicas: replicas, &s.Lease: "3s", &s.Linger: "1s", &s.CutAfter: "15s", &s.Answers: "lease",
 		&s.SchemaCheck: schemaRefuse,
 		&s.LogLevel:    "info", &s.LogFormat: "text",
 	} {
@@ -187,6 +189,10 @@ func (s *settings) checkNumbers(fault faultFunc) {
 	s.linger, err = time.ParseDuration(s.Linger)
 	if err != nil || s.linger < 0 || s.linger > handOverTimeout {
 		fault("--linger=%s: a duration from 0s to %v is required", s.Linger, handOverTimeout)
+	}
+	s.cutAfter, err = time.ParseDuration(s.CutAfter)
+	if err != nil || s.cutAfter < time.Second || s.cutAfter > time.Hour {
+		fault("--nats-cut-after=%s: a duration from 1s to 1h is required", s.CutAfter)
 	}
 	switch s.Answers {
 	case "lease":

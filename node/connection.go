@@ -34,8 +34,8 @@ func (f dialFunc) Dial(network, address string) (net.Conn, error) {
 
 // connect opens the connection that bus, client and store share. Errors
 // wrap [ErrNATSRefused], [ErrNATSUntrusted], [ErrNATSUnreachable] or [ErrCertificate].
-func connect(s *settings, e *embedded) (*nats.Conn, error) {
-	opts := commonOptions(s)
+func connect(s *settings, e *embedded, gone *goneConn) (*nats.Conn, error) {
+	opts := append(commonOptions(s), nats.ClosedHandler(gone.closed))
 	if e != nil {
 		opts = append(opts, nats.InProcessServer(e), nats.Token(e.token), nats.IgnoreDiscoveredServers())
 		return connected(nats.Connect("", opts...))
@@ -71,19 +71,25 @@ func connected(nc *nats.Conn, err error) (*nats.Conn, error) {
 }
 
 func commonOptions(s *settings) []nats.Option {
+	var faults, cuts rationed
 	return []nats.Option{
 		nats.Name("ganglion " + s.Name),
 		nats.MaxReconnects(-1),
+		// Credentials that are refused today may be accepted tomorrow: they are put back,
+		// or replaced in their file, which is read for each try.
+		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.PingInterval(10 * time.Second),
 		nats.RetryOnFailedConnect(false),
 		nats.Timeout(natsConnectTimeout),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			s.Logger.Warn("nats", "error", err)
+			if tell, before := faults.next(time.Now()); tell {
+				s.Logger.Warn("nats", "error", err, "not_told", before)
+			}
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				s.Logger.Warn("nats disconnected", "error", err)
+			if tell, before := cuts.next(time.Now()); tell && err != nil {
+				s.Logger.Warn("nats disconnected", "error", err, "not_told", before)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {

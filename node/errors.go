@@ -20,6 +20,9 @@ var (
 	// ErrNATSUnreachable says that no NATS server of the list answers.
 	ErrNATSUnreachable = errors.New("no NATS server answers")
 
+	// ErrNATSClosed says that a connection to NATS is closed for good while the node runs.
+	ErrNATSClosed = errors.New("the connection to NATS is closed for good")
+
 	// ErrEarlierNodes says that nodes of a build are at work that this one cannot run
 	// beside. The error is an [*EarlierNodesError].
 	ErrEarlierNodes = errors.New("nodes of an earlier build are at work")

@@ -113,6 +113,12 @@ func (m *metrics) observe(n *runtime.Node) {
 		}
 		return 0
 	})
+	gauge("cut", "1 while the node says that it is cut off from NATS, and connected nodes get its partitions.", func(s runtime.Status) float64 {
+		if s.Cut {
+			return 1
+		}
+		return 0
+	})
 	gauge("relaying", "1 while this node brings events and outgoing commands out of the store.", func(s runtime.Status) float64 {
 		if s.Relaying {
 			return 1

@@ -31,6 +31,7 @@ type Node struct {
 	dir      *dataDir
 	nats     *embedded // nil: external
 	conn     *nats.Conn
+	gone     *goneConn
 	leases   *nats.Conn // of sessions and claims alone; nil: the store is not in JetStream
 	store    store.Store
 	bus      *natsbus.Bus
@@ -80,7 +81,7 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: s, named: s.Name != "", metrics: newMetrics(), drained: make(chan struct{})}
+	n := &Node{cfg: s, named: s.Name != "", metrics: newMetrics(), drained: make(chan struct{}), gone: newGoneConn()}
 	n.start.begin = time.Now()
 	n.askDrain = sync.OnceFunc(func() { close(n.drained) })
 	for _, step := range []struct {
@@ -112,6 +113,7 @@ func (n *Node) onClose(f func()) { n.closers = append(n.closers, f) }
 
 // release undoes, backwards, what was opened.
 func (n *Node) release() {
+	n.gone.ours.Store(true)
 	for _, undo := range slices.Backward(n.closers) {
 		undo()
 	}
@@ -152,7 +154,7 @@ func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 		}
 	}
 	n.watchCertificates(ctx)
-	conn, err := connect(&n.cfg, n.nats)
+	conn, err := connect(&n.cfg, n.nats, n.gone)
 	if err != nil {
 		return err
 	}
@@ -197,7 +199,7 @@ func (n *Node) opening(ctx context.Context) (context.Context, func()) {
 
 func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 	if n.cfg.embeddedStore() {
-		leases, err := connect(&n.cfg, n.nats)
+		leases, err := connect(&n.cfg, n.nats, n.gone)
 		if err != nil {
 			return err
 		}
@@ -275,6 +277,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	limits.SoleHolderOfName = n.soleHolder()
 	limits.Alone = n.cfg.embeddedNATS() && !n.cfg.clustered() // no other node reaches its server
 	limits.SoleStore = limits.Alone && n.cfg.NATSClientAddr == "" && n.cfg.embeddedStore()
+	limits.Reach, limits.CutAfter = n.contact(), n.cfg.cutAfter
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
 	limits.Listener.PartitionServed = func(actor.Partition) { n.pokeProjections() }
 	limits.Listener.PartitionLeft = func(actor.Partition, error) { n.pokeProjections() }
@@ -413,6 +416,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.replicas != nil {
 		parts.Go(func() { n.replicas.run(ctx) })
 	}
+	part(func() error { return n.gone.run(ctx) })
 	parts.Go(func() { n.watch.run(ctx) })
 	parts.Go(func() { n.unserved.run(ctx) })
 	parts.Go(func() { n.announce(ctx) })

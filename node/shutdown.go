@@ -47,6 +47,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	err := n.giveBack(ctx)
 	if n.nats != nil && n.nats.listens {
 		// Only now: all that came before goes through this server.
+		n.gone.ours.Store(true)
 		n.client.Close()
 		n.conn.Close()
 		if n.leases != nil {

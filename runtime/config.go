@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -64,6 +65,12 @@ type Config struct {
 	TrimAhead      int           // finished commands that may wait for another partition's to be trimmed: 131,072
 	DrainTimeout   time.Duration // bound of a partition's drain: 10 s
 
+	// Reach asks messaging for an answer. A node that gets none for CutAfter says in its
+	// session that it is cut, and nodes that are not get its partitions. nil: it cannot be
+	// cut, as whoever reaches the store reaches messaging.
+	Reach    func(ctx context.Context) error
+	CutAfter time.Duration // at least 1 s: 15 s
+
 	// Outbox is where events and outgoing commands are brought while the node serves
 	// partition 0. nil: nowhere.
 	Outbox Outbox
@@ -114,6 +121,7 @@ func (c Config) withDefaults() Config {
 	orTime(&c.TrimEvery, 5*time.Second)
 	orInt(&c.TrimAhead, 1<<17)
 	orTime(&c.DrainTimeout, 10*time.Second)
+	orTime(&c.CutAfter, 15*time.Second)
 	if c.Clock == nil {
 		c.Clock = systemClock{}
 	}
@@ -158,6 +166,7 @@ func (c Config) validate() error {
 		{"trim every", int64(c.TrimEvery)},
 		{"trim ahead", int64(c.TrimAhead)},
 		{"drain timeout", int64(c.DrainTimeout)},
+		{"cut after", int64(c.CutAfter)},
 	} {
 		if f.v < 0 {
 			faults = append(faults, fmt.Errorf("%s is negative: %w", f.name, ErrConfig))
@@ -165,6 +174,9 @@ func (c Config) validate() error {
 	}
 	if c.Lease > 0 && c.Lease < 200*time.Millisecond {
 		faults = append(faults, fmt.Errorf("lease of %v, at least 200ms is required: %w", c.Lease, ErrConfig))
+	}
+	if c.CutAfter > 0 && c.CutAfter < time.Second {
+		faults = append(faults, fmt.Errorf("cut after %v, at least 1s is required: %w", c.CutAfter, ErrConfig))
 	}
 	if c.Answers > AnswersVerified {
 		faults = append(faults, fmt.Errorf("answers %d, by lease or verified is required: %w", c.Answers, ErrConfig))

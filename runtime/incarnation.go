@@ -241,7 +241,7 @@ func (in *incarnation) renew(ctx context.Context) {
 	in.announce(ctx)
 	for early := firstRenewal; in.awaitRenewal(ctx, early); early = min(2*early, in.renewEvery()) {
 		told := session
-		session.Draining, session.Lacks = in.placer.toTell()
+		session.Draining, session.Cut, session.Lacks = in.placer.toTell()
 		started := in.cfg.Clock.Elapsed()
 		err := in.renewOnce(ctx, &session)
 		if errors.Is(err, store.ErrLost) {
@@ -253,7 +253,7 @@ func (in *incarnation) renew(ctx context.Context) {
 		case err != nil && ctx.Err() == nil:
 			in.cfg.Logger.WarnContext(ctx, "session not renewed", "error", err)
 		}
-		if news := session.Draining != told.Draining || len(session.Lacks) != len(told.Lacks); err == nil && (news || early < in.renewEvery()) {
+		if news := session.Draining != told.Draining || session.Cut != told.Cut || len(session.Lacks) != len(told.Lacks); err == nil && (news || early < in.renewEvery()) {
 			in.announce(ctx)
 		}
 		if f := in.cfg.Listener.Renewed; f != nil {

@@ -19,6 +19,7 @@ type Node struct {
 	bus       Bus
 	behaviors map[actor.Kind]*actor.Behavior
 	hybrid    *hybridClock
+	contact   *contact
 
 	stop    context.CancelCauseFunc
 	ctx     context.Context //nolint:containedctx // the life of the node, which outlives every call
@@ -51,6 +52,7 @@ func New(cfg Config, s store.Store, bus Bus, definitions ...actor.Registrable) (
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	n.contact = &contact{node: n}
 	n.hybrid = &hybridClock{wall: n.cfg.Clock}
 	n.ctx, n.stop = context.WithCancelCause(context.Background()) //nolint:forbidigo // ends with Close
 	return n, nil
@@ -79,6 +81,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer close(n.stopped)
 	defer context.AfterFunc(ctx, func() { n.stop(ErrClosed) })()
 	n.logUnkept(ctx)
+	defer n.keepContact()()
 	for n.ctx.Err() == nil {
 		in := n.begin()
 		if in == nil {
@@ -94,6 +97,20 @@ func (n *Node) Run(ctx context.Context) error {
 		n.cfg.Logger.WarnContext(ctx, "session lost, starting as a new incarnation", "node", n.cfg.Name)
 	}
 	return nil
+}
+
+// keepContact begins to ask messaging for answers. The function that it returns ends that.
+func (n *Node) keepContact() (end func()) {
+	if n.cfg.Reach == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(n.ctx)
+	var asking sync.WaitGroup
+	asking.Go(func() { n.contact.run(ctx) })
+	return func() {
+		cancel()
+		asking.Wait()
+	}
 }
 
 // logUnkept names the kinds whose aggregates are replayed from their beginning for ever.
@@ -116,11 +133,14 @@ func (n *Node) begin() *incarnation {
 	}
 	var lacks []store.Lack
 	if n.current != nil {
-		_, lacks = n.current.placer.toTell()
+		_, _, lacks = n.current.placer.toTell()
 	}
 	n.current = newIncarnation(n.ctx, n, lacks)
 	if n.cordoned {
 		n.current.cordonSoon()
+	}
+	if n.contact.cut.Load() {
+		n.current.setCut(true)
 	}
 	return n.current
 }
@@ -202,6 +222,7 @@ type Status struct {
 	Incarnation string
 	LeaseValid  bool
 	Draining    bool // takes no more partitions
+	Cut         bool // no messages reach it: connected nodes get its partitions
 	Partitions  []PartitionStatus
 	Activations int64
 	MemoryBytes int64 // estimate
@@ -238,6 +259,7 @@ func (n *Node) Status() Status {
 		return s
 	}
 	s.Incarnation, s.LeaseValid, s.Draining = in.session.Incarnation, in.lease.valid(), in.placer.draining()
+	s.Cut = n.contact.cut.Load()
 	s.Activations, s.MemoryBytes = in.memory.count.Load(), in.memory.bytes.Load()
 	s.Struggling = int(in.memory.struggles.count.Load())
 	s.MemoryMax, s.SnapshotsFailing = n.cfg.MaxBytes, in.snapshots.count()

@@ -91,10 +91,10 @@ func (p *placer) draining() bool {
 }
 
 // toTell returns what the next renewal is to write.
-func (p *placer) toTell() (draining bool, lacks []store.Lack) {
+func (p *placer) toTell() (draining, cut bool, lacks []store.Lack) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.machine.Draining(), p.machine.Lacks()
+	return p.machine.Draining(), p.machine.CutOff(), p.machine.Lacks()
 }
 
 // known reports whether another live node lists a kind.

@@ -38,6 +38,9 @@ type Config struct {
 	// Settle is how long a node that finds nobody who holds anything waits for
 	// others to show up before it takes everything.
 	Settle time.Duration
+	// Steady is for how long a node must be cut, or connected again, before partitions
+	// move for that: see cut.go.
+	Steady time.Duration
 	// Forget is how long the session of a dead node is kept to be seen.
 	Forget time.Duration
 }
@@ -48,7 +51,7 @@ func Defaults(lease time.Duration, partitions int) Config {
 		Partitions: partitions,
 		Lease:      lease, Margin: lease / 6, Renew: lease / 6, Look: lease / 6,
 		ClaimMax: 64, Pace: 20 * time.Millisecond, LeaveMax: max(4, min(partitions/32, 64)),
-		Settle: lease / 6, Forget: 10 * time.Minute,
+		Settle: lease / 6, Steady: max(lease, 4*time.Second), Forget: 10 * time.Minute,
 	}
 }
 

@@ -356,7 +356,8 @@ func wander(rnd *rand.Rand, w *world, actions int) (fault string, path []string)
 			all = append(all,
 				action{func(w *world) { w.stop(i) }, "%s crashes", []any{n.name}},
 				action{func(w *world) { w.nodes[i].m.Cordon() }, "%s is cordoned", []any{n.name}},
-				action{func(w *world) { w.nodes[i].m.Leave() }, "%s leaves", []any{n.name}})
+				action{func(w *world) { w.nodes[i].m.Leave() }, "%s leaves", []any{n.name}},
+				action{func(w *world) { w.nodes[i].m.Cut(!w.nodes[i].m.CutOff()) }, "%s is cut, or back", []any{n.name}})
 		}
 		a := all[rnd.IntN(len(all))]
 		path = append(path, a.String())

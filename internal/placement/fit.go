@@ -119,7 +119,7 @@ func (m *Machine) lacked() map[store.Partition][]lack {
 // nothing moves to an older build, or to a newer one, for no other reason than
 // that.
 func (m *Machine) successor(p store.Partition) string {
-	if m.homes[p] != m.targets[p] && !m.cordoned && !m.unfit[p] {
+	if m.homes[p] != m.targets[p] && !m.cordoned && !m.apart() && !m.unfit[p] {
 		return m.self.Name
 	}
 	return m.targets[p]

@@ -42,6 +42,9 @@ type Machine struct {
 	cordoned bool // takes nothing more, hands over to others
 	leave    bool // gives everything back, whether somebody is there to take it or not
 	told     bool // the store says that the node is draining
+	cut      bool // no messages reach the node
+	toldCut  bool // the store says so
+	cutSince time.Duration
 
 	lacks     []store.Lack // grows at its end only
 	toldLacks int          // of them the store has
@@ -60,6 +63,7 @@ type Machine struct {
 	stale   map[store.Partition]bool        // changed since, or about to be: not to be decided upon
 	left    map[store.Partition]time.Duration
 	members []member // that take partitions, in the order of their names
+	moving  bool     // there are any that are connected: otherwise nothing moves
 	lacking map[store.Partition][]lack
 	homes   []string                 // by partition, for members and lacking: where it belongs
 	targets []string                 // likewise: who takes it when it is free
@@ -93,7 +97,10 @@ func (m *Machine) Renewed(now, sent time.Duration, wrote store.Session) {
 	if m.opened == never {
 		m.opened = now
 	}
-	m.told, m.toldLacks = wrote.Draining, len(wrote.Lacks)
+	if wrote.Cut && !m.toldCut {
+		m.cutSince = now
+	}
+	m.told, m.toldLacks, m.toldCut = wrote.Draining, len(wrote.Lacks), wrote.Cut
 	if m.cfg.Sole {
 		m.lease.sole(now)
 		return
@@ -124,13 +131,15 @@ func (m *Machine) Leave() { m.cordoned, m.leave = true, true }
 // Draining is what the next renewal is to write.
 func (m *Machine) Draining() bool { return m.cordoned }
 
-// Told reports whether the store says what Draining and Lacks do.
-func (m *Machine) Told() bool { return m.told == m.cordoned && m.toldLacks == len(m.lacks) }
+// Told reports whether the store says what Draining, Lacks and CutOff do.
+func (m *Machine) Told() bool {
+	return m.told == m.cordoned && m.toldLacks == len(m.lacks) && m.toldCut == m.cut
+}
 
 // Peers reports whether the last reading has shown another member that takes
 // partitions.
 func (m *Machine) Peers() bool {
-	return slices.ContainsFunc(m.members, func(w member) bool { return w.name != m.self.Name })
+	return m.moving && slices.ContainsFunc(m.members, func(w member) bool { return w.name != m.self.Name })
 }
 
 // Idle reports whether the node has no partition in any phase, and what it has
@@ -200,14 +209,10 @@ func (m *Machine) Left(now time.Duration, p store.Partition) {
 // retarget finds out who should have what, if the members or what they lack have
 // changed.
 func (m *Machine) retarget() {
-	var members []member
-	if !m.cordoned {
-		members = append(members, memberOf(&m.self))
-	}
-	for _, o := range m.others {
-		if !o.session.Dead && !o.session.Draining {
-			members = append(members, memberOf(&o.session))
-		}
+	members, apart := m.connected()
+	m.moving = len(members) > 0
+	if !m.moving {
+		members = apart
 	}
 	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
 	lacking := m.lacked()

@@ -39,7 +39,7 @@ func peer(name string, beat uint64) store.Session {
 func (s *script) at(now time.Duration, claims []store.Claim, others ...store.Session) placement.Plan {
 	s.t.Helper()
 	s.now = now
-	s.m.Renewed(now, now, store.Session{Draining: s.m.Draining(), Lacks: s.m.Lacks()})
+	s.m.Renewed(now, now, store.Session{Draining: s.m.Draining(), Lacks: s.m.Lacks(), Cut: s.m.CutOff()})
 	return s.look(claims, others...)
 }
 

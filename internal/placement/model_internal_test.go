@@ -181,7 +181,7 @@ func (w *world) apply(r *request) {
 	case opRenew:
 		if r.ok = same; same {
 			kept.Beat++
-			kept.Draining, kept.Lacks = r.session.Draining, r.session.Lacks
+			kept.Draining, kept.Lacks, kept.Cut = r.session.Draining, r.session.Lacks, r.session.Cut
 		}
 	case opDeclare:
 		if r.ok = same; same {
@@ -369,7 +369,7 @@ func (w *world) open(i int) {
 
 func (w *world) sendRenewal(i int) {
 	n := w.nodes[i]
-	n.session.Draining, n.session.Lacks = n.m.Draining(), n.m.Lacks()
+	n.session.Draining, n.session.Lacks, n.session.Cut = n.m.Draining(), n.m.Lacks(), n.m.CutOff()
 	n.renewal = w.send(&request{kind: opRenew, from: i, session: n.session, sent: n.clock})
 }
 
@@ -450,7 +450,7 @@ func (w *world) better(n *modelNode, p store.Partition) string {
 	for _, o := range n.m.others {
 		s := &o.session
 		lacks := slices.ContainsFunc(s.Lacks, func(l store.Lack) bool { return l.Partition == p })
-		if !s.Dead && !s.Draining && !lacks && slices.Contains(s.Kinds, inUse) && !SameCode(s.Build, n.build) && !n.seenUnread(p, s.Build) {
+		if !s.Dead && !s.Draining && !s.Cut && !lacks && slices.Contains(s.Kinds, inUse) && !SameCode(s.Build, n.build) && !n.seenUnread(p, s.Build) {
 			return s.Name
 		}
 	}
@@ -553,6 +553,7 @@ func (w *world) state(b []byte) []byte {
 		num(int64(s.Beat)) //nolint:gosec // small
 		flag(s.Dead)
 		flag(s.Draining)
+		flag(s.Cut)
 		num(int64(len(s.Lacks)))
 		for _, l := range s.Lacks {
 			num(int64(l.Partition))

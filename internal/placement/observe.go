@@ -12,6 +12,8 @@ type observed struct {
 	since    time.Duration // it was first seen as it is now
 	moves    int           // of its beat, under our eyes
 	declared bool          // a declaration of its death is under way
+	wasCut   bool          // it was cut, under our eyes
+	joined   time.Duration // when it was seen to be connected again
 }
 
 // observe takes in a reading of the sessions. Those that are gone are forgotten,
@@ -23,13 +25,17 @@ func (m *Machine) observe(now time.Duration, sessions []store.Session) {
 			continue
 		}
 		was, known := m.others[s.Name]
+		wasCut, joined := was.wasCut, was.joined
+		if was.session.Cut && !s.Cut {
+			wasCut, joined = true, now
+		}
 		switch {
 		case !known || was.session.Incarnation != s.Incarnation || was.session.Dead != s.Dead:
 			was = observed{since: now}
 		case was.session.Beat != s.Beat:
 			was = observed{since: now, moves: was.moves + 1}
 		}
-		was.session, was.declared = s, false
+		was.session, was.declared, was.wasCut, was.joined = s, false, wasCut, joined
 		next[s.Name] = was
 	}
 	m.others = next

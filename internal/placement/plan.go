@@ -67,6 +67,7 @@ func (m *Machine) claim(now time.Duration) (take, release []store.Claim, later t
 			continue
 		}
 		switch {
+		case m.apart() && !m.moving && !m.cordoned: // it could not be served
 		case m.targets[p] != m.self.Name || m.cordoned:
 			if c.Session == m.self.Incarnation {
 				m.stale[p] = true
@@ -88,7 +89,7 @@ func (m *Machine) claim(now time.Duration) (take, release []store.Claim, later t
 // Expects reports whether another node has, upon the last reading, a partition that it
 // is to hand over to this one.
 func (m *Machine) Expects() bool {
-	if m.lost || m.cordoned {
+	if m.lost || m.cordoned || m.apart() {
 		return false
 	}
 	for p, c := range m.claims {
@@ -124,9 +125,10 @@ func (m *Machine) formed() bool {
 // time until they are taken, unless nobody waits for them: each stands still until
 // its next owner serves it, which may take them more slowly than they come. They go to members
 // that are seen to renew, so that somebody takes them, and only after the store
-// says that the node drains, if it does, so that somebody feels responsible.
+// says that the node drains, or is cut, so that somebody feels responsible. All that a
+// cut node has stands still already.
 func (m *Machine) handOver(now time.Duration) []store.Partition {
-	if m.cordoned && !m.leave && !m.told {
+	if !m.leave && (m.cordoned && !m.told || m.cut != m.toldCut || !m.moving) {
 		return nil
 	}
 	under := len(m.handed)
@@ -142,10 +144,10 @@ func (m *Machine) handOver(now time.Duration) []store.Partition {
 	slices.Sort(candidates)
 	var out []store.Partition
 	for _, p := range candidates {
-		if !m.leave && under+len(out) >= m.cfg.LeaveMax {
+		if !m.leave && !m.cut && under+len(out) >= m.cfg.LeaveMax {
 			break
 		}
-		if m.leave || m.proven(now, m.successor(p)) {
+		if to := m.successor(p); m.leave || m.proven(now, to) && m.steady(now, to) {
 			m.phases[p] = leaving
 			out = append(out, p)
 		}

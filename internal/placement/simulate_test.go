@@ -124,7 +124,7 @@ func (c *cluster) step(name string, n *member) {
 		}
 		kept.Beat++
 		told := len(kept.Lacks)
-		kept.Draining, kept.Lacks = n.m.Draining(), n.m.Lacks()
+		kept.Draining, kept.Lacks, kept.Cut = n.m.Draining(), n.m.Lacks(), n.m.CutOff()
 		c.sessions[name] = kept
 		n.m.Renewed(c.now, c.now, kept)
 		if kept.Draining || len(kept.Lacks) > told {
@@ -189,7 +189,7 @@ func (c *cluster) look(n *member) {
 		for _, p := range plan.HandOver {
 			n.drains[p] = c.now + drainTime
 		}
-		if len(n.drains) > c.cfg.LeaveMax {
+		if len(n.drains) > c.cfg.LeaveMax && !n.m.CutOff() {
 			c.t.Fatalf("%d partitions are handed over at once", len(n.drains))
 		}
 		c.take(n, plan.Take)
@@ -256,7 +256,7 @@ func (c *cluster) settled() bool {
 
 // active returns the nodes that are there to stay.
 func (c *cluster) active() []string {
-	return slices.DeleteFunc(c.order(), func(name string) bool { return c.members[name].m.Draining() })
+	return slices.DeleteFunc(c.order(), func(name string) bool { return c.members[name].m.Draining() || c.members[name].m.CutOff() })
 }
 
 // settle waits until that is so.
