@@ -13,6 +13,7 @@ import (
 type Context struct {
 	instance *Instance
 	message  *Message
+	now      time.Time // of the owner; zero: the time of the message
 	raised   []Event
 	ids      int
 	readOnly bool
@@ -42,14 +43,20 @@ func (c *Context) Version() Version { return c.instance.version }
 // CommandID returns the id of the command; empty in a query.
 func (c *Context) CommandID() CommandID { return c.message.ID }
 
-// Now returns the time at which the caller made the command, in UTC. It is the
-// same however often and wherever the command is decided. For a command that was
-// sent by an aggregate it is the time of the commit that sent it, for a timer's the
-// time that it was set for, and for a saga's reaction the time of the event.
-func (c *Context) Now() time.Time { return c.message.Time.UTC() }
+// Now returns the time at which the owner of the aggregate first came to decide the
+// command, by its own clock, in UTC; whoever made the command has no part in it. The
+// same owner shows the same time should it have to decide the command again, and the
+// next owner shows its own. For the command of a timer it is the time that the timer
+// was set for.
+func (c *Context) Now() time.Time {
+	if !c.now.IsZero() {
+		return c.now.UTC()
+	}
+	return c.message.Time.UTC()
+}
 
 // NewID returns a new UUIDv7 that depends only on the aggregate, the command's
-// id and time, and how many ids the handler took before.
+// id and the time at which its caller made it, and how many ids the handler took before.
 func (c *Context) NewID() string {
 	c.ids++
 	return string(DeriveID(c.message.Time, c.instance.address.String(), string(c.message.ID), strconv.Itoa(c.ids)))

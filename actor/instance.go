@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // ErrUndecodable reports a stored event that the definition cannot read.
@@ -130,7 +131,13 @@ func (p *Panic) Error() string { return fmt.Sprint(p.Value) }
 // Decide runs one message against the state. Its outcome is a pure function of
 // state, version, timers and message. Deadlines, repeated ids and the time of a
 // timer are the caller's concern.
-func (i *Instance) Decide(m *Message) (d Decision) {
+//
+// The handler's Now is the message's time, see [Instance.DecideAt].
+func (i *Instance) Decide(m *Message) Decision { return i.DecideAt(m, time.Time{}) }
+
+// DecideAt is Decide with what the owner's clock says, which is the handler's Now unless
+// m is the firing of a timer; zero: the message's time is.
+func (i *Instance) DecideAt(m *Message, now time.Time) (d Decision) {
 	if m.Type == TypeState {
 		return i.show()
 	}
@@ -143,7 +150,7 @@ func (i *Instance) Decide(m *Message) (d Decision) {
 		delete(i.timers, m.Timer)
 		fired := *m
 		fired.Time = t.At
-		m = &fired
+		m, now = &fired, time.Time{}
 	}
 	if m.Skips() {
 		return i.skip(m)
@@ -158,7 +165,7 @@ func (i *Instance) Decide(m *Message) (d Decision) {
 	if o, ok := i.meets(h.creation, m); !ok {
 		return i.Overrule(m, o)
 	}
-	ctx := &Context{instance: i, message: m, readOnly: m.Type == TypeQuery}
+	ctx := &Context{instance: i, message: m, now: now, readOnly: m.Type == TypeQuery}
 	existed := i.exists
 	defer func() {
 		if v := recover(); v != nil {

@@ -71,8 +71,8 @@ type Message struct {
 	ID       CommandID // one intention; the same on every attempt; empty for reads
 	Name     string    // of the command or query; empty for TypeState
 	Data     []byte    // JSON object; empty means {}
-	Time     time.Time // when the caller made it: the handler's Now
-	Deadline time.Time // not executed after it; zero: none
+	Time     time.Time // when the caller made it, by its clock; a fired timer's: what it was set for
+	Deadline time.Time // not executed after it; zero: none. By the caller's clock: see [Delivery]
 	Attempt  int       // 1 for the first; more when an earlier one may have been executed
 	Expect   Expectation
 	Metadata Metadata
@@ -175,6 +175,11 @@ type Delivery struct {
 	Sequence  uint64    // position in the command stream; 0 on the direct lane
 	More      int       // commands with the same sequence that follow
 	Responder Responder // nil when nobody waits
+
+	// Left is the time until the message's deadline as it arrives, which no clock of its
+	// sender's has part in; less than 0: none is left. 0: nobody has measured it, and the
+	// deadline is by this process's clock.
+	Left time.Duration
 
 	// Formerly is the id under which an earlier build may have sent the same command;
 	// empty: none. What was recorded under it is the command's outcome.

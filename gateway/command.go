@@ -59,7 +59,7 @@ func (g *Gateway) message(c *call, t actor.MessageType) (actor.Message, options,
 	}
 	m := actor.Message{
 		Type: t, Lane: o.lane, Target: c.route.target, ID: o.id, Name: c.route.name, Data: data,
-		Time: c.start.UTC(), Expect: o.expect, Metadata: o.metadata,
+		Time: g.cfg.Now().UTC(), Expect: o.expect, Metadata: o.metadata,
 	}
 	if err := m.Foreign(); err != nil {
 		return actor.Message{}, o, malformed(err.Error())

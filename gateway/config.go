@@ -39,6 +39,10 @@ type Config struct {
 	// the call. Nil: nobody has.
 	Knows func(ctx context.Context, kind actor.Kind) (bool, error)
 
+	// Now tells the time that commands and ids are stamped with. Nothing is waited for by
+	// it. Default [time.Now].
+	Now func() time.Time
+
 	Logger   *slog.Logger // default: none
 	Listener EventListener
 }
@@ -68,6 +72,9 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.DefaultTimeout, min(DefaultTimeout, c.MaxTimeout))
 	if c.MaxTimeout > 0 && c.DefaultTimeout > c.MaxTimeout {
 		faults = append(faults, fmt.Errorf("DefaultTimeout %v is above MaxTimeout %v", c.DefaultTimeout, c.MaxTimeout))
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -64,7 +64,7 @@ func (g *Gateway) currentState(ctx context.Context, c *call) (json.RawMessage, a
 	}
 	out := g.client.Deliver(ctx, actor.Message{
 		Type: actor.TypeState, Lane: actor.LaneDirect, Target: c.route.target,
-		Time: c.start.UTC(), Deadline: c.deadline, Metadata: metadata,
+		Time: g.cfg.Now().UTC(), Deadline: c.deadline, Metadata: metadata,
 	})
 	switch out.Code {
 	case actor.CodeOK:

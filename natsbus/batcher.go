@@ -99,7 +99,7 @@ func (b *batcher) publish(p *pursuit, try uint32, now time.Time) error {
 	if p.effort.Goal() == effort.GoalOutcome {
 		reply = wire.Inbox{Call: p.call.id, Purpose: wire.ForOutcome, Try: try}.Subject(c.prefix)
 	}
-	if full := b.join(p.message.Target, batched{p.call.id, try}, wire.EncodeCommand(p.message, reply), now); full != nil {
+	if full := b.join(p.message.Target, batched{p.call.id, try}, wire.EncodeCommandWithin(p.message, reply, p.left()), now); full != nil {
 		b.send(full)
 	}
 	return nil

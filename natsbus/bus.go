@@ -44,6 +44,7 @@ type Bus struct {
 	origin  string // marks announcements of this bus
 	unread  lineLimit
 	warned  atomic.Int64 // of an inbox, in nanoseconds since 1970
+	time    *serverTime
 
 	partitions actor.Partitions // never change
 
@@ -76,6 +77,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Bus, error) {
 		nc: nc, js: js, cfg: cfg, ns: wire.Namespace(cfg.Namespace), opening: make(chan struct{}, maxOpening),
 		partitions: stream.partitions, stream: stream.incarnation, earlier: stream.earlier,
 		goneSince: map[string]time.Time{}, origin: nuid.Next(), local: local{owners: make(localOwners, stream.partitions)},
+		time: newServerTime(),
 	}
 	b.trunk = newTrunk(b)
 	b.tail.bus = b

@@ -46,6 +46,10 @@ type ClientConfig struct {
 	// need it whose build does not know batches. Default 128.
 	BatchMax int
 
+	// Now tells the time that messages and ids are stamped with. Nothing is waited for
+	// by it. Default [time.Now].
+	Now func() time.Time
+
 	// Logger takes what an operator should see. Default: nothing is logged.
 	Logger *slog.Logger
 
@@ -60,6 +64,14 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	c.BatchMax = defaultTo(c.BatchMax, defaultBatchMax)
 	c.Logger = defaultLogger(c.Logger)
 	return c
+}
+
+// wall returns the time for stamps, where now is that of [time.Now].
+func (c *ClientConfig) wall(now time.Time) time.Time {
+	if c.Now == nil {
+		return now
+	}
+	return c.Now()
 }
 
 func (c ClientConfig) validate() error {

@@ -71,10 +71,13 @@ func (c *Client) deadline(ctx context.Context, m *actor.Message, now time.Time) 
 // prepare completes a message.
 func (c *Client) prepare(m *actor.Message, now time.Time) error {
 	if m.Type == actor.TypeCommand {
-		c.identify(m, now)
+		c.identify(m, c.cfg.wall(now))
 	}
 	if m.Time.IsZero() {
-		m.Time = now
+		m.Time = c.cfg.wall(now)
+	}
+	if !m.Deadline.IsZero() && c.cfg.Now != nil {
+		m.Deadline = c.cfg.wall(now).Add(m.Deadline.Sub(now))
 	}
 	m.Time, m.Deadline = wire.TruncateTime(m.Time), wire.TruncateTime(m.Deadline)
 	if !c.internal {
@@ -124,6 +127,15 @@ type pursuit struct {
 	message  *actor.Message
 	envelope *nats.Msg // of the message; nil until it is published
 	lane     actor.Lane
+	expires  time.Time // when the message does, by the monotonic clock; zero: never
+}
+
+// left returns the time until the message expires, not 0; 0: it does not.
+func (p *pursuit) left() time.Duration {
+	if p.expires.IsZero() {
+		return 0
+	}
+	return max(time.Until(p.expires), time.Microsecond)
 }
 
 func (c *Client) pursue(ctx context.Context, g effort.Goal, m *actor.Message, now, deadline time.Time) actor.Outcome {
@@ -135,6 +147,7 @@ func (c *Client) pursue(ctx context.Context, g effort.Goal, m *actor.Message, no
 	case c.isClosed():
 		return actor.Failure(actor.CodeNoOwner, "the client is closed")
 	}
+	expires := m.Deadline
 	if err := c.prepare(m, now); err != nil {
 		return actor.Failure(actor.CodeMalformed, err.Error())
 	}
@@ -149,7 +162,7 @@ func (c *Client) pursue(ctx context.Context, g effort.Goal, m *actor.Message, no
 	if m.Lane == actor.LaneDirect {
 		call.ask(c.partitions.Of(m.Target))
 	}
-	p := &pursuit{client: c, call: call, effort: effort.New(g, m.Attempt, c.patience, jitter), message: m, lane: m.Lane}
+	p := &pursuit{client: c, call: call, effort: effort.New(g, m.Attempt, c.patience, jitter), message: m, lane: m.Lane, expires: expires}
 	return p.run(ctx, now, deadline)
 }
 
@@ -233,6 +246,9 @@ func (p *pursuit) publish(try uint32, attempt int) error {
 	if attempt > 1 {
 		msg.Header[wire.HeaderAttempt] = []string{strconv.Itoa(attempt)}
 	}
+	if left := p.left(); left != 0 {
+		msg.Header[wire.HeaderPatience] = []string{wire.FormatPatience(left)}
+	}
 	return c.nc.PublishMsg(msg) //nolint:wrapcheck // failed tells what it means
 }
 
@@ -277,7 +293,7 @@ func (p *pursuit) tryHere(try uint32) bool {
 	m := *p.message
 	m.Attempt = 1
 	to := &localResponder{client: c, call: p.call.id, try: try, read: m.Type != actor.TypeCommand}
-	if !c.local.owners.deliver(c.partitions.Of(m.Target), actor.Delivery{Message: m, Responder: to}) {
+	if !c.local.owners.deliver(c.partitions.Of(m.Target), actor.Delivery{Message: m, Responder: to, Left: p.left()}) {
 		return false
 	}
 	if c.cfg.Events.Published != nil {

@@ -289,7 +289,7 @@ func (d *durableLane) hand(ctx context.Context, sequence uint64, msg *nats.Msg) 
 		d.handler.Durable(ctx, actor.Delivery{Sequence: sequence, Unreadable: unreadable(msg, err)})
 		return context.Cause(ctx)
 	}
-	from := origin{lane: actor.LaneDurable, partition: d.partition, runtime: d.bus.ns.IsInternal(msg.Subject) || sequence <= d.earlier.upTo}
+	from := origin{lane: actor.LaneDurable, partition: d.partition, runtime: d.bus.ns.IsInternal(msg.Subject) || sequence <= d.earlier.upTo, stored: wire.ParseStored(msg.Reply)}
 	for i, c := range all {
 		inbox := wire.First(c.Header, wire.HeaderReply)
 		delivery, ok := d.bus.delivery(ctx, from, inbox, &nats.Msg{Subject: msg.Subject, Header: c.Header, Data: c.Data})
@@ -380,7 +380,8 @@ func forget(status <-chan nats.Status) {
 type origin struct {
 	lane      actor.Lane
 	partition actor.Partition
-	runtime   bool // from where the runtime alone may publish
+	runtime   bool  // from where the runtime alone may publish
+	stored    int64 // nanoseconds since 1970, by the clock of the stream's leader; 0: it was not
 }
 
 // delivery decodes a message for a handler. ok is false for one that nobody can
@@ -389,8 +390,12 @@ type origin struct {
 func (b *Bus) delivery(ctx context.Context, from origin, inbox string, msg *nats.Msg) (_ actor.Delivery, ok bool) {
 	m, err := b.decode(from, msg)
 	to := b.responderTo(inbox, m.Type)
+	var left time.Duration
 	if err == nil {
-		return actor.Delivery{Message: m, Responder: to}, true
+		left, err = b.left(ctx, from, msg.Header)
+	}
+	if err == nil {
+		return actor.Delivery{Message: m, Responder: to, Left: left}, true
 	}
 	b.malformed(ctx, from.lane, msg.Subject, to, err)
 	if from.lane == actor.LaneDurable && to == nil {

@@ -119,6 +119,14 @@ type settings struct {
 	hide       redact.Set
 }
 
+// now is the clock that the node stamps with; nil: the system's.
+func (c *Config) now() func() time.Time {
+	if c.Limits.Clock == nil {
+		return nil
+	}
+	return c.Limits.Clock.Now
+}
+
 // embeddedNATS and embeddedStore report what the process brings along itself.
 func (c *Config) embeddedNATS() bool  { return c.NATSURL == "" }
 func (c *Config) embeddedStore() bool { return c.MongoURI == "" }

@@ -259,11 +259,11 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	if err := n.bound(ctx); err != nil {
 		return err
 	}
-	if n.internal, err = bus.RuntimeClient(natsbus.ClientConfig{Namespace: n.cfg.Namespace, Logger: n.cfg.Logger}); err != nil {
+	if n.internal, err = bus.RuntimeClient(natsbus.ClientConfig{Namespace: n.cfg.Namespace, Now: n.cfg.now(), Logger: n.cfg.Logger}); err != nil {
 		return fmt.Errorf("open client: %w", err)
 	}
 	n.onClose(n.internal.Close)
-	if n.client, err = bus.Client(natsbus.ClientConfig{Namespace: n.cfg.Namespace, Logger: n.cfg.Logger}); err != nil {
+	if n.client, err = bus.Client(natsbus.ClientConfig{Namespace: n.cfg.Namespace, Now: n.cfg.now(), Logger: n.cfg.Logger}); err != nil {
 		return fmt.Errorf("open client: %w", err)
 	}
 	n.onClose(n.client.Close)
@@ -322,6 +322,7 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 			partitions: n.bus.Partitions(), backlog: n.bus.Backlog, peers: n.peers,
 		},
 		Knows:  n.runtime.Knows,
+		Now:    n.cfg.now(),
 		Logger: n.cfg.Logger, Listener: n.metrics.gatewayListener(),
 	})
 	if err != nil {

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"time"
+
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -8,12 +10,13 @@ import (
 // delivery is a message in the node.
 type delivery struct {
 	actor.Delivery
-	arrived  int64 // Clock.Elapsed
-	panics   int   // of its handler
-	replayed bool  // was in the stream before the node took the partition
-	alone    bool  // goes into a commit of its own: one with others was too large
-	bare     bool  // goes without older outcomes, too
-	indexed  bool  // its outcome goes into the store's index of keys
+	arrived  int64     // Clock.Elapsed
+	decided  time.Time // when it was first decided here, by this node's clock: its handler's Now
+	panics   int       // of its handler
+	replayed bool      // was in the stream before the node took the partition
+	alone    bool      // goes into a commit of its own: one with others was too large
+	bare     bool      // goes without older outcomes, too
+	indexed  bool      // its outcome goes into the store's index of keys
 
 	// attempted: it was in a commit whose outcome was not success. That commit
 	// may yet become durable, so it can no longer be told that it was not executed.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -30,6 +31,7 @@ type logBus struct {
 	changed map[int]func([]byte)
 	joined  int
 	mute    bool          // announcements are lost
+	left    time.Duration // of all deliveries
 	slow    chan struct{} // nil, or: the stream is not read before it is closed
 }
 
@@ -120,7 +122,7 @@ func (b *logBus) Announced(changed func([]byte)) (stop func(), err error) {
 func (b *logBus) publish(m actor.Message, r actor.Responder) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d := actor.Delivery{Message: m, Sequence: uint64(len(b.log) + 1), Responder: r}
+	d := actor.Delivery{Message: m, Sequence: uint64(len(b.log) + 1), Responder: r, Left: b.left}
 	if b.earlier {
 		d.Formerly = m.ID.Formerly()
 	}
@@ -139,11 +141,11 @@ func (b *logBus) publish(m actor.Message, r actor.Responder) {
 // direct delivers at once to all that serve the partition; false: nobody does.
 func (b *logBus) direct(m actor.Message, r actor.Responder) bool {
 	b.mu.Lock()
-	flows := slices.Clone(b.serving[b.partitions.Of(m.Target)])
+	flows, left := slices.Clone(b.serving[b.partitions.Of(m.Target)]), b.left
 	b.mu.Unlock()
 	served := false
 	for _, f := range flows {
-		served = f.deliver(actor.Delivery{Message: m, Responder: r}) || served
+		served = f.deliver(actor.Delivery{Message: m, Responder: r, Left: left}) || served
 	}
 	return served
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/store"
@@ -47,7 +48,10 @@ func (a *activation) handle(d *delivery) {
 		a.refuseExpired(d)
 		return
 	}
-	a.accept(d, a.instance.Decide(&d.Message))
+	if d.decided.IsZero() {
+		d.decided = time.UnixMicro(a.partition.cfg.Clock.Now().UnixMicro())
+	}
+	a.accept(d, a.instance.DecideAt(&d.Message, d.decided))
 }
 
 // recall finds the outcome of a command that was decided before.
@@ -293,10 +297,19 @@ func (a *activation) stand(ans answer) {
 	}
 }
 
-// expired: a command that was part of a lost write is past that question.
+// expired: a command that was part of a lost write is past that question. What is left
+// until the deadline is counted from the arrival, by a clock that nobody sets: neither
+// the caller's clock nor a step of this node's own makes a command late.
 func (a *activation) expired(d *delivery) bool {
-	m := &d.Message
-	return !m.Deadline.IsZero() && !d.attempted && a.partition.cfg.Clock.Now().After(m.Deadline)
+	m, clock := &d.Message, a.partition.cfg.Clock
+	switch {
+	case m.Deadline.IsZero() || d.attempted:
+		return false
+	case d.Left != 0:
+		return int64(clock.Elapsed()) > d.arrived+int64(d.Left)
+	default:
+		return clock.Now().After(m.Deadline)
+	}
 }
 
 // refuseExpired answers a message that is too late. That it was not executed

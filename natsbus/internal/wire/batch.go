@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -32,9 +33,16 @@ func IsBatch(h nats.Header) bool { return First(h, headerFormat) == formatBatch 
 // EncodeCommand returns a command, its first attempt, as a batch has it: a batch is such
 // commands one after the other. reply is the inbox of whoever waits for the outcome;
 // empty: nobody does.
-func EncodeCommand(m *actor.Message, reply string) []byte {
+func EncodeCommand(m *actor.Message, reply string) []byte { return EncodeCommandWithin(m, reply, 0) }
+
+// EncodeCommandWithin is EncodeCommand for one with a deadline, until which so much time
+// is left; 0: it has none.
+func EncodeCommandWithin(m *actor.Message, reply string, left time.Duration) []byte {
 	w := commandWriter{data: make([]byte, 1, 384+len(m.Data))} // the number of headers has one byte
 	writeMessage(&w, m)
+	if left != 0 {
+		w.set(HeaderPatience, FormatPatience(left))
+	}
 	if reply != "" {
 		w.set(HeaderReply, reply)
 	}

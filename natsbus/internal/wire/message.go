@@ -21,7 +21,8 @@ const (
 	headerID          = "Gn-Id"       // command id
 	headerName        = "Gn-Name"     // of the command or query
 	headerTime        = "Gn-Time"     // when the caller made it
-	headerDeadline    = "Gn-Deadline" // not executed after it
+	headerDeadline    = "Gn-Deadline" // not executed after it, by the caller's clock
+	HeaderPatience    = "Gn-Patience" // microseconds until then when it was published; absent: of an earlier build
 	headerExpect      = "Gn-Expect"   // new or exists, and v42; comma between
 	HeaderAttempt     = "Gn-Attempt"  // absent: 1
 	HeaderReply       = "Gn-Reply"    // inbox of whoever waits, on the durable lane
@@ -233,6 +234,28 @@ func parseTime(s string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("time %q: %w", s, ErrWire)
 	}
 	return time.UnixMicro(us).UTC(), nil
+}
+
+// maxPatience is longer than anybody waits.
+const maxPatience = 100 * 365 * 24 * time.Hour
+
+// FormatPatience writes what is left of the time until the deadline, a microsecond at least.
+func FormatPatience(left time.Duration) string {
+	return strconv.FormatInt(max(left.Microseconds(), 1), 10)
+}
+
+// Patience reads what was left of the time until the deadline when the message was
+// published; 0: its client is of an earlier build. The error wraps [ErrWire].
+func Patience(h nats.Header) (time.Duration, error) {
+	s := First(h, HeaderPatience)
+	if s == "" {
+		return 0, nil
+	}
+	us, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || us <= 0 {
+		return 0, fmt.Errorf("patience %q: %w", s, ErrWire)
+	}
+	return time.Duration(min(us, maxPatience.Microseconds())) * time.Microsecond, nil
 }
 
 func parseAttempt(s string) (int, error) {

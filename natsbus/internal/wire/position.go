@@ -1,6 +1,9 @@
 package wire
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Position is where a message of a consumer stands.
 type Position struct {
@@ -16,20 +19,9 @@ type Position struct {
 //
 // It does what nats.Msg.Metadata does, without allocating.
 func ParsePosition(reply string) (Position, bool) {
-	rest, ok := strings.CutPrefix(reply, "$JS.ACK.")
+	rest, ok := afterDelivered(reply)
 	if !ok {
 		return Position{}, false
-	}
-	skip := 3
-	switch n := strings.Count(rest, ".") + 1; {
-	case n == 7:
-	case n >= 9:
-		skip = 5
-	default:
-		return Position{}, false
-	}
-	for range skip {
-		_, rest, _ = strings.Cut(rest, ".")
 	}
 	inStream, rest, _ := strings.Cut(rest, ".")
 	ofConsumer, rest, _ := strings.Cut(rest, ".")
@@ -41,6 +33,44 @@ func ParsePosition(reply string) (Position, bool) {
 	at.Consumer, okConsumer = ParseSequence(ofConsumer)
 	at.Pending, _ = ParseSequence(pending) // 0 does not parse
 	return at, okStream && okConsumer
+}
+
+// ParseStored reads from such a subject when the message was stored, in nanoseconds since
+// 1970, by the clock of the stream's leader; 0: it does not say.
+func ParseStored(reply string) int64 {
+	rest, ok := afterDelivered(reply)
+	if !ok {
+		return 0
+	}
+	for range 2 {
+		_, rest, _ = strings.Cut(rest, ".")
+	}
+	stored, _, _ := strings.Cut(rest, ".")
+	at, err := strconv.ParseInt(stored, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return at
+}
+
+// afterDelivered returns what follows the number of deliveries.
+func afterDelivered(reply string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(reply, "$JS.ACK.")
+	if !ok {
+		return "", false
+	}
+	skip := 3
+	switch n := strings.Count(rest, ".") + 1; {
+	case n == 7:
+	case n >= 9:
+		skip = 5
+	default:
+		return "", false
+	}
+	for range skip {
+		_, rest, _ = strings.Cut(rest, ".")
+	}
+	return rest, true
 }
 
 // ParseSequence reads a positive decimal number. Sequences of 2^63 and more are
