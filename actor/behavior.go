@@ -133,6 +133,13 @@ func (b *Behavior) EventNames() []string { return slices.Sorted(maps.Keys(b.repl
 // or one that is the runtime's own. It says nothing of their data.
 func (b *Behavior) Reads(name string) bool { return b.replays[name] != nil || knowsReserved(name) }
 
+// Takes reports whether a command is declared under the name, or was under that name
+// before (From). Of the names of the runtime's own it knows those of events that a saga
+// takes in; the others are for the runtime.
+func (b *Behavior) Takes(name string) bool {
+	return b.commands[name] != nil || reserved(name) && !strings.HasPrefix(name, reactionPrefix)
+}
+
 // EventInfo describes a stored form of an event.
 type EventInfo struct {
 	Name    string       // under which it is stored

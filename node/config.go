@@ -61,7 +61,7 @@ type Config struct {
 	CutAfter   string `name:"nats-cut-after" help:"Time without a connection to NATS after which a node with MongoDB says that it is cut, and connected nodes get its partitions, at least 1s." default:"15s" env:"GANGLION_NATS_CUT_AFTER"`
 	Answers    string `help:"What lets a node answer: lease (its own clock) or verified (the store's word each time, slower)." default:"lease" env:"GANGLION_ANSWERS"`
 
-	SchemaCheck string `name:"schema-check" help:"What a start does that finds stored events which this build cannot read: refuse, warn or off." default:"refuse" env:"GANGLION_SCHEMA_CHECK"`
+	SchemaCheck string `name:"schema-check" help:"What a start does that finds stored events which this build cannot read, or timers and messages whose commands it does not declare: refuse, warn or off." default:"refuse" env:"GANGLION_SCHEMA_CHECK"`
 
 	LogLevel  string `name:"log-level" help:"debug, info, warn or error." default:"info" env:"GANGLION_LOG_LEVEL"`
 	LogFormat string `name:"log-format" help:"text or json." default:"text" env:"GANGLION_LOG_FORMAT"`

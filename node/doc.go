@@ -37,7 +37,8 @@
 // [ErrNATSUnreachable] say why there is no connection, [ErrCertificate] which certificate
 // cannot be used, [ErrNoQuorum] that embedded
 // servers did not find together, an [*UndecodableError] what is stored that the
-// definitions cannot read, [ErrDataDirInUse] and [ErrOtherServer] that the data
+// definitions cannot read, an [*UndeclaredError] which commands wait that they do not
+// declare, [ErrDataDirInUse] and [ErrOtherServer] that the data
 // folder is somebody else's. Main exits with 2 for those, and with 1 when the
 // node could not be started or could not go on. The first SIGTERM or SIGINT
 // shuts down in order, the second at once.

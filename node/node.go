@@ -74,7 +74,7 @@ type Node struct {
 // at which it listens, before Open returns: /livez that the process lives, /readyz what
 // it waits for. The caller closes the node. Errors wrap
 // [ErrConfig], [ErrDataDirInUse], [ErrEmbeddedServer], [ErrUnrecovered], [ErrNoQuorum], [ErrNATSRefused],
-// [ErrNATSUntrusted], [ErrNATSUnreachable], [ErrCertificate], [ErrOtherCluster], are an [*UndecodableError], or those of the
+// [ErrNATSUntrusted], [ErrNATSUnreachable], [ErrCertificate], [ErrOtherCluster], are an [*UndecodableError] or [*UndeclaredError], or those of the
 // systems it connects to.
 func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*Node, error) {
 	s, err := cfg.check()

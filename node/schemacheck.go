@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -17,42 +18,82 @@ import (
 const schemaTimeout = 2 * time.Second
 
 // checkSchema refuses to go on when the event stream has events of a kind of ours under
-// a name that we cannot read, and no node is there that might. It runs before the node
-// has a session, so that nobody counts on it yet.
+// a name that we cannot read, or when timers or messages carry commands for it that we do
+// not declare, and no node is there that might. It runs before the node has a session, so
+// that nobody counts on it yet.
 func (n *Node) checkSchema(ctx context.Context, definitions []actor.Registrable) error {
 	if n.cfg.SchemaCheck == schemaOff {
 		return nil
 	}
-	unread, strangers, err := n.unreadEvents(ctx, behaviorsOf(definitions))
-	if ctx.Err() != nil {
-		return fmt.Errorf("check stored events: %w", context.Cause(ctx))
-	}
-	if err != nil {
+	behaviors := behaviorsOf(definitions)
+	unread, strangers, err := n.unreadEvents(ctx, behaviors)
+	if err != nil && ctx.Err() == nil {
 		n.cfg.Logger.WarnContext(ctx, "it could not be checked that all stored events can be read", "error", err)
-		return nil
+	}
+	undeclared, err := n.undeclaredCommands(ctx, behaviors)
+	if err != nil && ctx.Err() == nil {
+		n.cfg.Logger.WarnContext(ctx, "it could not be checked that all commands that wait are declared", "error", err)
+	}
+	n.warnOfParked(ctx, behaviors)
+	if ctx.Err() != nil {
+		return fmt.Errorf("check what is stored: %w", context.Cause(ctx))
 	}
 	if len(strangers) > 0 {
 		n.cfg.Logger.WarnContext(ctx, "there are stored events of kinds that this build does not have", "kinds", len(strangers),
 			"such_as", strangers[0].Kind, "count", strangers[0].Count)
 	}
-	if unread == nil {
+	return n.judgeSchema(ctx, unread, undeclared)
+}
+
+// judgeSchema decides what becomes of a start that finds what this build cannot read, or
+// does not declare; nil: nothing of that sort.
+func (n *Node) judgeSchema(ctx context.Context, unread *UndecodableError, undeclared *UndeclaredError) error {
+	if unread == nil && undeclared == nil {
 		return nil
 	}
 	if n.cfg.SchemaCheck == schemaWarn {
-		n.cfg.Logger.WarnContext(ctx, "aggregates cannot be loaded", "error", unread)
+		if unread != nil {
+			n.cfg.Logger.WarnContext(ctx, "aggregates cannot be loaded", "error", unread)
+		}
+		if undeclared != nil {
+			n.cfg.Logger.WarnContext(ctx, "commands will be parked", "error", undeclared)
+		}
 		return nil
 	}
-	left, err := n.leftToOthers(ctx, unread)
+	missing, refusal := missingOf(unread, undeclared)
+	left, err := n.leftToOthers(ctx, missing)
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("check stored events: %w", context.Cause(ctx))
+		return fmt.Errorf("check what is stored: %w", context.Cause(ctx))
 	case err != nil:
-		return fmt.Errorf("%w\nwhether another node can is not known: %w", unread, err)
+		return fmt.Errorf("%w\nwhether another node can is not known: %w", refusal, err)
 	case !left:
-		return unread
+		return refusal
 	}
-	n.cfg.Logger.WarnContext(ctx, "aggregates are left to nodes of another build", "error", unread)
+	n.cfg.Logger.WarnContext(ctx, "aggregates are left to nodes of another build", "error", refusal)
 	return nil
+}
+
+// missingOf returns the kinds in question, and both faults in one.
+func missingOf(unread *UndecodableError, undeclared *UndeclaredError) (map[actor.Kind]bool, error) {
+	missing := map[actor.Kind]bool{}
+	var faults []error
+	if unread != nil {
+		faults = append(faults, unread)
+		for _, u := range unread.Events {
+			missing[u.Kind] = true
+		}
+	}
+	if undeclared != nil {
+		faults = append(faults, undeclared)
+		for _, u := range undeclared.Commands {
+			missing[u.Kind] = true
+		}
+	}
+	if len(faults) == 1 {
+		return missing, faults[0]
+	}
+	return missing, errors.Join(faults...)
 }
 
 // unreadEvents finds out what is in the event stream that the definitions cannot read;
@@ -103,11 +144,7 @@ func sortEvents(types []natsbus.EventType, behaviors map[actor.Kind]*actor.Behav
 // that. A session alone proves nothing: that of a node that was killed looks alive until
 // somebody declares it dead. So its beat must be seen to move, for which this waits up
 // to the duration of a lease. Nodes renew six times in it.
-func (n *Node) leftToOthers(ctx context.Context, unread *UndecodableError) (bool, error) {
-	missing := map[actor.Kind]bool{}
-	for _, u := range unread.Events {
-		missing[u.Kind] = true
-	}
+func (n *Node) leftToOthers(ctx context.Context, missing map[actor.Kind]bool) (bool, error) {
 	first, err := n.others(ctx)
 	if err != nil || !cover(first, missing) {
 		return false, err

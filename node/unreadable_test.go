@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,23 +18,6 @@ import (
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
-
-type logBuffer struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.String()
-}
 
 func postEmpty(t *testing.T, url string) (int, string) {
 	t.Helper()
@@ -55,7 +37,7 @@ func postEmpty(t *testing.T, url string) (int, string) {
 func TestNode_Unreadable_IsSetAsideAndSeen(t *testing.T) {
 	t.Parallel()
 	server := testharness.NATS(t, testharness.WithListener())
-	log := &logBuffer{}
+	log := &lockedLog{}
 	n := nodes.Start(t, node.Config{
 		NATSURL: server.URL(), Partitions: "1", Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}, notes())
@@ -79,8 +61,8 @@ func TestNode_Unreadable_IsSetAsideAndSeen(t *testing.T) {
 	testharness.Eventually(t, 20*time.Second, func() bool {
 		return json.Unmarshal([]byte(body(t, n.AdminURL()+"/parked")), &list) == nil && len(list.Parked) == 5
 	})
-	if got := strings.Count(log.String(), "it is set aside"); got != 5 {
-		t.Errorf("%d lines in the log:\n%s", got, log)
+	if got := strings.Count(log.text(), "it is set aside"); got != 5 {
+		t.Errorf("%d lines in the log:\n%s", got, log.text())
 	}
 	testharness.Eventually(t, 20*time.Second, func() bool {
 		metrics := body(t, n.AdminURL()+"/metrics")

@@ -1,6 +1,8 @@
 package node_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -109,4 +111,47 @@ func TestNode_Promised_WaitsForANodeThatCan(t *testing.T) {
 	testharness.Eventually(t, 30*time.Second, chimes(third, "deaf", "2"))
 	testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(body(t, third.URL()+"/v1/note/n-1"), `"Lines":1`) })
 	testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(body(t, third.AdminURL()+"/parked"), `"parked":[]`) })
+}
+
+// TestNode_Schema_UndeclaredCommands: a build that has renamed a command which a timer
+// carries does not start, and says which. It starts when told to, and with the former name
+// as an alias; what is parked already is no reason.
+func TestNode_Schema_UndeclaredCommands(t *testing.T) {
+	t.Parallel()
+	for _, onMongo := range []bool{false, true} {
+		t.Run(fmt.Sprintf("MongoDB=%v", onMongo), func(t *testing.T) {
+			t.Parallel()
+			logged := &lockedLog{}
+			cfg := node.Config{
+				DataDir: t.TempDir(), Partitions: "4", Lease: "1s", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+				Logger: slog.New(slog.NewTextHandler(logged, nil)),
+			}
+			if onMongo {
+				cfg.MongoURI, cfg.MongoDatabase = testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)
+			}
+			first := nodes.Start(t, cfg, towers(false, false))
+			c := caller{t, first.URL()}
+			c.expect("wind up", c.post("/v1/tower/t-1/windUp", `{"tell":"deaf"}`), 200, "")
+			testharness.Eventually(t, 20*time.Second, func() bool { // one sort is parked, the timer waits
+				return strings.Contains(body(t, first.AdminURL()+"/parked"), "tower has no strike")
+			})
+			first.Stop(t)
+			_, err := node.Open(t.Context(), cfg, towers(true, false))
+			undeclared, ok := errors.AsType[*node.UndeclaredError](err)
+			if !ok || !errors.Is(err, actor.ErrUnknownCommand) || len(undeclared.Commands) != 1 {
+				t.Fatalf("a build without the command: %v", err)
+			}
+			if got := undeclared.Commands[0]; got.Kind != "tower" || got.Name != "chime" || got.Count != 1 || got.Example.ID != "t-1" {
+				t.Errorf("undeclared: %+v", got)
+			}
+			if text := logged.text(); !strings.Contains(text, "parked commands are not declared") || !strings.Contains(text, "strike") || !strings.Contains(text, "kind=note") {
+				t.Errorf("what is parked and what is of another kind is not in the log:\n%s", text)
+			}
+			third := nodes.Start(t, cfg, towers(true, true))
+			testharness.Eventually(t, 30*time.Second, func() bool {
+				return strings.Contains(body(t, third.URL()+"/v1/tower/t-1"), `"Chimes":1`)
+			})
+			third.Stop(t)
+		})
+	}
 }

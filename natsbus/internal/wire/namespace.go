@@ -58,6 +58,9 @@ func (ns Namespace) EarlierMapping(p actor.Partitions) *jetstream.SubjectTransfo
 	}
 }
 
+// Runs matches the stored commands of the runtime itself.
+func (ns Namespace) Runs() string { return string(ns) + ".run.>" }
+
 // Run is where the runtime's own commands for an aggregate are published.
 func (ns Namespace) Run(to actor.Address) string {
 	return string(ns) + ".run." + string(to.Kind) + "." + to.Token()

@@ -107,6 +107,35 @@ func DecodeDue(h nats.Header, data []byte, sequence uint64, at time.Time) (actor
 	return m, err
 }
 
+// DueCommand reads from the headers of a timer, waiting or due, whose command it is and
+// under which name. Errors are those of [DecodeDue], and [ErrWire] for a schedule of the
+// cluster.
+func DueCommand(h nats.Header) (to actor.Address, name string, err error) {
+	if First(h, headerCron) != "" {
+		return to, "", fmt.Errorf("%s: %w", headerCron, ErrWire)
+	}
+	if name, err = CommandName(h); err != nil {
+		return to, "", err
+	}
+	address, err := unescape(First(h, headerTarget))
+	if err != nil {
+		return to, "", err
+	}
+	if to, err = actor.ParseAddress(address); err != nil {
+		return to, "", fmt.Errorf("%s: %w", headerTarget, err)
+	}
+	return to, name, nil
+}
+
+// CommandName reads the name of a stored command from its headers.
+func CommandName(h nats.Header) (string, error) {
+	name, err := unescape(First(h, headerName))
+	if err == nil && (name == "" || First(h, headerType) != "") {
+		err = fmt.Errorf("%s: no command: %w", headerName, ErrWire)
+	}
+	return name, err
+}
+
 // Order reads what [Namespace.EncodeTimer] wrote, 0 from other messages.
 func Order(h nats.Header) int64 {
 	order, err := strconv.ParseInt(First(h, HeaderOrder), 10, 64)
