@@ -15,6 +15,9 @@ const (
 	EventEnded = "ganglion.ended.v1"
 	// EventOverdue: a saga has not ended within its deadline.
 	EventOverdue = "ganglion.overdue.v1"
+	// EventSkipped stands in the event stream, and in no history, for an event of a commit
+	// that could not be read and that an operator has given up.
+	EventSkipped = "ganglion.skipped.v1"
 )
 
 const (
@@ -33,7 +36,7 @@ func reserved(name string) bool { return strings.HasPrefix(name, reservedPrefix)
 // that name, as far as this build knows.
 func knowsReserved(name string) bool {
 	switch name {
-	case EventEffects, EventRefused, EventEnded, EventOverdue:
+	case EventEffects, EventRefused, EventEnded, EventOverdue, EventSkipped:
 		return true
 	default:
 		return false

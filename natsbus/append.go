@@ -67,6 +67,14 @@ func (b *Bus) remakeEvents(ctx context.Context, is eventStream) (eventStream, er
 	return createEvents(ctx, b.js, b.cfg)
 }
 
+// eventHeadersMax is more than the headers of an event take: its address, its command's id
+// and metadata, escaped, and the relay's mark.
+const eventHeadersMax = 24 << 10
+
+// MaxEventBytes returns how large the data of an event may be: what the server takes as one
+// message, less the headers.
+func (b *Bus) MaxEventBytes() int { return max(int(b.nc.MaxPayload())-eventHeadersMax, 0) }
+
 // AppendEvents appends events, in order and with a mark each, to that incarnation of
 // the event stream, whose newest event must have the position after. Positions in
 // the events are ignored: the first one gets after+1. It returns nil when all of them

@@ -23,7 +23,7 @@ func (n *Node) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	registerAlways(mux)
 	mux.HandleFunc("GET /readyz", n.serveReady)
-	(&parking{store: n.store, client: n.internal, reread: n.bus.Reread, outbox: n.bus, projections: n.projections}).register(mux)
+	(&parking{store: n.store, client: n.internal, reread: n.bus.Reread, outbox: n.bus, commits: n.store, projections: n.projections}).register(mux)
 	n.projections.register(mux)
 	n.members.register(mux, n.replicas)
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, _ *http.Request) {

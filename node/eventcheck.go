@@ -80,7 +80,12 @@ func (c *eventCheck) read(ctx context.Context, s store.Store, quiet time.Duratio
 		if err != nil {
 			return fmt.Errorf("%w: %w", errBusy, err)
 		}
-		if err := c.add(&item.Commit); err != nil {
+		if item.Unreadable != nil {
+			err = c.unreadable(&item)
+		} else {
+			err = c.add(&item.Commit)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -91,6 +96,32 @@ func (c *eventCheck) read(ctx context.Context, s store.Store, quiet time.Duratio
 		return fmt.Errorf("%w: %w", errBusy, err)
 	}
 	return nil
+}
+
+// unreadable counts a commit that cannot be understood as one event without a name.
+func (c *eventCheck) unreadable(item *store.FeedItem) error {
+	source, err := actor.ParseAddress(string(item.Commit.Aggregate))
+	if err != nil {
+		return fmt.Errorf("commit %d of %q: %w", item.Commit.First, item.Commit.Aggregate, err)
+	}
+	c.commits++
+	c.events++
+	c.note(&Undecodable{Kind: source.Kind, Example: source, Version: actor.Version(item.Commit.First), Reason: item.Unreadable.Error()})
+	return nil
+}
+
+// note counts an event that cannot be decoded, with an example of each kind and name.
+func (c *eventCheck) note(example *Undecodable) {
+	c.undecodable++
+	sort := eventSort{example.Kind, example.Name}
+	u := c.failed[sort]
+	if u == nil && len(c.failed) < eventSortsMax {
+		u = example
+		c.failed[sort] = u
+	}
+	if u != nil {
+		u.Count++
+	}
 }
 
 func (c *eventCheck) add(commit *store.Commit) error {
@@ -105,19 +136,10 @@ func (c *eventCheck) add(commit *store.Commit) error {
 		if ok {
 			continue
 		}
-		c.undecodable++
-		sort := eventSort{source.Kind, e.Name}
-		u := c.failed[sort]
-		if u == nil && len(c.failed) < eventSortsMax {
-			u = &Undecodable{
-				Kind: source.Kind, Name: e.Name, Example: source,
-				Version: actor.Version(commit.First) + actor.Version(i), Reason: reason,
-			}
-			c.failed[sort] = u
-		}
-		if u != nil {
-			u.Count++
-		}
+		c.note(&Undecodable{
+			Kind: source.Kind, Name: e.Name, Example: source,
+			Version: actor.Version(commit.First) + actor.Version(i), Reason: reason,
+		})
 	}
 	return nil
 }

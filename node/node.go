@@ -205,7 +205,7 @@ func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 		}
 		n.leases = leases
 		n.onClose(leases.Close)
-		cfg := jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas, Leases: leases}
+		cfg := jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas, Leases: leases, Logger: n.cfg.Logger}
 		ctx, cancel := n.opening(ctx)
 		defer cancel()
 		if n.nats != nil {

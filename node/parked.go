@@ -22,6 +22,7 @@ type parking struct {
 	projections *projections // nil: the node has none
 	reread      func(*actor.Unreadable) ([]actor.Message, error)
 	outbox      runtime.Outbox
+	commits     store.Commits
 }
 
 // retryTimeout bounds the wait for what becomes of a retry or a skip. What is met
@@ -157,8 +158,12 @@ func (p *parking) serveRetry(w http.ResponseWriter, r *http.Request) {
 		p.retryUnreadable(w, r, &parked, stored)
 		return
 	}
-	if runtime.ParkedWaits(&parked) == runtime.WaitsUnsent {
+	switch runtime.ParkedWaits(&parked) {
+	case runtime.WaitsUnsent:
 		p.release(w, r, &parked)
+		return
+	case runtime.WaitsHistory:
+		p.retryHistory(w, r, &parked)
 		return
 	}
 	o, ok := p.settle(w, r, &parked, func(m actor.Message) actor.Message { return m })
@@ -203,12 +208,38 @@ func (p *parking) release(w http.ResponseWriter, r *http.Request, parked *store.
 	answerJSON(w, http.StatusOK, map[string]any{"status": "sent"})
 }
 
+// retryHistory says why a commit cannot be read, or that the relay goes on with it.
+func (p *parking) retryHistory(w http.ResponseWriter, r *http.Request, parked *store.Parked) {
+	ctx, cancel := context.WithTimeout(r.Context(), retryTimeout)
+	defer cancel()
+	if err := runtime.RetryHistory(ctx, p.commits, parked); err != nil {
+		answerProblem(w, http.StatusConflict, codeMalformed, "the commit cannot be read still: "+err.Error())
+		return
+	}
+	answerJSON(w, http.StatusAccepted, map[string]any{"status": "readable", "detail": "the relay brings the events out within some seconds"})
+}
+
+// skipHistory gives up a commit that cannot be read.
+func (p *parking) skipHistory(w http.ResponseWriter, r *http.Request, parked *store.Parked) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), retryTimeout)
+	defer cancel()
+	if err := runtime.SkipHistory(ctx, p.store, parked); err != nil {
+		answerProblem(w, http.StatusServiceUnavailable, codeUnavailable, err.Error())
+		return
+	}
+	answerJSON(w, http.StatusAccepted, map[string]any{"status": "given up", "detail": "the relay puts " + actor.EventSkipped + " in the place of its events"})
+}
+
 // serveSkip has the command never take effect. With force=true it is only taken off
 // the list, which is all that can be done if nobody can decide anything for its
 // aggregate: who repeats the command has it executed then.
 func (p *parking) serveSkip(w http.ResponseWriter, r *http.Request) {
 	parked, ok := p.ownCommand(w, r, "skip")
 	if !ok {
+		return
+	}
+	if _, held := runtime.HeldHistory(&parked); held { // nothing can be taken off the list without a gap in the event stream
+		p.skipHistory(w, r, &parked)
 		return
 	}
 	if _, unreadable := runtime.ParkedUnreadable(&parked); unreadable || r.URL.Query().Get("force") == "true" {

@@ -41,7 +41,7 @@ type Config struct {
 	RingMax     int // outcomes remembered per activation: 4096
 	BatchEvents int // events of one commit: 1000
 	BatchBytes  int // bytes of one commit, reached or just passed: 1 MiB
-	EventBytes  int // bytes of all events and the reply of one command: 512 KiB
+	EventBytes  int // bytes of all events and the reply of one command: 512 KiB; less if the event stream takes less
 
 	Flights       int           // appends in flight: 2
 	FlushAhead    int           // commits that start an append beside those in flight: 512
@@ -101,6 +101,9 @@ func (c Config) withDefaults() Config {
 	orInt(&c.BatchEvents, 1000)
 	orInt(&c.BatchBytes, 1<<20)
 	orInt(&c.EventBytes, 512<<10)
+	if bounded, ok := c.Outbox.(interface{ MaxEventBytes() int }); ok { // what it could not take would be committed, and wait for ever
+		c.EventBytes = max(min(c.EventBytes, bounded.MaxEventBytes()), 1)
+	}
 	orInt(&c.Flights, 2)
 	orInt(&c.FlushAhead, 512)
 	orTime(&c.FlushPatience, 20*time.Millisecond)

@@ -10,6 +10,9 @@ import (
 // Outbox is where a [Relay] brings what was committed: the event stream, the command
 // stream, and timers. Package natsbus implements it. All methods are safe for
 // concurrent use, also by the relays of two nodes.
+//
+// One with a method MaxEventBytes() int says how large the data of an event may be: the
+// aggregate of a larger one is held, as if its commit could not be read.
 type Outbox interface {
 	// EventsTail returns the incarnation of the event stream, the position of its
 	// newest event, 0 before the first, and the mark appended with that. It makes the
@@ -26,7 +29,8 @@ type Outbox interface {
 	EventNames(ctx context.Context, stream string, upTo uint64) iter.Seq2[actor.EventRecord, error]
 
 	// Send stores a command for its owner. It tries until it has, or ctx ends. An
-	// *actor.Error says that no try can succeed.
+	// *actor.Error says that no try can succeed; one with a method OfStream() bool that
+	// returns true, that the stream refuses every message at present.
 	Send(ctx context.Context, m actor.Message) error
 	// SetTimer has a command be sent at its time, unless the timer was set or
 	// cancelled with a higher order. It tries as Send does.

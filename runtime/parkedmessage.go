@@ -38,7 +38,10 @@ type parkedMessage struct {
 	Waits     string          `json:"waits,omitempty"` // what it waits for, other than an operator: see ParkedWaits
 	Set       *parkedTimer    `json:"set,omitempty"`   // the timer is to be set; absent: the command is to be sent
 
-	Unreadable *actor.Unreadable `json:"unreadable,omitempty"` // a message, in the place of all but Format and Waits
+	// In the place of all but Format and Waits: a message that cannot be read, or that the
+	// events of the aggregate wait.
+	Unreadable *actor.Unreadable `json:"unreadable,omitempty"`
+	History    *heldHistory      `json:"history,omitempty"`
 }
 
 type parkedExpect struct {

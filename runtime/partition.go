@@ -99,7 +99,7 @@ func (p *partition) relay() {
 	}
 	r := NewRelay(RelayConfig{
 		SendTimeout: p.cfg.SendTimeout, StandsAfter: p.cfg.StandsAfter, ParkedMax: p.cfg.ParkedMax,
-		Schedules: p.cfg.Schedules, Logger: p.cfg.Logger, Listener: p.cfg.Listener,
+		Schedules: p.cfg.Schedules, Partitions: p.bus.Partitions(), Logger: p.cfg.Logger, Listener: p.cfg.Listener,
 	}, p.store, p.cfg.Outbox)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -70,6 +70,8 @@ type RelayConfig struct {
 
 	Schedules []actor.Schedule // of the cluster, kept while the relay runs
 
+	Partitions actor.Partitions // of the cluster; needed to skip commits that cannot be read
+
 	Logger   *slog.Logger // discards
 	Listener EventListener
 }
@@ -175,6 +177,9 @@ type relaying struct {
 	known    *knownEvents
 	resend   bool // what was sent before is lost: send it again
 	queue    *relayQueue
+
+	held  map[store.Aggregate]*heldNow // aggregates whose events wait
+	tried time.Time                    // when it was tried last to go on with them
 }
 
 // begunCommit is a commit of which the event stream has a part, and that the feed is
@@ -205,9 +210,16 @@ func (r *Relay) session(ctx context.Context) error {
 	parts.Go(func() { cancel(s.follow(ctx)) })
 	parts.Go(func() { cancel(s.look(ctx)) })
 	for {
-		batch, err := s.queue.take(ctx)
+		batch, err := s.queue.take(ctx, s.retryHistories())
 		if err == nil {
 			err = s.relay(ctx, batch)
+		}
+		if err == nil && len(s.held) > 0 && time.Since(s.tried) >= s.cfg.ResendEvery {
+			if len(batch) == 0 {
+				s.caughtUp()
+			}
+			err = s.releaseHistories(ctx)
+			s.tried = time.Now()
 		}
 		if err == nil {
 			s.queue.done()
@@ -220,6 +232,14 @@ func (r *Relay) session(ctx context.Context) error {
 		r.rescan = r.rescan || errors.Is(err, store.ErrTokenExpired)
 		return err
 	}
+}
+
+// retryHistories returns when to try again what is held; nil: never.
+func (s *relaying) retryHistories() <-chan time.Time {
+	if len(s.held) == 0 {
+		return nil
+	}
+	return time.After(time.Until(s.tried.Add(s.cfg.ResendEvery)))
 }
 
 // begin finds out where to go on.
@@ -343,6 +363,14 @@ func (s *relaying) relay(ctx context.Context, batch []store.FeedItem) error {
 	out := newSending()
 	for i := range batch {
 		c := &batch[i].Commit
+		passed, err := s.passOver(ctx, &batch[i])
+		if err != nil {
+			return err
+		}
+		if passed {
+			s.mark = s.markAfter(&batch[i])
+			continue
+		}
 		from, again, err := s.sift(c)
 		if err != nil {
 			return s.rebuild(ctx, err)
@@ -360,6 +388,14 @@ func (s *relaying) relay(ctx context.Context, batch []store.FeedItem) error {
 	if err := s.send(ctx, out); err != nil {
 		return err
 	}
+	if err := s.appendEvents(ctx, events, marks, started); err != nil || len(events) == 0 {
+		return err
+	}
+	return s.forgetReleased(ctx)
+}
+
+// appendEvents appends events behind the newest one.
+func (s *relaying) appendEvents(ctx context.Context, events []actor.EventRecord, marks []string, started time.Time) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -370,6 +406,7 @@ func (s *relaying) relay(ctx context.Context, batch []store.FeedItem) error {
 	}
 	s.last += uint64(len(events))
 	s.moved = true
+	s.progress.moved()
 	if f := s.cfg.Listener.Relayed; f != nil {
 		f(len(events), max(time.Since(events[len(events)-1].Time), 0), time.Since(started))
 	}

@@ -107,11 +107,16 @@ func (s *relaying) sift(c *store.Commit) (from int, again bool, err error) {
 		delete(s.known.last, key)
 		again = s.resend
 	}
+	s.rescanned()
+	return from, again, nil
+}
+
+// rescanned ends a rescan that has come to all that is known.
+func (s *relaying) rescanned() {
 	if len(s.known.last) == 0 {
 		s.cfg.Logger.Info("all that the event stream has is in the store")
 		s.known, s.resend, s.rescan = nil, false, false
 	}
-	return from, again, nil
 }
 
 // compare makes sure that the last known event of an aggregate is the one that the

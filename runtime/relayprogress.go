@@ -41,6 +41,13 @@ func (p *relayProgress) relayed() {
 	p.left = 0
 }
 
+// moved notes that something was appended.
+func (p *relayProgress) moved() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.good = time.Now()
+}
+
 // interrupted notes that the session has ended, with something left or not.
 func (p *relayProgress) interrupted(err error) {
 	p.mu.Lock()

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -49,9 +50,9 @@ func (q *relayQueue) tryPut(item store.FeedItem) bool {
 	return true
 }
 
-// take returns everything that is there, and waits until there is something. It counts
+// take returns everything that is there, and waits until there is something, or until. It counts
 // as pending until [relayQueue.done].
-func (q *relayQueue) take(ctx context.Context) ([]store.FeedItem, error) {
+func (q *relayQueue) take(ctx context.Context, until <-chan time.Time) ([]store.FeedItem, error) {
 	for {
 		q.mu.Lock()
 		items := q.items
@@ -68,6 +69,8 @@ func (q *relayQueue) take(ctx context.Context) ([]store.FeedItem, error) {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-q.grown:
+		case <-until:
+			return nil, nil
 		}
 	}
 }

@@ -25,7 +25,7 @@ func TestRelayQueue_OldestIsWhatIsNotDoneWith(t *testing.T) {
 	}
 	oldest(0)
 	put(7)
-	if _, err := q.take(t.Context()); err != nil {
+	if _, err := q.take(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	oldest(7)
@@ -33,7 +33,7 @@ func TestRelayQueue_OldestIsWhatIsNotDoneWith(t *testing.T) {
 	oldest(7)
 	q.done()
 	oldest(8)
-	if _, err := q.take(t.Context()); err != nil {
+	if _, err := q.take(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	var p relayProgress

@@ -62,6 +62,7 @@ func (s *relaying) loadHeld(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, heldTimeouts*s.cfg.Timeout)
 	defer cancel()
 	targets := map[store.Aggregate]lastUnsent{}
+	s.held, s.tried = map[store.Aggregate]*heldNow{}, time.Now()
 	for p, err := range s.store.ListParked(ctx, "") {
 		if err != nil {
 			return fmt.Errorf("relay: what is parked: %w", err)
@@ -69,11 +70,13 @@ func (s *relaying) loadHeld(ctx context.Context) error {
 		if ParkedWaits(&p) == WaitsUnsent {
 			targets[p.Aggregate] = lastUnsent{p.CommandID, p.Time}
 		}
+		s.findHeld(&p)
 	}
 	s.unsent.mu.Lock()
 	s.unsent.held = targets
 	s.unsent.mu.Unlock()
 	s.countHeld()
+	s.countHistories()
 	return nil
 }
 

@@ -139,7 +139,8 @@ func ParkedUnreadable(p *store.Parked) (*actor.Unreadable, bool) {
 
 // ParkedWaits returns why a parked command waits for a node that can execute it:
 // [actor.CodeUnknownKind], [actor.CodeUnknownCommand], [actor.CodeMalformed], or
-// [WaitsUnreadable]; or that it waits to be sent at all: [WaitsUnsent]. It is
+// [WaitsUnreadable]; or that it waits to be sent at all: [WaitsUnsent]; or that the events of its
+// aggregate wait: [WaitsHistory]. It is
 // [actor.CodeOK] for one that waits for an operator.
 func ParkedWaits(p *store.Parked) actor.Code {
 	var r struct {

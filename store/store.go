@@ -45,12 +45,20 @@ type Token string
 type FeedItem struct {
 	Commit Commit
 	Token  Token
+
+	// Unreadable says why the commit cannot be understood; it wraps [ErrCorrupt]. Of
+	// Commit nothing but Aggregate and First is known then, and First is 0 where not even
+	// that is. Last is the version of its last event, 0 where it is not known.
+	Unreadable error
+	Last       Version
 }
 
 // Feed is the order of all commits.
 type Feed interface {
 	// Follow yields every commit after the token, each aggregate's in order, and
-	// waits for more until ctx ends; it then ends without an error.
+	// waits for more until ctx ends; it then ends without an error. A commit that cannot
+	// be understood is an item like others, and the feed goes on: see
+	// FeedItem.Unreadable. What does not even show its aggregate is passed over.
 	// ErrTokenExpired: the store no longer knows the place.
 	Follow(ctx context.Context, after Token) iter.Seq2[FeedItem, error]
 	// Now returns the place after all commits that are durable at present.

@@ -94,6 +94,9 @@ func committed(ctx context.Context, s store.Feed) (map[actor.Address][]actor.Eve
 	events := map[actor.Address][]actor.EventRecord{}
 	total := 0
 	for item, err := range store.FollowUntilQuiet(ctx, s, feedQuiet, nil) {
+		if err == nil {
+			err = item.Unreadable
+		}
 		if err != nil {
 			return nil, 0, fmt.Errorf("read the store: %w", err)
 		}

@@ -44,6 +44,10 @@ func (s *Store) prepare(ctx context.Context, c *store.Commit) *conditional {
 		p.fail(err)
 		return p
 	}
+	if err := readable(c); err != nil {
+		p.fail(err)
+		return p
+	}
 	data, err := encodeCommit(c)
 	if err != nil {
 		p.fail(unknown(err)) // not JSON: no store could keep it
@@ -51,6 +55,56 @@ func (s *Store) prepare(ctx context.Context, c *store.Commit) *conditional {
 	}
 	p.data = data
 	return p
+}
+
+// maxNested is how deep JSON in a commit may nest. The decoder takes 10,000 levels, of
+// which the record has three; the encoder counts each part by itself, and would write
+// more than can be read.
+const maxNested = 9_990
+
+// readable refuses what could be written, and not be read back.
+func readable(c *store.Commit) error {
+	deep := false
+	part := func(json []byte) { deep = deep || nests(json, maxNested) }
+	for i := range c.Events {
+		part(c.Events[i].Data)
+	}
+	for i := range c.Outcomes {
+		part(c.Outcomes[i].Reply)
+		part(c.Outcomes[i].Rejection)
+	}
+	for i := range c.Out {
+		part(c.Out[i].Data)
+		part(c.Out[i].OnRefusalData)
+	}
+	if deep {
+		return fmt.Errorf("JSON nested deeper than %d levels: %w", maxNested, store.ErrTooLarge)
+	}
+	return nil
+}
+
+// nests reports whether JSON is nested deeper than so many levels.
+func nests(json []byte, most int) bool {
+	if len(json) <= 2*most { // each level has two bytes
+		return false
+	}
+	depth, text := 0, false
+	for i := 0; i < len(json); i++ {
+		switch c := json[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{', c == '[':
+			if depth++; depth > most {
+				return true
+			}
+		case c == '}', c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // planAppend finds out which message each commit must follow. In the first round

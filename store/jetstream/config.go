@@ -3,6 +3,7 @@ package jetstream
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,6 +38,9 @@ type Config struct {
 	// 50 bytes each. 0: 200,000.
 	Outcomes int
 
+	// Logger gets what the feed passes over. nil: nothing is logged.
+	Logger *slog.Logger
+
 	apiPrefix string // of JetStream's API; tests put themselves in between
 }
 
@@ -66,6 +70,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Outcomes == 0 {
 		c.Outcomes = 200_000
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
 }

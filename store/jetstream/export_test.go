@@ -1,5 +1,11 @@
 package jetstream
 
+import (
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ganglion-go/ganglion/store"
+)
+
 // AggregateTokens lets the fuzz test see the encoding of addresses.
 var AggregateTokens = aggregateTokens
 
@@ -14,4 +20,9 @@ func RedirectGets(s *Store, prefix string) {
 func WithAPIPrefix(cfg Config, prefix string) Config {
 	cfg.apiPrefix = prefix
 	return cfg
+}
+
+// CommitsSubject returns where the aggregate's commits are, and the way to publish there.
+func (s *Store) CommitsSubject(a store.Aggregate) (string, jetstream.JetStream) {
+	return s.subjects.commits(a), s.js
 }

@@ -57,11 +57,11 @@ func (s *Store) follow(ctx context.Context, after store.Token, visit func(store.
 			if a.messages[i].subject == s.commits.mark {
 				continue
 			}
-			c, err := decodeCommit(&a.messages[i])
-			if err != nil {
-				return err
+			item, known := s.itemOf(ctx, &a.messages[i])
+			if !known {
+				continue
 			}
-			if !visit(store.FeedItem{Commit: c, Token: s.token(through)}) {
+			if item.Token = s.token(through); !visit(item) {
 				return nil
 			}
 		}
@@ -71,6 +71,30 @@ func (s *Store) follow(ctx context.Context, after store.Token, visit func(store.
 			}
 		}
 	}
+}
+
+// itemOf reads a message of the stream. known is false for one whose subject is that of
+// no aggregate: it is no commit, and nothing loads it.
+func (s *Store) itemOf(ctx context.Context, m *stored) (item store.FeedItem, known bool) {
+	of, known := s.subjects.aggregateOf(m.subject)
+	if !known {
+		s.cfg.Logger.ErrorContext(ctx, "a message among the commits is not one, and is passed over", "subject", m.subject, "sequence", m.seq)
+		return item, false
+	}
+	c, err := decodeCommit(m)
+	first, last, noVersions := versionsOf(m)
+	switch {
+	case err != nil:
+	case c.Aggregate != of:
+		err = fmt.Errorf("the commit at %d is of %q: %w", m.seq, c.Aggregate, store.ErrCorrupt)
+	case noVersions != nil:
+		err = noVersions
+	case c.First != first || c.Last() != last || len(c.Events) == 0:
+		err = fmt.Errorf("the commit at %d has other versions than it says: %w", m.seq, store.ErrCorrupt)
+	default:
+		return store.FeedItem{Commit: c}, true
+	}
+	return store.FeedItem{Commit: store.Commit{Aggregate: of, First: first}, Last: last, Unreadable: err}, true
 }
 
 func (s *Store) readFeed(ctx context.Context, from uint64) (answer, error) {

@@ -2,12 +2,16 @@ package jetstream_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/store/jetstream"
 	"github.com/ganglion-go/ganglion/store/storetest"
 	"github.com/ganglion-go/ganglion/testharness"
@@ -23,7 +27,35 @@ func TestStore(t *testing.T) {
 		t.Helper()
 		return server.Connect(t)
 	}, jetstream.Config{})
-	storetest.Config{Peer: peer, TooLarge: tooLarge}.Run(t, fresh)
+	storetest.Config{Peer: peer, TooLarge: tooLarge, AppendUnreadable: appendUnreadable}.Run(t, fresh)
+}
+
+// appendUnreadable stores a message of one event, without its record.
+func appendUnreadable(t *testing.T, s store.Store, a store.Aggregate, first store.Version) {
+	t.Helper()
+	subject, js := s.(*namedStore).Store.(*jetstream.Store).CommitsSubject(a)
+	msg := &nats.Msg{Subject: subject, Header: nats.Header{"Ganglion-Versions": {fmt.Sprintf("%d-%d", first, first)}}, Data: []byte("damaged")}
+	if _, err := js.PublishMsg(t.Context(), msg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStore_Append_TakesNothingThatCannotBeReadBack: JSON of any depth comes back, or is
+// refused.
+func TestStore_Append_TakesNothingThatCannotBeReadBack(t *testing.T) {
+	t.Parallel()
+	s := open(t, testharness.NATS(t).Connect(t), jetstream.Config{})
+	for i, depth := range []int{100, 9_900, 9_990, 9_996, 9_997, 9_998, 9_999, 10_000, 20_000} {
+		c := commit(store.Aggregate(fmt.Sprintf("account/deep-%d", i)), 1)
+		c.Events[0].Data = []byte(strings.Repeat(`{"a":`, depth-1) + `"\\\"{[ü"` + strings.Repeat(`}`, depth-1))
+		switch err := s.Append(t.Context(), []store.Commit{c})[0]; {
+		case errors.Is(err, store.ErrTooLarge) && depth > 9_900:
+		case err != nil:
+			t.Errorf("%d levels: %v", depth, err)
+		case len(versions(t, s, c.Aggregate)) != 1:
+			t.Errorf("%d levels were taken, and are not there", depth)
+		}
+	}
 }
 
 // The store works on a server in virtual time: a follower that sleeps for hours

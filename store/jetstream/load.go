@@ -40,7 +40,7 @@ func (s *Store) load(ctx context.Context, a store.Aggregate, after store.Version
 			return err
 		}
 	}
-	err = s.visitCommits(ctx, a, from, last.seq, func(c store.Commit) bool { return c.First <= after || visit(c) })
+	err = s.visitCommits(ctx, a, from, last.seq, after, visit)
 	if err != nil {
 		return err
 	}
@@ -115,11 +115,16 @@ func (s *Store) seek(ctx context.Context, subject string, after store.Version, l
 	return low, nil
 }
 
-// visitCommits reads the aggregate's commits from one sequence to another, and
-// checks that none is missing between them.
-func (s *Store) visitCommits(ctx context.Context, a store.Aggregate, from, to uint64, visit func(store.Commit) bool) error {
+// visitCommits reads the aggregate's commits with First > after from one sequence to
+// another, and checks that none is missing between them. Those before are not decoded.
+func (s *Store) visitCommits(ctx context.Context, a store.Aggregate, from, to uint64, after store.Version, visit func(store.Commit) bool) error {
 	var next store.Version
 	return s.commits.scan(ctx, s.subjects.commits(a), from, to, func(m stored) (bool, error) {
+		first, last, err := versionsOf(&m)
+		if err == nil && first <= after {
+			next = last + 1
+			return true, nil
+		}
 		c, err := decodeCommit(&m)
 		switch {
 		case err != nil:

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/ganglion-go/ganglion/store"
@@ -50,6 +51,38 @@ func encodeToken(text string) string {
 		} else {
 			out = append(out, '%', upperHex[c>>4], upperHex[c&15])
 		}
+	}
+	return string(out)
+}
+
+// aggregateOf is the inverse of commits. known is false for any other subject.
+func (s subjects) aggregateOf(subject string) (a store.Aggregate, known bool) {
+	rest, ok := strings.CutPrefix(subject, s.ns+".agg.")
+	kind, id, two := strings.Cut(rest, ".")
+	if !ok || !two {
+		return "", false
+	}
+	text := decodeToken(id)
+	if kind != noKind {
+		text = decodeToken(kind) + "/" + text
+	}
+	a = store.Aggregate(text)
+	return a, s.commits(a) == subject // nothing else is decoded to what is encoded like it
+}
+
+// decodeToken is the inverse of encodeToken, for what that has written.
+func decodeToken(token string) string {
+	if token == emptyToken {
+		return ""
+	}
+	out := make([]byte, 0, len(token))
+	for i := 0; i < len(token); i++ {
+		if c, err := strconv.ParseUint(token[min(i+1, len(token)):min(i+3, len(token))], 16, 8); token[i] == '%' && err == nil {
+			out = append(out, byte(c))
+			i += 2
+			continue
+		}
+		out = append(out, token[i])
 	}
 	return string(out)
 }

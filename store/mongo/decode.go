@@ -167,6 +167,31 @@ func (r *reader) commit(doc []byte) (c store.Commit) {
 	return c
 }
 
+// identify reads which commit a document is, that need not be readable otherwise, and how
+// many events it has, 0 if that cannot be found out. known is false for what is no commit.
+func identify(doc []byte) (id commitID, events int, known bool) {
+	var r reader
+	fields := r.fields(element{kind: bsoncore.TypeEmbeddedDocument, value: doc})
+	for e, ok := r.next(&fields); ok; e, ok = r.next(&fields) {
+		switch string(e.key) {
+		case "_id":
+			a, v := r.commitID(e)
+			id = commitID{Aggregate: []byte(a), Version: toInt64(uint64(v))}
+			known = r.err == nil && a != "" && v > 0
+		case "ev":
+			var list reader // that it cannot be read says nothing of the rest
+			items := list.fields(e)
+			for _, ok := list.next(&items); ok; _, ok = list.next(&items) {
+				events++
+			}
+			if list.err != nil {
+				events = 0
+			}
+		}
+	}
+	return id, events, known
+}
+
 func (r *reader) commitID(e element) (a store.Aggregate, v store.Version) {
 	fields := r.fields(e)
 	for e, ok := r.next(&fields); ok; e, ok = r.next(&fields) {

@@ -92,8 +92,9 @@ func (f *follower) succeeded() {
 	f.backoff = firstBackoff
 }
 
-func (f *follower) emit(c store.Commit) {
-	f.stopped = !f.yield(store.FeedItem{Commit: c, Token: f.place.token()}, nil)
+func (f *follower) emit(item store.FeedItem) {
+	item.Token = f.place.token()
+	f.stopped = !f.yield(item, nil)
 	f.succeeded() // the time the consumer took is not the server's
 }
 
@@ -137,7 +138,7 @@ func (f *follower) tail(ctx context.Context) error {
 			f.succeeded()
 			continue
 		}
-		if err := f.take(event); err != nil {
+		if err := f.take(ctx, event); err != nil {
 			return err
 		}
 	}
@@ -184,8 +185,8 @@ func (s *Store) nextEvent(ctx context.Context, stream *driver.ChangeStream) (bso
 }
 
 // take yields the commit of an event, unless the scan has shown it.
-func (f *follower) take(event bson.Raw) error {
-	var r reader
+func (f *follower) take(ctx context.Context, event bson.Raw) error {
+	var r, key reader
 	var token eventToken
 	var at bson.Timestamp
 	var id commitID
@@ -198,7 +199,7 @@ func (f *follower) take(event bson.Raw) error {
 		case "clusterTime":
 			at.T, at.I, _, _ = bsoncore.ReadTimestamp(e.value)
 		case "documentKey":
-			id = r.documentKey(e)
+			id = key.documentKey(e)
 		case "fullDocument":
 			full = e.value
 		}
@@ -209,12 +210,28 @@ func (f *follower) take(event bson.Raw) error {
 	if f.place.event(token, pack(at), id) {
 		return nil
 	}
-	c, err := decodeCommit(full)
-	if err != nil {
-		return err
-	}
-	f.emit(c)
+	f.emitDocument(ctx, full)
 	return nil
+}
+
+// emitDocument yields the commit of a document, or that it cannot be read. What is not
+// under the address and the version of a commit is none: nothing loads it.
+func (f *follower) emitDocument(ctx context.Context, doc []byte) {
+	c, err := decodeCommit(doc)
+	if err == nil {
+		f.emit(store.FeedItem{Commit: c})
+		return
+	}
+	id, count, known := identify(doc)
+	if !known {
+		f.store.cfg.Logger.ErrorContext(ctx, "a document among the commits is not one, and is passed over", "error", err)
+		return
+	}
+	item := store.FeedItem{Commit: store.Commit{Aggregate: store.Aggregate(id.Aggregate), First: store.Version(id.Version)}, Unreadable: err} //nolint:gosec // greater than 0
+	if count > 0 {
+		item.Last = item.Commit.First + store.Version(count) - 1
+	}
+	f.emit(item)
 }
 
 func (r *reader) documentKey(e element) (id commitID) {

@@ -72,12 +72,10 @@ func (f *follower) scanPart(ctx context.Context) error {
 	}
 	defer closeCursor(ctx, cursor)
 	for !f.stopped && s.nextDocument(ctx, cursor) {
-		c, err := decodeCommit(cursor.Current)
-		if err != nil {
-			return err
+		if id, _, known := identify(cursor.Current); known {
+			p.shown(id)
 		}
-		p.shown(commitID{Aggregate: []byte(c.Aggregate), Version: toInt64(uint64(c.First))})
-		f.emit(c)
+		f.emitDocument(ctx, cursor.Current)
 	}
 	return cursor.Err()
 }

@@ -6,6 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
 	"github.com/ganglion-go/ganglion/store"
 	mongostore "github.com/ganglion-go/ganglion/store/mongo"
 	"github.com/ganglion-go/ganglion/store/storetest"
@@ -55,6 +60,19 @@ func TestStore_Contract(t *testing.T) {
 		Peer: func(t *testing.T, s store.Store) store.Store {
 			t.Helper()
 			return open(t, uri, mongostore.Config{Database: s.(*contractStore).database})
+		},
+		AppendUnreadable: func(t *testing.T, s store.Store, a store.Aggregate, first store.Version) {
+			t.Helper()
+			client, err := driver.Connect(options.Client().ApplyURI(uri))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) }()
+			majority := options.Collection().SetWriteConcern(writeconcern.Majority())
+			doc := bson.D{{Key: "_id", Value: bson.D{{Key: "a", Value: string(a)}, {Key: "v", Value: int64(first)}}}, {Key: "ev", Value: "damaged"}} //nolint:gosec // small
+			if _, err := client.Database(s.(*contractStore).database).Collection("commits", majority).InsertOne(t.Context(), doc); err != nil {
+				t.Fatal(err)
+			}
 		},
 	}.Run(t, func(t *testing.T) store.Store {
 		t.Helper()

@@ -27,6 +27,9 @@ type Config struct {
 	// TooLarge is a size of event data, in bytes, that the store certainly
 	// refuses. 0: 17 MiB, more than a document of MongoDB can hold.
 	TooLarge int
+	// AppendUnreadable stores, under that address and version, a commit that cannot be
+	// understood. nil: the store can hold none, and what it does with one is not tested.
+	AppendUnreadable func(t *testing.T, s store.Store, a store.Aggregate, first store.Version)
 	// Wait bounds each subtest's calls. 0: 60 s.
 	Wait time.Duration
 }
@@ -47,7 +50,12 @@ func (cfg Config) Run(t *testing.T, open func(t *testing.T) store.Store) {
 	if cfg.TooLarge == 0 {
 		cfg.TooLarge = defaultTooLarge
 	}
+	var unreadable []testCase
+	if cfg.AppendUnreadable != nil {
+		unreadable = unreadableCases()
+	}
 	for _, c := range slices.Concat(
+		unreadable,
 		appendCases(), raceCases(), loadCases(), addressCases(), fidelityCases(), outcomeCases(),
 		snapshotCases(), feedCases(), sessionCases(), claimCases(), parkingCases(), bindingCases(), contextCases(), modelCases(),
 	) {

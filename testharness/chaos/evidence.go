@@ -50,6 +50,9 @@ func (c *Cluster) WriteCommits(ctx context.Context, out io.Writer) error {
 	defer done()
 	lines := json.NewEncoder(out)
 	for item, err := range store.FollowUntilQuiet(ctx, s, feedQuiet, nil) {
+		if err == nil {
+			err = item.Unreadable
+		}
 		if err != nil {
 			return fmt.Errorf("read the store: %w", err)
 		}

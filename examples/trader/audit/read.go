@@ -17,6 +17,9 @@ var ErrBusy = errors.New("the store does not come to rest")
 func Read(ctx context.Context, feed store.Feed, quiet time.Duration, report func(commits int)) (*Ledger, error) {
 	l := NewLedger()
 	for item, err := range store.FollowUntilQuiet(ctx, feed, quiet, nil) {
+		if err == nil {
+			err = item.Unreadable
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read the store: %w", err)
 		}
