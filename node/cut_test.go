@@ -77,10 +77,20 @@ func partitionsOf(n *nodes.Local) int { return len(n.Status().Partitions) }
 // serve again, and a new one gets its share.
 func TestNode_CredentialsRemoved_ComesBack(t *testing.T) {
 	t.Parallel()
+	t.Run("mongo", func(t *testing.T) {
+		t.Parallel()
+		removeCredentials(t, node.Config{MongoURI: testharness.SharedMongo(t, 1).URI(), MongoDatabase: testharness.DatabaseName(t)})
+	})
+	t.Run("jetstream", func(t *testing.T) {
+		t.Parallel()
+		removeCredentials(t, node.Config{})
+	})
+}
+
+func removeCredentials(t *testing.T, cfg node.Config) {
+	t.Helper()
 	nats := startLockedNATS(t)
-	cfg := node.Config{
-		NATSURL: nats.url(), MongoURI: testharness.SharedMongo(t, 1).URI(), MongoDatabase: testharness.DatabaseName(t), Partitions: "8",
-	}
+	cfg.NATSURL, cfg.Partitions = nats.url(), "8"
 	start := func(name string) *nodes.Local {
 		cfg.Name = name
 		return nodes.Start(t, cfg, gauges(nil))

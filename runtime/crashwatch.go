@@ -242,8 +242,12 @@ func (p *partition) condemn(d *delivery, deaths int) (condemned, ok bool) {
 	if err != nil || decided {
 		return false, err == nil
 	}
-	if !p.park(d, reason, "") {
+	switch p.takeAside(d, reason, "") {
+	case itsNextOwners:
 		return false, false
+	case itHasNoRoom:
+		ans.outcome = overloadedParking(reason)
+	case itIsParked:
 	}
 	p.conclude(ans)
 	return true, true

@@ -367,9 +367,15 @@ func (a *activation) panicked(d *delivery, dec actor.Decision) {
 		a.mu.Lock()
 		a.mailbox.pushFront([]*delivery{d})
 		a.mu.Unlock()
-	case a.partition.park(d, dec.Outcome.Detail, string(dec.Panic.Stack)):
-		a.passed(d)
-		a.stand(answer{delivery: d, outcome: a.unlessAttempted(d, dec.Outcome)})
+	default:
+		switch a.partition.takeAside(d, dec.Outcome.Detail, string(dec.Panic.Stack)) {
+		case itIsParked:
+			a.passed(d)
+			a.stand(answer{delivery: d, outcome: a.unlessAttempted(d, dec.Outcome)})
+		case itHasNoRoom:
+			a.stand(answer{delivery: d, outcome: a.unlessAttempted(d, overloadedParking(dec.Outcome.Detail))})
+		case itsNextOwners:
+		}
 	}
 }
 

@@ -222,6 +222,8 @@ func TestNode_Panic_StandsStillWhereNoMoreCanBeParked(t *testing.T) {
 		m := s.message("c", "fuse", fuse{})
 		third := s.send(m)
 		s.eventually("the third stands still", func() bool { return standing(s.node) == 1 })
+		s.want(s.ask(direct(s.message("d", "fuse", fuse{}))), actor.CodeOverloaded)
+		s.want(s.add("d", 1), actor.CodeOK) // it stands in nobody's way
 		behind := s.send(s.message("c", "add", add{N: 1}))
 		s.want(s.add("other", 1), actor.CodeOK)
 		time.Sleep(90 * time.Second) // of the bubble: it is said again

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/store"
 )
 
@@ -37,13 +38,33 @@ const (
 	parkedStackMax  = 64 << 10
 )
 
+// outOfTheWay is what has become of a command that is to be parked.
+type outOfTheWay uint8
+
+const (
+	itsNextOwners outOfTheWay = iota // the partition has ended: its next owner reads the command again
+	itIsParked
+	itHasNoRoom // of the direct lane, where as many are parked as may be
+)
+
+// overloadedParking is the answer to a direct command for which there is no room.
+func overloadedParking(reason string) actor.Outcome {
+	return actor.Failure(actor.CodeOverloaded, "as many commands are parked as may be, until an operator retries or skips some; this one: "+shorten(reason, parkedReasonMax))
+}
+
 // park takes a command out of the way, durably. It waits for the store, and for room
 // among what is parked, as long as the partition is served, and returns false when that
 // ends first: its next owner then reads the command again. The attempts are added to
 // those of the record that it replaces. A skip is not parked: what it skips is.
 func (p *partition) park(d *delivery, reason, stack string) bool {
+	return p.takeAside(d, reason, stack) == itIsParked
+}
+
+// takeAside is park for a command that may be of the direct lane. Nothing was promised to
+// who sent that: it does not wait for room, in the way of its aggregate.
+func (p *partition) takeAside(d *delivery, reason, stack string) outOfTheWay {
 	if d.Message.Skips() {
-		return true
+		return itIsParked
 	}
 	parked := store.Parked{
 		Aggregate: store.Aggregate(d.Message.Target.String()),
@@ -64,23 +85,25 @@ func (p *partition) park(d *delivery, reason, stack string) bool {
 		return err
 	})
 	if err != nil && !errors.Is(err, store.ErrCorrupt) { // a record that cannot be read is replaced
-		return false
+		return itsNextOwners
 	}
-	if !known && !p.awaitParkingRoom(&parked) {
-		return false
+	if !known {
+		if room := p.awaitParkingRoom(&parked, d.Sequence > 0); room != itIsParked {
+			return room
+		}
 	}
 	err = p.retryBounded(func(ctx context.Context) error {
 		return p.store.Park(ctx, parked)
 	})
 	if err != nil {
-		return false
+		return itsNextOwners
 	}
 	p.cfg.Logger.Error("command parked: it waits for an operator, who retries or skips it", "aggregate", parked.Aggregate,
 		"name", parked.Name, "command_id", parked.CommandID, "attempts", parked.Attempts, "reason", parked.Reason)
 	if f := p.cfg.Listener.Parked; f != nil {
 		f(d.Message.Target.Kind)
 	}
-	return true
+	return itIsParked
 }
 
 func shorten(s string, most int) string {
@@ -93,13 +116,14 @@ const (
 	fullRepeat = time.Minute // between two lines in the log
 )
 
-// awaitParkingRoom waits until fewer commands are parked than may be, and returns false
-// when the partition is left first. Nothing may be dropped to make room: the command
-// stands in its aggregate's way, and at the end of the window in its partition's.
+// awaitParkingRoom waits until fewer commands are parked than may be, so that this one can
+// be, or until the partition is left. Nothing may be dropped to make room: a durable
+// command stands in its aggregate's way, and at the end of the window in its partition's.
+// Any other has no room at once.
 //
 // Commands of several partitions may find the last place at the same moment, and all
 // take it: the bound is passed by the number of partitions at most.
-func (p *partition) awaitParkingRoom(parked *store.Parked) bool {
+func (p *partition) awaitParkingRoom(parked *store.Parked, durable bool) outOfTheWay {
 	standing := false
 	defer func() {
 		if standing {
@@ -113,11 +137,15 @@ func (p *partition) awaitParkingRoom(parked *store.Parked) bool {
 			n, err = p.store.CountParked(ctx, p.cfg.ParkedMax)
 			return err
 		})
-		if err != nil {
-			return false
-		}
-		if n < p.cfg.ParkedMax {
-			return true
+		switch {
+		case err != nil:
+			return itsNextOwners
+		case n < p.cfg.ParkedMax:
+			return itIsParked
+		case !durable:
+			p.cfg.Logger.Warn("a direct command is refused instead of parked: there is no room",
+				"partition", uint32(p.id), "parked", n, "aggregate", parked.Aggregate, "name", parked.Name, "command_id", parked.CommandID, "reason", parked.Reason)
+			return itHasNoRoom
 		}
 		if now := p.cfg.Clock.Elapsed(); !standing || now-logged >= fullRepeat {
 			logged = now
@@ -130,7 +158,7 @@ func (p *partition) awaitParkingRoom(parked *store.Parked) bool {
 		}
 		select {
 		case <-p.ctx.Done():
-			return false
+			return itsNextOwners
 		case <-time.After(fullPause):
 		}
 	}
