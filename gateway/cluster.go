@@ -29,6 +29,10 @@ type MemberView struct {
 	Build       string       `json:"build"`
 	Kinds       []actor.Kind `json:"kinds" nullable:"false"`
 	Partitions  int          `json:"partitions"` // owned
+
+	// ClockAhead is by how many seconds its clock is ahead of that of the node whose view
+	// this is, at the least; less than 0: behind.
+	ClockAhead float64 `json:"clockAhead,omitempty"`
 }
 
 // MemberState says whether a node takes partitions.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -201,6 +203,30 @@ func (w *belfry) mustRing() {
 	}
 }
 
+// mustShow waits until the right node says by how much the clock of the other one is ahead: in
+// the view of the cluster, a metric and its log.
+func (w *belfry) mustShow(name string, by time.Duration) {
+	w.t.Helper()
+	api, admin := caller{w.t, w.right.URL()}, caller{w.t, w.right.AdminURL()}
+	testharness.Eventually(w.t, 30*time.Second, func() bool {
+		var v gateway.ClusterView
+		if err := json.Unmarshal(api.do("GET", "/v1/cluster", "").body, &v); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, m := range v.Members {
+			ahead := time.Duration(m.ClockAhead * float64(time.Second))
+			if (m.Name == name) != ((ahead - by).Abs() < 20*time.Second) {
+				return false
+			}
+		}
+		return strings.Contains(w.log.String(), `level=WARN msg="clocks of nodes differ`) &&
+			skewShown.Match(admin.do("GET", "/metrics", "").body)
+	})
+}
+
+// skewShown matches an hour, give or take what cannot be known.
+var skewShown = regexp.MustCompile(`(?m)^ganglion_clock_skew_seconds 3[56]\d\d`)
+
 func onBothStores(t *testing.T, test func(t *testing.T, mongo bool)) {
 	t.Helper()
 	for name, mongo := range map[string]bool{"jetstream": false, "mongo": true} {
@@ -222,6 +248,7 @@ func TestNode_WrongClock_Gateway(t *testing.T) {
 				w := newBelfry(t, by, mongo)
 				w.mustAnswer(name)
 				w.mustRing()
+				w.mustShow("wrong", by)
 			})
 		}
 	})
@@ -243,6 +270,8 @@ func TestNode_WrongClock_Step(t *testing.T) {
 			}
 		}
 		w.mustRing()
+		w.clock.set(-time.Hour)
+		w.mustShow("wrong", -time.Hour)
 		if after := w.owners(); fmt.Sprint(after) != fmt.Sprint(before) {
 			t.Errorf("owners were %v, and are %v", before, after)
 		}

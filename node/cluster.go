@@ -41,7 +41,9 @@ func (c *cluster) Cluster(ctx context.Context) (gateway.ClusterView, error) {
 		return gateway.ClusterView{}, err
 	}
 	for _, s := range sessions {
-		view.Members = append(view.Members, memberView(s, owned[s.Incarnation]))
+		m := memberView(s, owned[s.Incarnation])
+		m.ClockAhead = own.Skews[s.Name].Seconds()
+		view.Members = append(view.Members, m)
 	}
 	return view, nil
 }

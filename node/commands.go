@@ -129,7 +129,7 @@ func aggregatePath(address string) (string, error) {
 
 type statusCommand struct{ target }
 
-// Run prints a line per member.
+// Run prints a line per member, and one per clock that differs.
 func (c *statusCommand) Run(out io.Writer) error {
 	view, err := c.cluster()
 	if err != nil {
@@ -140,7 +140,15 @@ func (c *statusCommand) Run(out io.Writer) error {
 	for _, m := range view.Members {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", m.Name, m.State, m.Partitions, m.Address, m.Build, m.Incarnation)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, m := range view.Members {
+		if m.ClockAhead != 0 {
+			_, _ = fmt.Fprintf(out, "the clock of %s is ahead of that of %s by %+.1f s at least\n", m.Name, view.Node, m.ClockAhead)
+		}
+	}
+	return nil
 }
 
 type partitionsCommand struct{ target }

@@ -119,6 +119,13 @@ func (m *metrics) observe(n *runtime.Node) {
 		}
 		return 0
 	})
+	gauge("clock_skew_seconds", "Largest difference of another node's clock to this one's, at the least.", func(s runtime.Status) float64 {
+		var most time.Duration
+		for _, d := range s.Skews {
+			most = max(most, d.Abs())
+		}
+		return most.Seconds()
+	})
 	gauge("relaying", "1 while this node brings events and outgoing commands out of the store.", func(s runtime.Status) float64 {
 		if s.Relaying {
 			return 1

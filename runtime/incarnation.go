@@ -39,6 +39,7 @@ type incarnation struct {
 	placer    *placer
 	releaser  *releaser
 	saver     *saver
+	skews     *skews
 	feared    chan struct{} // of the node
 	renewSoon chan struct{} // capacity 1: renew before it is time to
 }
@@ -53,6 +54,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 		committer:  newCommitter(n.store, l, &n.cfg),
 		snapshots:  newSnapshotter(n.store, &n.cfg),
 		memory:     &memory{cfg: &n.cfg},
+		skews:      newSkews(&n.cfg),
 		partitions: map[actor.Partition]*partition{},
 		renewSoon:  make(chan struct{}, 1),
 		feared:     n.feared,
@@ -185,7 +187,9 @@ func (in *incarnation) openOver(old *store.Session) error {
 	ctx, cancel := context.WithTimeout(in.ctx, in.cfg.WriteTimeout)
 	defer cancel()
 	sent := in.cfg.Clock.Elapsed()
-	err := in.store.OpenSession(ctx, in.session, old)
+	session := in.session
+	session.Time = in.cfg.Clock.Now()
+	err := in.store.OpenSession(ctx, session, old)
 	if err != nil {
 		// It may have been written all the same.
 		if now, readErr := in.predecessor(); readErr != nil || now == nil || now.Incarnation != in.session.Incarnation || now.Dead {

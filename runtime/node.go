@@ -231,6 +231,8 @@ type Status struct {
 	Struggling       int // aggregates here that stand still: the store has failed 8 or more of their loads or writes in a row
 	SnapshotsFailing int // aggregates here whose newest snapshot could not be taken or saved
 
+	Skews map[string]time.Duration // by how much the clocks of other nodes are ahead of this one's, at the least, by name; less than 0: behind
+
 	Relaying    bool          // this node brings out what is committed
 	RelayBehind time.Duration // age of the oldest commit that it knows of and has not brought out
 
@@ -259,7 +261,7 @@ func (n *Node) Status() Status {
 		return s
 	}
 	s.Incarnation, s.LeaseValid, s.Draining = in.session.Incarnation, in.lease.valid(), in.placer.draining()
-	s.Cut = n.contact.cut.Load()
+	s.Cut, s.Skews = n.contact.cut.Load(), in.skews.known()
 	s.Activations, s.MemoryBytes = in.memory.count.Load(), in.memory.bytes.Load()
 	s.Struggling = int(in.memory.struggles.count.Load())
 	s.MemoryMax, s.SnapshotsFailing = n.cfg.MaxBytes, in.snapshots.count()

@@ -87,9 +87,11 @@ func (in *incarnation) look(ctx context.Context) error {
 	if look.Claims, err = in.store.Claims(ctx); err != nil {
 		return err
 	}
+	began := in.cfg.Clock.Now()
 	if look.Sessions, err = in.store.Sessions(ctx); err != nil {
 		return err
 	}
+	in.skews.looked(ctx, began, in.cfg.Clock.Now(), look.Sessions)
 	expects := false
 	in.placer.tell(func(m *placement.Machine, now time.Duration) {
 		m.Looked(now, look)

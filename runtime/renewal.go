@@ -41,6 +41,7 @@ func (in *incarnation) renewOnce(ctx context.Context, session *store.Session) er
 	ended := make(chan renewed, 2)
 	attempt := func() {
 		r, s := renewed{sent: in.cfg.Clock.Elapsed()}, *session
+		s.Time = in.cfg.Clock.Now()
 		attempts.Go(func() {
 			r.err = in.store.Renew(ctx, s)
 			ended <- r
