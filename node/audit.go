@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -23,13 +24,13 @@ func (n *Node) audited(next http.Handler) http.Handler {
 			"who", r.Header.Get(headerOperator), "from", r.RemoteAddr, "token", n.cfg.adminToken != "")
 		log.InfoContext(r.Context(), "operator")
 		begin, answer, ended := time.Now(), &answerKept{ResponseWriter: w, status: http.StatusOK}, false
-		defer func() {
+		defer func(ctx context.Context) {
 			if !ended { // a panic, which the server logs
-				log.ErrorContext(r.Context(), "operator's action broke off", "took", time.Since(begin))
+				log.ErrorContext(ctx, "operator's action broke off", "took", time.Since(begin))
 				return
 			}
-			log.LogAttrs(r.Context(), slog.LevelInfo, "operator's action ended", append(answer.outcome(), slog.Duration("took", time.Since(begin)))...)
-		}()
+			log.LogAttrs(ctx, slog.LevelInfo, "operator's action ended", append(answer.outcome(), slog.Duration("took", time.Since(begin)))...)
+		}(r.Context())
 		next.ServeHTTP(answer, r)
 		ended = true
 	})

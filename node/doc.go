@@ -23,7 +23,7 @@
 // NATS servers of other nodes are waited for, or longer. GET /livez is 200 from then on,
 // until the process ends. GET /readyz is 503 with what the node waits for, until it has
 // all that it serves with and a valid lease. Whatever else operators ask for is 503
-// meanwhile.
+// meanwhile. Requests of the API wait for the node, and are 503 no_owner after 10 s.
 //
 // # Concurrency
 //

@@ -57,10 +57,10 @@ type Node struct {
 
 	certificates *certificates
 
-	start      opening
-	beginning  http.Handler                 // of the admin server, while the node opens
-	operation  atomic.Pointer[http.Handler] // after that
-	adminEnded chan error                   // why, then closed
+	start                opening
+	beginning            http.Handler                 // of the admin server, while the node opens
+	operation            atomic.Pointer[http.Handler] // after that
+	apiEnded, adminEnded chan error                   // why, then closed
 
 	draining atomic.Bool
 	drained  chan struct{} // closed when a drain was asked for over HTTP
@@ -72,7 +72,8 @@ type Node struct {
 // Open checks the configuration, connects, and returns a node that listens on
 // its addresses but serves only once it runs. The admin server answers from the moment on
 // at which it listens, before Open returns: /livez that the process lives, /readyz what
-// it waits for. The caller closes the node. Errors wrap
+// it waits for. Requests of the API wait until the node runs, for 10 s at most. The caller
+// closes the node. Errors wrap
 // [ErrConfig], [ErrDataDirInUse], [ErrEmbeddedServer], [ErrUnrecovered], [ErrNoQuorum], [ErrNATSRefused],
 // [ErrNATSUntrusted], [ErrNATSUnreachable], [ErrCertificate], [ErrOtherCluster], are an [*UndecodableError] or [*UndeclaredError], or those of the
 // systems it connects to.
@@ -82,7 +83,7 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 		return nil, err
 	}
 	n := &Node{cfg: s, named: s.Name != "", metrics: newMetrics(), drained: make(chan struct{}), gone: newGoneConn()}
-	n.start.begin = time.Now()
+	n.start.started()
 	n.askDrain = sync.OnceFunc(func() { close(n.drained) })
 	for _, step := range []struct {
 		what string
@@ -90,18 +91,18 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 	}{
 		{"opens the data folder", n.openData},
 		{"listens", n.listen},
-		{"listens", n.openAdmin},
+		{"listens", n.openServers},
 		{"connects to NATS", n.openNATS},
 		{"opens the store", n.openStore},
 		{"opens the command stream", n.openRuntime},
 		{"checks that it can read what is stored", n.checkSchema},
 		{"registers its projections", n.openProjections},
 		{"opens the gateway", n.openGateway},
-		{"opens the gateway", n.openAPI},
+		{"opens the gateway", n.openOperation},
 	} {
 		n.start.step(step.what)
 		if err := step.open(ctx, definitions); err != nil {
-			n.start.step("the start has failed, the log says why")
+			n.start.fails()
 			n.release()
 			return nil, n.cfg.hide.Error(err)
 		}
@@ -402,15 +403,17 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 		})
 	}
-	part(func() error { return n.api.Serve(n.apiListen) })
-	part(func() error {
-		select {
-		case err := <-n.adminEnded:
-			return err
-		case <-ctx.Done():
-			return nil
-		}
-	})
+	n.start.run()
+	for _, ended := range []<-chan error{n.apiEnded, n.adminEnded} {
+		part(func() error {
+			select {
+			case err := <-ended:
+				return err
+			case <-ctx.Done():
+				return nil
+			}
+		})
+	}
 	if n.storage != nil {
 		part(func() error { return n.storage.run(ctx) })
 	}

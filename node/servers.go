@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"time"
 
@@ -21,33 +22,42 @@ const (
 	headerBytes   = 64 << 10
 )
 
-// openAdmin has the admin server serve from now on, until the node is closed: whoever
-// watches the process sees that it lives, and what it waits for.
-func (n *Node) openAdmin(context.Context, []actor.Registrable) error {
+// serveFrom serves from now on, until the node is closed. The channel says why it ended,
+// and is closed then.
+func (n *Node) serveFrom(s *http.Server, l net.Listener) chan error {
+	ended := make(chan error, 1)
+	go func() {
+		defer close(ended)
+		ended <- s.Serve(l)
+	}()
+	n.onClose(func() {
+		_ = s.Close()
+		for range ended { // until it is closed
+		}
+	})
+	return ended
+}
+
+// openServers has both servers answer from now on: whoever watches the process sees that
+// it lives, and what it waits for, and no request waits for longer than it would for an
+// owner.
+func (n *Node) openServers(context.Context, []actor.Registrable) error {
 	n.beginning = n.start.handler()
 	n.admin = &http.Server{
 		Handler: n.guardAdmin(n.audited(http.MaxBytesHandler(http.HandlerFunc(n.serveAdmin), 0))), MaxHeaderBytes: headerBytes,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: adminMax, WriteTimeout: adminAnswer, IdleTimeout: idleMax,
 	}
-	n.adminEnded = make(chan error, 1)
-	go func() {
-		defer close(n.adminEnded)
-		n.adminEnded <- n.admin.Serve(n.admListen)
-	}()
-	n.onClose(func() {
-		_ = n.admin.Close()
-		for range n.adminEnded { // until it is closed
-		}
-	})
+	n.adminEnded = n.serveFrom(n.admin, n.admListen)
+	n.api = &http.Server{
+		Handler: n.guardAPI(n.start.onceRunning(http.HandlerFunc(n.serveAPI))), MaxHeaderBytes: headerBytes,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestMax, WriteTimeout: apiAnswerMax, IdleTimeout: idleMax,
+	}
+	n.apiEnded = n.serveFrom(n.api, n.apiListen)
 	return nil
 }
 
-// openAPI is the last step: the node has all that it serves with.
-func (n *Node) openAPI(context.Context, []actor.Registrable) error {
-	n.api = &http.Server{
-		Handler: n.guardAPI(http.HandlerFunc(n.serveAPI)), MaxHeaderBytes: headerBytes,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestMax, WriteTimeout: apiAnswerMax, IdleTimeout: idleMax,
-	}
+// openOperation is the last step: the node has all that it serves with.
+func (n *Node) openOperation(context.Context, []actor.Registrable) error {
 	n.api.RegisterOnShutdown(n.gateway.EndStreams)
 	operation := n.adminHandler()
 	n.operation.Store(&operation)

@@ -242,6 +242,7 @@ func TestNode_Opening_AnswersProbes(t *testing.T) {
 	cfg := clusterConfigs(t, "n1", "n2", "n3")[0]
 	file, token := secretFile(t)
 	cfg.AdminAddr, cfg.AdminTokenFile, cfg.ClusterTimeout = nodes.FreeAddress(t), file, 3*time.Second
+	cfg.HTTPAddr = nodes.FreeAddress(t)
 	failed := make(chan error, 1)
 	go func() {
 		_, err := node.Open(t.Context(), cfg, gauges(nil))
@@ -255,6 +256,9 @@ func TestNode_Opening_AnswersProbes(t *testing.T) {
 		}
 		return err == nil
 	})
+	// A request of the API, which waits for the node to serve, is told of its end.
+	told := make(chan answer, 1)
+	go func() { told <- caller{t, "http://" + cfg.HTTPAddr}.post("/v1/gauge/a/Raise", `{"by":1}`) }()
 	bearer := []string{"Authorization", "Bearer " + token}
 	for _, c := range []struct {
 		method, path string
@@ -278,6 +282,9 @@ func TestNode_Opening_AnswersProbes(t *testing.T) {
 	}
 	if err := <-failed; err == nil {
 		t.Fatal("a node alone of three has opened")
+	}
+	if a := <-told; a.status != http.StatusServiceUnavailable || !strings.Contains(string(a.body), "no_owner") {
+		t.Errorf("the API has answered with %d %s", a.status, a.body)
 	}
 	l, err := net.Listen("tcp", cfg.AdminAddr)
 	if err != nil {
