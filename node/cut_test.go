@@ -17,7 +17,7 @@ import (
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
 
-// lockedNATS is a server that lets one user in, or does not.
+// lockedNATS is a server that lets the user "node" in, or does not, and "another" always.
 type lockedNATS struct {
 	*testharness.NATSServer
 	t    *testing.T
@@ -28,14 +28,14 @@ func startLockedNATS(t *testing.T) *lockedNATS {
 	t.Helper()
 	l := &lockedNATS{t: t}
 	l.NATSServer = testharness.NATS(t, testharness.WithListener(), testharness.WithServerOptions(func(o *server.Options) {
-		o.Users = []*server.User{{Username: "node", Password: "right"}}
+		o.Users = []*server.User{{Username: "node", Password: "right"}, {Username: "another", Password: "right"}}
 		l.opts = o.Clone()
 	}))
 	return l
 }
 
-func (l *lockedNATS) url() string {
-	return strings.Replace(l.URL(), "nats://", "nats://node:right@", 1)
+func (l *lockedNATS) url(user string) string {
+	return strings.Replace(l.URL(), "nats://", "nats://"+user+":right@", 1)
 }
 
 // credentials has the server know the user, or not.
@@ -43,7 +43,7 @@ func (l *lockedNATS) credentials(there bool) {
 	l.t.Helper()
 	next := l.opts.Clone()
 	if !there {
-		next.Users = []*server.User{{Username: "another", Password: "right"}}
+		next.Users = next.Users[1:]
 	}
 	if err := l.Server().ReloadOptions(next); err != nil {
 		l.t.Fatal(err)
@@ -90,7 +90,7 @@ func TestNode_CredentialsRemoved_ComesBack(t *testing.T) {
 func removeCredentials(t *testing.T, cfg node.Config) {
 	t.Helper()
 	nats := startLockedNATS(t)
-	cfg.NATSURL, cfg.Partitions = nats.url(), "8"
+	cfg.NATSURL, cfg.Partitions = nats.url("node"), "8"
 	start := func(name string) *nodes.Local {
 		cfg.Name = name
 		return nodes.Start(t, cfg, gauges(nil))
@@ -110,6 +110,33 @@ func removeCredentials(t *testing.T, cfg node.Config) {
 	executes(t, "the credentials are back", 20*time.Second, one, two)
 	three := start("n3")
 	executes(t, "through a third node", 20*time.Second, three, one, two)
+}
+
+// TestNode_CredentialsRemoved_AnotherTakesOver: while the credentials of two nodes are
+// refused, one with others gets all their partitions, and gives them back.
+func TestNode_CredentialsRemoved_AnotherTakesOver(t *testing.T) {
+	t.Parallel()
+	nats := startLockedNATS(t)
+	cfg := node.Config{
+		NATSURL: nats.url("node"), MongoURI: testharness.SharedMongo(t, 1).URI(), MongoDatabase: testharness.DatabaseName(t),
+		Partitions: "8", CutAfter: "3s",
+	}
+	var two []*nodes.Local
+	for _, name := range []string{"n1", "n2"} {
+		cfg.Name = name
+		two = append(two, nodes.Start(t, cfg, gauges(nil)))
+	}
+	executes(t, "at first", 10*time.Second, two...)
+	nats.credentials(false)
+	cfg.Name, cfg.NATSURL = "n3", nats.url("another")
+	third := nodes.Standby(t, cfg, gauges(nil))
+	testharness.Eventually(t, 40*time.Second, func() bool { return partitionsOf(third) == 8 })
+	executes(t, "through the third", 10*time.Second, third)
+	nats.credentials(true)
+	testharness.Eventually(t, 40*time.Second, func() bool {
+		return partitionsOf(two[0]) > 0 && partitionsOf(two[1]) > 0 && ready(t, two[0]).status == 200 && ready(t, two[1]).status == 200
+	})
+	executes(t, "the credentials are back", 20*time.Second, append(two, third)...)
 }
 
 func ready(t *testing.T, n *nodes.Local) answer {
