@@ -236,7 +236,7 @@ func (i *Instance) show() (d Decision) {
 	}
 	data, err := json.Marshal(i.behavior.view(i.state))
 	if err != nil {
-		return Decision{Outcome: Failure(CodeUnloadable, err.Error())}
+		return Decision{Outcome: Failure(CodeUnloadable, err.Error()), Panic: &Panic{Value: err}}
 	}
 	if TooDeep(data) {
 		return Decision{Outcome: Failure(CodeTooLarge, tooDeep("the state of "+i.address.String()))}

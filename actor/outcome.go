@@ -51,6 +51,7 @@ type Outcome struct {
 	Reply     []byte     // JSON; set when Code is CodeOK
 	Rejection *Rejection // set when Code is CodeRejected
 	Detail    string     // for people; set on failures
+	Incident  string     // names the line of a node's log that has what Detail keeps back; mostly empty
 }
 
 // Err returns nil for [CodeOK], the [*Rejection] for [CodeRejected], and an

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -70,7 +71,7 @@ func (g *Gateway) message(c *call, t actor.MessageType) (actor.Message, options,
 		err = checkForeign(m)
 	}
 	if err != nil {
-		return actor.Message{}, o, problemOfError(err)
+		return actor.Message{}, o, g.problemOfError(c.r.Context(), err)
 	}
 	return m, o, nil
 }
@@ -99,7 +100,7 @@ func (g *Gateway) deliver(ctx context.Context, c *call, m actor.Message) *Proble
 	defer cancel()
 	out := g.client.Deliver(ctx, m)
 	if out.Code != actor.CodeOK {
-		return problemOf(out)
+		return g.problem(ctx, out)
 	}
 	c.w.Header().Set("ETag", etag(out.Version))
 	c.w.Header().Set("Cache-Control", "no-store")
@@ -116,7 +117,7 @@ func (g *Gateway) enqueue(ctx context.Context, c *call, m actor.Message) *Proble
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	if err := g.client.Enqueue(ctx, m); err != nil {
-		return problemOfError(err)
+		return g.problemOfError(ctx, err)
 	}
 	c.w.Header().Set("Preference-Applied", "respond-async")
 	c.w.Header().Set("Cache-Control", "no-store")
@@ -125,9 +126,9 @@ func (g *Gateway) enqueue(ctx context.Context, c *call, m actor.Message) *Proble
 
 // problemOfError returns the problem for a client's error. One that is not an
 // [*actor.Error] says nothing about the command, which is therefore unknown.
-func problemOfError(err error) *Problem {
+func (g *Gateway) problemOfError(ctx context.Context, err error) *Problem {
 	if e, ok := errors.AsType[*actor.Error](err); ok {
-		return newProblem(e.Code, e.Detail)
+		return g.problem(ctx, actor.Failure(e.Code, e.Detail))
 	}
-	return newProblem(actor.CodeUnknownOutcome, "")
+	return g.incident(ctx, slog.LevelError, actor.CodeUnknownOutcome, err.Error())
 }

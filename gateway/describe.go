@@ -69,12 +69,13 @@ func (d *describer) describeOwn(s *schemas) {
 		"type": "object", "required": []string{"title", "status", "code"},
 		"description": "RFC 9457, of type about:blank.",
 		"properties": object{
-			"title":   object{"type": "string"},
-			"status":  object{"type": "integer"},
-			"detail":  object{"type": "string", "description": "For people."},
-			"code":    object{"type": "string", "description": "Stable. Under status 422 it is the aggregate's own."},
-			"version": object{"type": "integer", "minimum": 1, "description": "Of the aggregate that made the decision."},
-			"details": object{"type": "object", "description": "Of a rejection."},
+			"title":    object{"type": "string"},
+			"status":   object{"type": "integer"},
+			"detail":   object{"type": "string", "description": "For people."},
+			"code":     object{"type": "string", "description": "Stable. Under status 422 it is the aggregate's own."},
+			"version":  object{"type": "integer", "minimum": 1, "description": "Of the aggregate that made the decision."},
+			"details":  object{"type": "object", "description": "Of a rejection."},
+			"incident": object{"type": "string", "description": "Names the line of a node's log that has what is not for callers."},
 		},
 	}
 	s.components["Accepted"] = objectSchema(object{"commandId": object{"type": "string"}})

@@ -51,7 +51,9 @@
 // # Answers
 //
 // 200 is {"version":n,"reply":...} with ETag "n"; failures are RFC 9457
-// problems with a stable code, see [Problem]. A page of events is
+// problems with a stable code, see [Problem]. Texts of panics, of errors of handlers
+// and of the store are not for callers: they are in a node's log, under the incident
+// that the problem names. A page of events is
 // {"events":[...],"next":v}; next is what to pass as after for the following
 // page, and equals the given after when there is nothing newer. A page may hold
 // fewer events than asked for although there are more: only an empty one means

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -145,11 +146,12 @@ func (g *Gateway) serve(ctx context.Context, c *call) *Problem {
 func (g *Gateway) finish(ctx context.Context, c *call) {
 	v := recover()
 	if err, _ := v.(error); v != nil && !errors.Is(err, http.ErrAbortHandler) {
-		g.cfg.Logger.LogAttrs(ctx, slog.LevelError, "handler_panicked",
+		id := rand.Text()[:12]
+		g.cfg.Logger.LogAttrs(ctx, slog.LevelError, "handler_panicked", slog.String("incident", id),
 			slog.String("route", c.route.endpoint.template()), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 		if c.w.status == 0 {
 			v = nil
-			g.written(ctx, newProblem(codeInternal, "").write(c.w))
+			g.written(ctx, newProblem(codeInternal, "").of(id).write(c.w))
 		}
 	}
 	g.report(ctx, c)

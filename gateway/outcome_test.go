@@ -1,11 +1,13 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -66,7 +68,8 @@ func TestOutcomes_HaveTheirStatus(t *testing.T) {
 	for _, code := range codes {
 		t.Run("code="+string(code), func(t *testing.T) {
 			t.Parallel()
-			f := setup(t)
+			var log bytes.Buffer
+			f := setup(t, func(c *gateway.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 			f.client.deliver = func(context.Context, actor.Message) actor.Outcome {
 				return actor.Outcome{Code: code, Version: 7, Reply: []byte(`1`), Detail: "why"}
 			}
@@ -78,14 +81,43 @@ func TestOutcomes_HaveTheirStatus(t *testing.T) {
 					continue
 				}
 				p := a.fails(t, want, code)
-				if p.Detail != "why" || p.Version != 7 {
+				if p.Version != 7 {
 					t.Errorf("problem %s", a.body)
+				}
+				// What a fault says may be the text of a panic or of the store: it is for the
+				// log, under the incident that the caller is told.
+				switch {
+				case !faults()[code] && (p.Detail != "why" || p.Incident != ""):
+					t.Errorf("problem %s", a.body)
+				case faults()[code] && (p.Incident == "" || !strings.HasSuffix(p.Detail, "(incident "+p.Incident+")") || strings.Contains(p.Detail, "why")):
+					t.Errorf("problem %s", a.body)
+				case faults()[code] && !strings.Contains(log.String(), "incident="+p.Incident+" code="+string(code)+" text=why"):
+					t.Errorf("log %s", log.String())
 				}
 				if retry := a.Header.Get("Retry-After") != ""; retry != (want == 429 || want == 503 || want == 507) {
 					t.Errorf("%d has Retry-After: %v", want, retry)
 				}
 			}
 		})
+	}
+}
+
+// faults are the codes of what failed, in the place of what was decided or refused.
+func faults() map[actor.Code]bool {
+	return map[actor.Code]bool{actor.CodeParked: true, actor.CodeUnloadable: true, actor.CodeStorageFull: true}
+}
+
+// TestOutcome_OfAnIncident_IsToldAsItCame: the owner has kept back what is not for callers.
+func TestOutcome_OfAnIncident_IsToldAsItCame(t *testing.T) {
+	t.Parallel()
+	for _, code := range []actor.Code{actor.CodeParked, actor.CodeUnloadable, actor.CodeUnknownOutcome} {
+		f := setup(t)
+		f.client.deliver = func(context.Context, actor.Message) actor.Outcome {
+			return actor.Outcome{Code: code, Detail: "it failed (incident ABC)", Incident: "ABC"}
+		}
+		if p := f.do(t, "POST", "/v1/account/a/Deposit", "").fails(t, statuses()[code], code); p.Detail != "it failed (incident ABC)" || p.Incident != "ABC" {
+			t.Errorf("problem %+v", p)
+		}
 	}
 }
 
@@ -141,8 +173,12 @@ func TestOutcomes_OfEnqueue(t *testing.T) {
 func TestOutcome_CodeOfANewerNode_IsUnknown(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	f.client.deliver = func(context.Context, actor.Message) actor.Outcome { return actor.Outcome{Code: "brand_new"} }
-	f.do(t, "POST", "/v1/account/a/Deposit", "").fails(t, 504, actor.CodeUnknownOutcome)
+	f.client.deliver = func(context.Context, actor.Message) actor.Outcome {
+		return actor.Outcome{Code: "brand_new", Detail: "why"}
+	}
+	if p := f.do(t, "POST", "/v1/account/a/Deposit", "").fails(t, 504, actor.CodeUnknownOutcome); strings.Contains(p.Detail, "why") || p.Incident == "" {
+		t.Errorf("problem %+v", p)
+	}
 }
 
 func TestRejection_KeepsItsCode(t *testing.T) {

@@ -19,6 +19,8 @@ type Problem struct {
 	// Version of the aggregate that made the decision; 0 when none was made.
 	Version actor.Version  `json:"version,omitempty"`
 	Details map[string]any `json:"details,omitempty"` // of a rejection
+	// Incident names the line of a node's log that has what is not for callers.
+	Incident string `json:"incident,omitempty"`
 
 	allow string // methods, for 405
 	retry bool   // send Retry-After
@@ -79,11 +81,11 @@ func failureOf(code actor.Code) failure {
 	case actor.CodeUnknownOutcome:
 		return failure{status: http.StatusGatewayTimeout, meaning: "the command may or may not have been executed; ask again with the same id"}
 	case actor.CodeParked:
-		return failure{status: http.StatusInternalServerError, meaning: "the handler panicked; the command waits for an operator"}
+		return failure{status: http.StatusInternalServerError, meaning: "the handler failed; the command waits for an operator"}
 	case actor.CodeStorageFull:
 		return failure{status: http.StatusInsufficientStorage, meaning: "the disk of this node is full, or fails; nothing was executed by this request", retry: true}
 	case actor.CodeUnloadable:
-		return failure{status: http.StatusInternalServerError, meaning: "stored events cannot be decoded by this build; nothing was executed"}
+		return failure{status: http.StatusInternalServerError, meaning: "the aggregate cannot be loaded or shown by this build; nothing was executed"}
 	}
 	// Not one of the closed set: from a newer node perhaps. Nobody can say what
 	// it means for the command, and that is what the caller is told.
@@ -122,7 +124,7 @@ func malformed(detail string) *Problem { return newProblem(actor.CodeMalformed, 
 // problemOf returns the problem for an outcome that is not CodeOK.
 func problemOf(o actor.Outcome) *Problem {
 	p := newProblem(o.Code, o.Detail)
-	p.Version = o.Version
+	p.Version, p.Incident = o.Version, o.Incident
 	if r := o.Rejection; o.Code == actor.CodeRejected && r != nil {
 		p.Code, p.Detail, p.Details = actor.Code(r.Code), r.Message, r.Details
 	}

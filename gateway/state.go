@@ -72,7 +72,7 @@ func (g *Gateway) currentState(ctx context.Context, c *call) (json.RawMessage, a
 	case actor.CodeDoesNotExist:
 		return nil, 0, noSuchAggregate(out.Detail)
 	default:
-		return nil, 0, problemOf(out)
+		return nil, 0, g.problem(ctx, out)
 	}
 }
 
@@ -101,8 +101,11 @@ func noSuchAggregate(detail string) *Problem {
 // log alone.
 func (g *Gateway) readFailed(ctx context.Context, what string, err error) *Problem {
 	if e, ok := errors.AsType[*actor.Error](err); ok {
-		return newProblem(e.Code, e.Detail)
+		return g.problem(ctx, actor.Failure(e.Code, e.Detail))
 	}
-	g.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "read_failed", slog.String("read", what), slog.Any("error", err))
-	return newProblem(codeUnavailable, "")
+	level := slog.LevelWarn
+	if errors.Is(ctx.Err(), context.Canceled) {
+		level = slog.LevelDebug // the caller has gone
+	}
+	return g.incident(ctx, level, codeUnavailable, what+": "+err.Error())
 }

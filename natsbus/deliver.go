@@ -259,12 +259,20 @@ func (p *pursuit) failed(try uint32, now time.Time, err error) (o actor.Outcome,
 		return p.effort.Refused(try, now, actor.Failure(actor.CodeTooLarge,
 			fmt.Sprintf("%d bytes and headers, NATS carries %d", len(p.message.Data), p.client.nc.MaxPayload())))
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
-		p.effort.Unreached(try, now, actor.Failure(actor.CodeNoOwner, err.Error()))
-		return p.effort.GiveUp(err.Error()), true
+		const why = "the node's connection to NATS is closed"
+		p.effort.Unreached(try, now, actor.Failure(actor.CodeNoOwner, why))
+		return p.effort.GiveUp(why), true
 	default:
-		p.effort.Unreached(try, now, actor.Failure(actor.CodeNoOwner, err.Error()))
+		p.keepBack(err.Error())
+		p.effort.Unreached(try, now, actor.Failure(actor.CodeNoOwner, "the node's connection to NATS does not take the message"))
 		return o, false
 	}
+}
+
+// keepBack has the log tell what is not for callers. There may be as many lines as
+// calls, and that something is wrong with NATS is told elsewhere.
+func (p *pursuit) keepBack(text string) {
+	p.client.cfg.Logger.Debug("message not taken", "command_id", string(p.message.ID), "why", text)
 }
 
 func (p *pursuit) arrived(a arrival, now time.Time) (o actor.Outcome, final bool) {
@@ -376,11 +384,13 @@ func (p *pursuit) receiveAck(data []byte, try uint32, now time.Time) (o actor.Ou
 	}
 	switch ack.Error.Code {
 	case apiStoreFailed, apiNoResources, apiAccountResources:
-		return p.effort.Refused(try, now, actor.Failure(actor.CodeOverloaded, "command stream: "+ack.Error.Description))
+		p.keepBack(ack.Error.Description)
+		return p.effort.Refused(try, now, actor.Failure(actor.CodeOverloaded, "the command stream takes nothing more at present"))
 	case apiMessageTooLarge, apiHeadersTooLarge:
-		return p.effort.Refused(try, now, actor.Failure(actor.CodeTooLarge, "command stream: "+ack.Error.Description))
+		return p.effort.Refused(try, now, actor.Failure(actor.CodeTooLarge, "the command is larger than what the command stream takes"))
 	default:
-		p.effort.Disturbed(actor.Failure(actor.CodeNoOwner, detailStreamUnsettled+": "+ack.Error.Description))
+		p.keepBack(ack.Error.Description)
+		p.effort.Disturbed(actor.Failure(actor.CodeNoOwner, detailStreamUnsettled))
 		return o, false
 	}
 }

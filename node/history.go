@@ -133,6 +133,9 @@ func (h *history) Local(ctx context.Context, addr actor.Address) (json.RawMessag
 		return nil, 0, nil
 	}
 	o := instance.Decide(&actor.Message{Type: actor.TypeState, Target: addr}).Outcome
+	if o.Code == actor.CodeParked { // of a read: how it is shown panicked
+		o.Code = actor.CodeUnloadable
+	}
 	return o.Reply, o.Version, o.Err()
 }
 

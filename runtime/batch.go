@@ -17,6 +17,7 @@ type delivery struct {
 	alone    bool      // goes into a commit of its own: one with others was too large
 	bare     bool      // goes without older outcomes, too
 	indexed  bool      // its outcome goes into the store's index of keys
+	incident string    // under which the log has what failed; empty: nothing yet
 
 	// attempted: it was in a commit whose outcome was not success. That commit
 	// may yet become durable, so it can no longer be told that it was not executed.

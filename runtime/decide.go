@@ -341,7 +341,8 @@ func (a *activation) unlessAttempted(d *delivery, o actor.Outcome) actor.Outcome
 	if !d.attempted {
 		return o
 	}
-	return actor.Failure(actor.CodeUnknownOutcome, "an earlier write of it may have taken effect; then: "+o.Detail)
+	o.Code, o.Version, o.Detail = actor.CodeUnknownOutcome, 0, "an earlier write of it may have taken effect; then: "+o.Detail
+	return o
 }
 
 // panicked tries the command again on a fresh state, a bounded number of times,
@@ -349,7 +350,9 @@ func (a *activation) unlessAttempted(d *delivery, o actor.Outcome) actor.Outcome
 // nothing about the state that will be there if the write on its way fails. What
 // is next decided comes after that write has ended.
 func (a *activation) panicked(d *delivery, dec actor.Decision) {
-	a.discard(DiscardPanic)
+	if dec.Tainted {
+		a.discard(DiscardPanic)
+	}
 	if a.gathering == nil && a.inFlight == nil || d.Message.Type != actor.TypeCommand {
 		d.panics++
 	}
@@ -357,12 +360,12 @@ func (a *activation) panicked(d *delivery, dec actor.Decision) {
 	if _, isError := dec.Panic.Value.(error); isError && dec.Panic.Stack == nil {
 		why = "it returned an error that is no rejection"
 	}
-	a.partition.cfg.Logger.Error("handler failed", "why", why,
+	a.partition.cfg.Logger.Error("handler failed", "why", why, "incident", d.incidentID(),
 		"aggregate", a.address.String(), "name", d.Message.Name, "command_id", string(d.Message.ID),
 		"attempt", d.panics, "panic", fmt.Sprint(dec.Panic.Value), "stack", string(dec.Panic.Stack))
 	switch {
 	case d.Message.Type != actor.TypeCommand:
-		a.stand(answer{delivery: d, outcome: actor.Failure(actor.CodeUnloadable, dec.Outcome.Detail)})
+		a.stand(answer{delivery: d, outcome: d.withheld(actor.CodeUnloadable, "the handler failed")})
 	case d.panics < a.partition.cfg.ParkAfter:
 		a.mu.Lock()
 		a.mailbox.pushFront([]*delivery{d})
@@ -371,9 +374,10 @@ func (a *activation) panicked(d *delivery, dec actor.Decision) {
 		switch a.partition.takeAside(d, dec.Outcome.Detail, string(dec.Panic.Stack)) {
 		case itIsParked:
 			a.passed(d)
-			a.stand(answer{delivery: d, outcome: a.unlessAttempted(d, dec.Outcome)})
+			a.stand(answer{delivery: d, outcome: a.unlessAttempted(d, d.withheld(actor.CodeParked, "the handler failed; the command waits for an operator"))})
 		case itHasNoRoom:
-			a.stand(answer{delivery: d, outcome: a.unlessAttempted(d, overloadedParking(dec.Outcome.Detail))})
+			o := d.withheld(actor.CodeOverloaded, overloadedParking("the handler failed").Detail)
+			a.stand(answer{delivery: d, outcome: a.unlessAttempted(d, o)})
 		case itsNextOwners:
 		}
 	}
@@ -399,8 +403,8 @@ func (a *activation) cannotLoad(d *delivery, err error) {
 // command was executed before cannot be looked up, so that it was not is said only
 // of one that cannot have been. It returns false when the partition ends first.
 func (p *partition) unloadable(d *delivery, err error) (actor.Outcome, bool) {
-	p.cfg.Logger.Error("aggregate cannot be loaded", "aggregate", d.Message.Target.String(), "error", err)
-	o := actor.Failure(actor.CodeUnloadable, err.Error())
+	p.cfg.Logger.Error("aggregate cannot be loaded", "incident", d.incidentID(), "aggregate", d.Message.Target.String(), "error", err)
+	o := d.withheld(actor.CodeUnloadable, "the aggregate cannot be loaded")
 	if d.Message.Type == actor.TypeCommand {
 		if d.attempted || d.metBefore() {
 			o.Code = actor.CodeUnknownOutcome

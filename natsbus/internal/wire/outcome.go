@@ -16,6 +16,8 @@ const (
 	headerVersion = "Gn-Version" // of the aggregate; always there, also with events
 	headerCode    = "Gn-Code"    // absent: ok
 	headerDetail  = "Gn-Detail"
+
+	headerIncident = "Gn-Incident" // absent: nothing is kept back
 )
 
 const maxDetailBytes = 1024
@@ -28,6 +30,7 @@ func EncodeOutcome(inbox string, o actor.Outcome) *nats.Msg {
 		h.set(headerCode, string(o.Code))
 	}
 	h.setText(headerDetail, strings.ToValidUTF8(o.Detail[:min(len(o.Detail), maxDetailBytes)], ""))
+	h.setText(headerIncident, o.Incident)
 	msg := &nats.Msg{Subject: inbox, Header: h.to}
 	switch {
 	case o.Code == actor.CodeOK:
@@ -52,6 +55,9 @@ func DecodeOutcome(msg *nats.Msg) (actor.Outcome, error) {
 	}
 	o.Version = actor.Version(version)
 	if o.Detail, err = unescape(First(msg.Header, headerDetail)); err != nil {
+		return o, err
+	}
+	if o.Incident, err = unescape(First(msg.Header, headerIncident)); err != nil {
 		return o, err
 	}
 	switch o.Code {

@@ -147,6 +147,7 @@ func TestOutcome_RoundTrip(t *testing.T) {
 		"version 0":        {Reply: []byte(`null`)},
 		"rejection":        {Code: actor.CodeRejected, Version: 1 << 60, Rejection: actor.Reject("no", "no\r\nway").With("left", "3")},
 		"version mismatch": {Code: actor.CodeVersionMismatch, Version: 3, Detail: "at 3, not 4 – \r\n%"},
+		"incident":         {Code: actor.CodeParked, Detail: "failed (incident ABC)", Incident: "ABC"},
 		"failure":          actor.Failure(actor.CodeOverloaded, "mailbox full"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,6 +188,7 @@ func TestDecodeOutcome_Malformed(t *testing.T) {
 		"no headers":   {Data: []byte("{}")},
 		"version":      {Header: nats.Header{"Gn-Version": {"x"}}},
 		"detail":       {Header: nats.Header{"Gn-Version": {"1"}, "Gn-Detail": {"%"}}},
+		"incident":     {Header: nats.Header{"Gn-Version": {"1"}, "Gn-Incident": {"%"}}},
 		"no rejection": {Header: nats.Header{"Gn-Version": {"1"}, "Gn-Code": {"rejected"}}},
 	} {
 		if _, err := wire.DecodeOutcome(msg); !errors.Is(err, wire.ErrWire) {
