@@ -28,8 +28,24 @@ const (
 // What has come due is in the stream of deadlines until it has been sent, and is
 // then removed. Whoever forwards next begins with what is left, so that a command may
 // come twice, with the same id, and never not at all. Two may forward at once.
+//
+// What no try can send, or what cannot be read, is passed over, with a line in the log:
+// [Bus.ForwardTimersAside] keeps it.
 func (b *Bus) ForwardTimers(ctx context.Context) error {
-	f := &forwarder{bus: b}
+	return b.ForwardTimersAside(ctx, func(_ context.Context, _ actor.Message, u *actor.Unreadable, why error) error {
+		if _, final := errors.AsType[*actor.Error](why); final || u != nil {
+			return nil
+		}
+		return why
+	})
+}
+
+// ForwardTimersAside is ForwardTimers, and calls aside with a command that no try can bring
+// into the command stream, or that none has for 20 s; or, instead of a command, with what has
+// come due and cannot be read, which [Bus.Reread] of another build may read. The error
+// says why. What aside returns nil for is done with; otherwise it is tried again.
+func (b *Bus) ForwardTimersAside(ctx context.Context, aside Aside) error {
+	f := &forwarder{bus: b, aside: aside}
 	status := b.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer b.nc.RemoveStatusListener(status)
 	wait := reopenMinPause
@@ -56,9 +72,13 @@ func (b *Bus) ForwardTimers(ctx context.Context) error {
 	return nil
 }
 
+// Aside keeps what has come due and cannot be sent, see [Bus.ForwardTimersAside].
+type Aside = func(ctx context.Context, m actor.Message, u *actor.Unreadable, why error) error
+
 // forwarder is one call of ForwardTimers.
 type forwarder struct {
 	bus      *Bus
+	aside    Aside
 	stream   string // incarnation of what the sequences below are of
 	sent     uint64 // all that came due up to here has been sent
 	purged   uint64 // and is removed
@@ -151,8 +171,10 @@ func (f *forwarder) take(ctx context.Context, msg *nats.Msg) error {
 	return broken
 }
 
-// send puts one command into the command stream. One that nobody can execute is
-// passed over.
+// forwardPatience is for how long one command is tried that has come due.
+const forwardPatience = 20 * time.Second
+
+// send puts one command into the command stream, or sets it aside.
 func (f *forwarder) send(ctx context.Context, msg *nats.Msg, sequence uint64) error {
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -160,21 +182,29 @@ func (f *forwarder) send(ctx context.Context, msg *nats.Msg, sequence uint64) er
 	}
 	m, err := wire.DecodeDue(msg.Header, msg.Data, sequence, meta.Timestamp)
 	if err == nil {
-		err = f.bus.Send(ctx, m)
+		err = m.Validate()
 	}
-	_, final := errors.AsType[*actor.Error](err)
+	if err != nil {
+		if f.bus.cfg.Events.Malformed != nil {
+			f.bus.cfg.Events.Malformed(actor.LaneDurable, msg.Subject, err)
+		}
+		u := wire.UnreadableDue(msg.Header, msg.Data, sequence, meta.Timestamp)
+		u.Subject, u.Reason = msg.Subject, err.Error()
+		return f.setAside(ctx, actor.Message{}, u, err)
+	}
+	bounded, cancel := context.WithTimeout(ctx, forwardPatience)
+	defer cancel()
+	err = f.bus.Send(bounded, m)
 	if err == nil || ctx.Err() != nil || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining) {
 		return err
 	}
-	if !final && !errors.Is(err, wire.ErrWire) && !errors.Is(err, actor.ErrAddress) && !errors.Is(err, actor.ErrMessage) {
-		return err
-	}
+	return f.setAside(ctx, m, nil, err)
+}
+
+func (f *forwarder) setAside(ctx context.Context, m actor.Message, u *actor.Unreadable, why error) error {
 	f.bus.cfg.Logger.ErrorContext(ctx, "a command that came due cannot be sent",
-		slog.Any("target", m.Target), slog.String("command", m.Name), slog.Any("error", err))
-	if f.bus.cfg.Events.Malformed != nil {
-		f.bus.cfg.Events.Malformed(actor.LaneDurable, msg.Subject, err)
-	}
-	return nil
+		slog.String("target", m.Target.String()), slog.String("command", m.Name), slog.Any("error", why))
+	return f.aside(ctx, m, u, why)
 }
 
 // purge removes what has been sent. What is not removed is sent again by the next

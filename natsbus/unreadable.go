@@ -27,6 +27,10 @@ func unreadable(msg *nats.Msg, why error) *actor.Unreadable {
 // Reread reads a stored message that was unreadable to another build, or is so to this
 // one: then the error says why. Who published it is judged by its subject, as ever.
 func (b *Bus) Reread(u *actor.Unreadable) ([]actor.Message, error) {
+	if u.Subject == b.ns.Due() {
+		m, err := wire.RereadDue(u)
+		return []actor.Message{m}, err
+	}
 	msg := &nats.Msg{Subject: u.Subject, Header: u.Header, Data: u.Data}
 	commands, err := commandsOf(msg)
 	if err != nil {

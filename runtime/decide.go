@@ -321,6 +321,7 @@ func (a *activation) expired(d *delivery) bool {
 //   - a durable command could be read again by the next owner, whose clock may be
 //     behind: the answer waits until the watermark has been saved above it.
 func (a *activation) refuseExpired(d *delivery) {
+	a.partition.logUnheard(d, actor.CodeExpired)
 	ans := answer{delivery: d, outcome: actor.Failure(actor.CodeExpired, "met its owner after its deadline")}
 	switch {
 	case d.Message.Type != actor.TypeCommand:

@@ -12,7 +12,8 @@ import (
 // concurrent use, also by the relays of two nodes.
 //
 // One with a method MaxEventBytes() int says how large the data of an event may be: the
-// aggregate of a larger one is held, as if its commit could not be read.
+// aggregate of a larger one is held, as if its commit could not be read. One with a method
+// ForwardTimersAside, as that of natsbus.Bus, loses nothing that comes due.
 type Outbox interface {
 	// EventsTail returns the incarnation of the event stream, the position of its
 	// newest event, 0 before the first, and the mark appended with that. It makes the

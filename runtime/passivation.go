@@ -52,6 +52,7 @@ type memory struct {
 
 	shapes    shapes // of the states' types
 	struggles struggles
+	unheard   atomic.Int64 // Clock.Elapsed of the last line about a command that nobody hears of; 0: none
 
 	sweep     sync.Mutex    // one sweep at a time
 	notBefore time.Duration // Clock.Elapsed of the next sweep, after one in vain; under sweep

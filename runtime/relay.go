@@ -112,7 +112,7 @@ func (c RelayConfig) withDefaults() RelayConfig {
 
 // NewRelay returns a relay from a store to an outbox.
 func NewRelay(cfg RelayConfig, s store.Store, outbox Outbox) *Relay {
-	return &Relay{cfg: cfg.withDefaults(), store: s, outbox: outbox}
+	return &Relay{cfg: cfg.withDefaults(), store: s, outbox: outbox, unsent: relayUnsent{held: map[store.Aggregate]lastUnsent{}}}
 }
 
 const (
@@ -152,11 +152,18 @@ func (r *Relay) Run(ctx context.Context) {
 // forward keeps the forwarding of timers going.
 func (r *Relay) forward(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := r.outbox.ForwardTimers(ctx); err != nil && ctx.Err() == nil {
+		if err := r.forwardTimers(ctx); err != nil && ctx.Err() == nil {
 			r.cfg.Logger.WarnContext(ctx, "timers not forwarded", "error", err)
 			sleep(ctx, relayMaxPause)
 		}
 	}
+}
+
+func (r *Relay) forwardTimers(ctx context.Context) error {
+	if f, ok := r.outbox.(asideForwarder); ok {
+		return f.ForwardTimersAside(ctx, r.keepDue)
+	}
+	return r.outbox.ForwardTimers(ctx)
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -376,7 +383,9 @@ func (s *relaying) relay(ctx context.Context, batch []store.FeedItem) error {
 			return s.rebuild(ctx, err)
 		}
 		if from < len(c.Events) || again {
-			s.collect(ctx, out, c)
+			if err := s.collect(ctx, out, c); err != nil {
+				return err
+			}
 		}
 		events, marks, err = s.events(events, marks, &batch[i], from)
 		if err != nil {

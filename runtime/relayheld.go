@@ -76,8 +76,12 @@ func decodeHeld(p *store.Parked) (heldHistory, bool) {
 }
 
 // fits returns an error, which wraps [store.ErrCorrupt], for a commit with an event that
-// the event stream cannot take: it is held as one that cannot be read.
+// the event stream cannot take, or of an address that there cannot be: it is held as one
+// that cannot be read.
 func (s *relaying) fits(c *store.Commit) error {
+	if _, err := actor.ParseAddress(string(c.Aggregate)); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	}
 	bounded, ok := s.outbox.(interface{ MaxEventBytes() int })
 	if !ok {
 		return nil
@@ -322,7 +326,9 @@ func (s *relaying) appendReleased(ctx context.Context, c *store.Commit, through 
 		from = int(through-c.First) + 1 //nolint:gosec // at most the number of events
 	}
 	out := newSending()
-	s.collect(ctx, out, c)
+	if err := s.collect(ctx, out, c); err != nil {
+		return err
+	}
 	if err := s.send(ctx, out); err != nil {
 		return err
 	}

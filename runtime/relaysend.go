@@ -56,13 +56,15 @@ func (s *sending) add(o outgoing) {
 	s.targets[o.To] = append(list, o)
 }
 
-// collect adds what a commit sends. What cannot be understood, nobody can send: it
-// must not hold up all that comes after it.
-func (s *relaying) collect(ctx context.Context, to *sending, c *store.Commit) {
+// collect adds what a commit sends. What cannot be understood, nobody can send: it is
+// parked, and holds up nothing that comes after it.
+func (s *relaying) collect(ctx context.Context, to *sending, c *store.Commit) error {
 	for i := range c.Out {
 		o, err := outgoingOf(c.Aggregate, &c.Out[i])
 		if err != nil {
-			s.cfg.Logger.ErrorContext(ctx, "what a commit sends cannot be understood", "aggregate", c.Aggregate, "version", c.First, "error", err)
+			if err := s.keepUnsendable(ctx, c, &c.Out[i], err); err != nil {
+				return err
+			}
 			continue
 		}
 		if o.Timer == "" && !o.At.IsZero() {
@@ -70,6 +72,7 @@ func (s *relaying) collect(ctx context.Context, to *sending, c *store.Commit) {
 		}
 		to.add(outgoing{Outgoing: o, committed: time.UnixMicro(c.Time).UTC(), order: c.Time})
 	}
+	return nil
 }
 
 // send brings everything out, and returns when it is stored.
@@ -123,10 +126,7 @@ func (s *relaying) sendOne(ctx context.Context, o *outgoing) error {
 		return err
 	}
 	if never, ok := errors.AsType[*actor.Error](err); ok {
-		return s.parkNew(ctx, store.Parked{
-			Aggregate: store.Aggregate(m.Target.String()), CommandID: string(m.ID), Name: m.Name,
-			Reason: cannotBeSent(never), Attempts: 1, Time: time.Now(), Message: encodeParked(&m, actor.CodeOK),
-		}, m.Target.Kind)
+		return s.parkFinal(ctx, &m, never)
 	}
 	return s.hold(ctx, o, time.Time{}, fmt.Sprintf("it could not be sent for %v: %v", s.cfg.SendTimeout, err))
 }

@@ -73,7 +73,7 @@ func (s *relaying) loadHeld(ctx context.Context) error {
 		s.findHeld(&p)
 	}
 	s.unsent.mu.Lock()
-	s.unsent.held = targets
+	maps.Copy(s.unsent.held, targets) // what was parked since the list was read, stays; what is not there any more, resend finds out
 	s.unsent.mu.Unlock()
 	s.countHeld()
 	s.countHistories()
@@ -139,43 +139,51 @@ func unsentOf(ctx context.Context, s store.Parking, target store.Aggregate) (wai
 // when the last thing was parked for the target.
 func (s *relaying) hold(ctx context.Context, o *outgoing, last time.Time, why string) error {
 	m := o.Message(o.committed)
-	target := store.Aggregate(o.To.String())
+	record := recordOf(&m, WaitsUnsent)
+	if o.Timer != "" {
+		record.Set = &parkedTimer{Order: o.order}
+	}
+	return s.holdMessage(ctx, &m, record.encode(), last, why)
+}
+
+func (r *Relay) holdMessage(ctx context.Context, m *actor.Message, record []byte, last time.Time, why string) error {
+	target := store.Aggregate(m.Target.String())
 	at := time.Now()
 	if !at.After(last) {
 		at = last.Add(time.Millisecond)
 	}
-	err := s.parkNew(ctx, store.Parked{
+	err := r.parkNew(ctx, store.Parked{
 		Aggregate: target, CommandID: string(m.ID), Name: m.Name, Reason: shorten(why, parkedReasonMax), Attempts: 1,
-		Time: at, Message: encodeUnsent(&m, o),
-	}, o.To.Kind)
+		Time: at, Message: record,
+	}, m.Target.Kind)
 	if err != nil {
 		return err
 	}
-	s.unsent.mu.Lock()
-	s.unsent.held[target] = lastUnsent{string(m.ID), at}
-	s.unsent.mu.Unlock()
-	s.countHeld()
+	r.unsent.mu.Lock()
+	r.unsent.held[target] = lastUnsent{string(m.ID), at}
+	r.unsent.mu.Unlock()
+	r.countHeld()
 	return nil
 }
 
 // parkNew parks what is not parked yet, once there is room. A record that there is, of
 // this or of an owner that has read the command meanwhile, stays.
-func (s *relaying) parkNew(ctx context.Context, p store.Parked, kind actor.Kind) error {
-	_, found, err := s.store.FindParked(ctx, p.Aggregate, p.CommandID)
+func (r *Relay) parkNew(ctx context.Context, p store.Parked, kind actor.Kind) error {
+	_, found, err := r.store.FindParked(ctx, p.Aggregate, p.CommandID)
 	if errors.Is(err, store.ErrCorrupt) {
 		found, err = true, nil
 	}
 	if err != nil || found {
 		return orNil("find what is parked", err)
 	}
-	if err := s.awaitParkingRoom(ctx, &p); err != nil {
+	if err := r.awaitParkingRoom(ctx, &p); err != nil {
 		return err
 	}
-	if err := s.store.Park(ctx, p); err != nil {
+	if err := r.store.Park(ctx, p); err != nil {
 		return fmt.Errorf("park what cannot be sent: %w", err)
 	}
-	s.cfg.Logger.ErrorContext(ctx, "parked: it cannot be sent", "target", p.Aggregate, "name", p.Name, "command_id", p.CommandID, "reason", p.Reason)
-	if f := s.cfg.Listener.Parked; f != nil {
+	r.cfg.Logger.ErrorContext(ctx, "parked: it cannot be sent", "target", p.Aggregate, "name", p.Name, "command_id", p.CommandID, "reason", p.Reason)
+	if f := r.cfg.Listener.Parked; f != nil {
 		f(kind)
 	}
 	return nil
@@ -190,27 +198,27 @@ func orNil(what string, err error) error {
 
 // awaitParkingRoom waits until fewer commands are parked than may be. Nothing is dropped
 // to make room: the relay stands still.
-func (s *relaying) awaitParkingRoom(ctx context.Context, p *store.Parked) error {
+func (r *Relay) awaitParkingRoom(ctx context.Context, p *store.Parked) error {
 	waits := false
 	defer func() {
 		if waits {
-			s.progress.awaitRoom(-1)
+			r.progress.awaitRoom(-1)
 		}
 	}()
 	var logged time.Time
 	for {
-		n, err := s.store.CountParked(ctx, s.cfg.ParkedMax)
-		if err != nil || n < s.cfg.ParkedMax {
+		n, err := r.store.CountParked(ctx, r.cfg.ParkedMax)
+		if err != nil || n < r.cfg.ParkedMax {
 			return orNil("count what is parked", err)
 		}
 		if now := time.Now(); now.Sub(logged) >= fullRepeat {
 			logged = now
-			s.cfg.Logger.ErrorContext(ctx, "as many commands are parked as may be: the relay stands still until an operator retries or skips some",
+			r.cfg.Logger.ErrorContext(ctx, "as many commands are parked as may be: the relay stands still until an operator retries or skips some",
 				"parked", n, "target", p.Aggregate, "name", p.Name, "command_id", p.CommandID, "reason", p.Reason)
 		}
 		if !waits {
 			waits = true
-			s.progress.awaitRoom(1)
+			r.progress.awaitRoom(1)
 		}
 		if sleep(ctx, fullPause); ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -222,15 +230,6 @@ func (p *relayProgress) awaitRoom(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.awaitingRoom += n
-}
-
-// encodeUnsent returns the stored form of what could not be sent.
-func encodeUnsent(m *actor.Message, o *outgoing) []byte {
-	r := recordOf(m, WaitsUnsent)
-	if o.Timer != "" {
-		r.Set = &parkedTimer{Order: o.order}
-	}
-	return r.encode()
 }
 
 // resend tries what is parked as it could not be sent, until ctx ends.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/store"
@@ -29,11 +30,31 @@ func (d *delivery) promised() bool {
 	return d.Sequence > 0 && d.Responder == nil && m.Type == actor.TypeCommand && m.Deadline.IsZero() && !m.Skips()
 }
 
+// logUnheard says that a command was not executed whose sender does not wait, and has set
+// it a deadline: that is what it was for, so it is not parked. There is a line a second at
+// most; all are counted, by Decided.
+func (p *partition) logUnheard(d *delivery, code actor.Code) {
+	m := &d.Message
+	if d.Sequence == 0 || d.Responder != nil || m.Type != actor.TypeCommand || m.Deadline.IsZero() || m.OnRefusal != nil {
+		return
+	}
+	now, last := p.cfg.Clock.Elapsed(), p.memory.unheard.Load()
+	if !due(time.Duration(last), now, struggleLogEvery) || !p.memory.unheard.CompareAndSwap(last, int64(max(now, 1))) {
+		return
+	}
+	p.cfg.Logger.Warn("a command was not executed before its deadline, and nobody waits for its outcome", "aggregate", m.Target.String(),
+		"name", m.Name, "command_id", string(m.ID), "deadline", m.Deadline, "outcome", string(code))
+}
+
 // unserved takes a promised command out of the way that this build cannot execute. It
 // returns false for any other decision.
 func (a *activation) unserved(d *delivery, dec *actor.Decision) bool {
 	code := dec.Outcome.Code
-	if code != actor.CodeUnknownCommand && code != actor.CodeMalformed || !d.promised() || d.Message.OnRefusal != nil {
+	if code != actor.CodeUnknownCommand && code != actor.CodeMalformed {
+		return false
+	}
+	if !d.promised() || d.Message.OnRefusal != nil {
+		a.partition.logUnheard(d, code)
 		return false
 	}
 	if len(dec.Events) > 0 || dec.Tainted { // of a timer: that it is over. It is not

@@ -625,8 +625,15 @@ func TestRelay_CannotBeSent(t *testing.T) {
 		}
 		parked = append(parked, p.CommandID)
 	}
-	if fmt.Sprint(parked) != "[huge]" || got.firsts()[0] != "fine" {
+	// What is sent to an address that there cannot be was dropped by earlier builds.
+	if len(parked) != 2 || !slices.Contains(parked, "huge") || got.firsts()[0] != "fine" {
 		t.Errorf("parked %v, sent %v", parked, got.firsts())
+	}
+	for p, err := range r.store.ListParked(t.Context(), "unreadable/sent") {
+		u, ok := runtime.ParkedUnreadable(&p)
+		if err != nil || !ok || u.Header["Id"][0] != "malformed" || u.Header["To"][0] != "Account/b" {
+			t.Errorf("parked %+v, %v", u, err)
+		}
 	}
 }
 

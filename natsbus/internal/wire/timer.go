@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -134,6 +135,37 @@ func CommandName(h nats.Header) (string, error) {
 		err = fmt.Errorf("%s: no command: %w", headerName, ErrWire)
 	}
 	return name, err
+}
+
+// The headers of a message that came due and could not be read: where it was in its stream, and when.
+const (
+	headerDueSequence = "Gn-Due-Sequence"
+	headerDueTime     = "Gn-Due-Time" // RFC 3339
+)
+
+// UnreadableDue keeps what [DecodeDue] could not read, for [RereadDue].
+func UnreadableDue(h nats.Header, data []byte, sequence uint64, at time.Time) *actor.Unreadable {
+	kept := maps.Clone(h)
+	if kept == nil {
+		kept = nats.Header{}
+	}
+	kept[headerDueSequence] = []string{strconv.FormatUint(sequence, 10)}
+	kept[headerDueTime] = []string{at.UTC().Format(time.RFC3339Nano)}
+	return &actor.Unreadable{Header: kept, Data: data}
+}
+
+// RereadDue reads what [UnreadableDue] kept. Errors are those of [DecodeDue].
+func RereadDue(u *actor.Unreadable) (actor.Message, error) {
+	sequence, err := strconv.ParseUint(First(u.Header, headerDueSequence), 10, 64)
+	at, err2 := time.Parse(time.RFC3339Nano, First(u.Header, headerDueTime))
+	if err != nil || err2 != nil {
+		return actor.Message{}, fmt.Errorf("%s %q, %s %q: %w", headerDueSequence, First(u.Header, headerDueSequence), headerDueTime, First(u.Header, headerDueTime), ErrWire)
+	}
+	m, err := DecodeDue(u.Header, u.Data, sequence, at)
+	if err == nil {
+		err = m.Validate()
+	}
+	return m, err
 }
 
 // Order reads what [Namespace.EncodeTimer] wrote, 0 from other messages.
