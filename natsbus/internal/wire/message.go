@@ -209,17 +209,17 @@ func TruncateTime(t time.Time) time.Time {
 
 func formatTime(t time.Time) string { return strconv.FormatInt(micros(t), 10) }
 
-// latestTime is the last that JSON can have. What lies beyond it, like a deadline that
+// latestTime returns the last that JSON can have. What lies beyond it, like a deadline that
 // means never, travels as it: some of it would not fit into 64 bits of microseconds, and
 // come out as the past.
-var latestTime = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
+func latestTime() time.Time { return time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC) }
 
 func micros(t time.Time) int64 {
 	switch {
 	case t.IsZero() || t.Before(time.Time{}):
 		return time.Time{}.UnixMicro()
-	case t.After(latestTime):
-		return latestTime.UnixMicro()
+	case t.After(latestTime()):
+		return latestTime().UnixMicro()
 	default:
 		return t.UnixMicro()
 	}
