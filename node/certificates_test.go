@@ -272,6 +272,25 @@ func TestNode_CertificateExpiry_IsAnnounced(t *testing.T) {
 	testharness.Eventually(t, time.Minute, func() bool { return strings.Contains(log.text(), "new certificates are not taken") })
 }
 
+// TestNode_CredentialsExpiry_IsAnnounced: credentials of a user of NATS end, too.
+func TestNode_CredentialsExpiry_IsAnnounced(t *testing.T) {
+	t.Parallel()
+	o := newOperator(t)
+	url := testharness.NATS(t, testharness.WithListener(), testharness.WithServerOptions(o.configure)).URL()
+	expires := time.Now().Add(time.Hour).Truncate(time.Second)
+	cfg := node.Config{NATSURL: url, NATSCreds: o.user(expires), Partitions: "4"}
+	n := nodes.Start(t, cfg, gauges(nil))
+	want := fmt.Sprintf("ganglion_certificate_expiry_timestamp_seconds{file=%q,option=\"nats-creds\"} %v", cfg.NATSCreds, float64(expires.Unix()))
+	if text := string(caller{t, n.AdminURL()}.do("GET", "/metrics", "").body); !strings.Contains(text, want) {
+		t.Errorf("no %s in\n%s", want, text)
+	}
+	forever := node.Config{NATSURL: url, NATSCreds: o.user(time.Time{}), Partitions: "4", Namespace: "other"}
+	n = nodes.Start(t, forever, gauges(nil))
+	if text := string(caller{t, n.AdminURL()}.do("GET", "/metrics", "").body); strings.Contains(text, "ganglion_certificate_expiry") {
+		t.Errorf("credentials without an end have one:\n%s", text)
+	}
+}
+
 // TestNode_EmbeddedCluster_ExpiredOnTheOtherSide: whoever waits for others in vain, as one
 // does not trust the other, says so in the end.
 func TestNode_EmbeddedCluster_ExpiredOnTheOtherSide(t *testing.T) {
