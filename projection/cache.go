@@ -1,7 +1,6 @@
 package projection
 
 import (
-	"reflect"
 	"time"
 )
 
@@ -27,7 +26,7 @@ type cache struct {
 	bySource  map[string]bool       // collections whose documents are asked for by the id of the event's source
 	loose     map[string]bool       // collections
 	allLoose  bool
-	types     map[reflect.Type]error // of documents that were put, and what is wrong with them
+	types     documentTypes // of documents that were put
 }
 
 // cached is a document as it was at a time, or later.
@@ -42,7 +41,7 @@ const bySourceMax = 8
 func newCache(now func() time.Time, bytes int, allLoose bool) *cache {
 	return &cache{
 		now: now, moment: now(), max: bytes, allLoose: allLoose,
-		documents: map[document]cached{}, uses: map[document]Revision{}, bySource: map[string]bool{}, loose: map[string]bool{}, types: map[reflect.Type]error{},
+		documents: map[document]cached{}, uses: map[document]Revision{}, bySource: map[string]bool{}, loose: map[string]bool{}, types: documentTypes{},
 	}
 }
 

@@ -8,8 +8,15 @@ import (
 )
 
 // Encode returns a document as JSON. It is what every [Storage] keeps, whatever form it
-// makes of it. Methods with a pointer receiver are called also for a value.
-func Encode(v any) ([]byte, error) { return json.Marshal(addressable(v)) }
+// makes of it. Methods with a pointer receiver are called also for a value. The error
+// wraps [ErrTooDeep], or says that the value cannot be encoded.
+func Encode(v any) ([]byte, error) {
+	data, err := json.Marshal(addressable(v))
+	if err == nil && actor.TooDeep(data) {
+		return nil, ErrTooDeep
+	}
+	return data, err
+}
 
 // Decode reads a document of [Encode].
 func Decode(data []byte, v any) error { return json.Unmarshal(data, v) }
@@ -23,23 +30,4 @@ func addressable(v any) any {
 	p := reflect.New(t)
 	p.Elem().Set(reflect.ValueOf(v))
 	return p.Interface()
-}
-
-// checkDocument reports as a [*actor.TypeError] what of a type does not survive, see
-// [actor.CheckJSON].
-func (c *cache) checkDocument(value any) error {
-	t := reflect.TypeOf(value)
-	if t == nil {
-		return nil
-	}
-	err, known := c.types[t]
-	if !known {
-		p := t
-		if t.Kind() != reflect.Pointer {
-			p = reflect.PointerTo(t)
-		}
-		err = actor.CheckJSON(p)
-		c.types[t] = err
-	}
-	return err
 }

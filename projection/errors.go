@@ -45,6 +45,9 @@ var (
 	// ErrParked: what was waited for is not in the view, as an event of its aggregate
 	// failed and waits. The error is a [*ParkedError].
 	ErrParked = errors.New("the event is parked")
+	// ErrTooDeep: a document has more than [actor.MaxDepth] levels of objects and arrays,
+	// or holds itself.
+	ErrTooDeep = errors.New("the document is nested too deeply")
 	// ErrName: a collection or key that cannot be stored.
 	ErrName = errors.New("invalid name of a collection or key")
 )

@@ -131,13 +131,14 @@ func (tx *Tx) load(ctx context.Context, collection, key string) ([]byte, bool, e
 
 // Put writes a document in the place of any other with the same key. A collection
 // has a name like a projection; a key is any UTF-8 of 1 to [MaxKeyBytes] bytes. The
-// value is encoded at once. The error wraps [ErrName], is an [*actor.TypeError] for a type
-// that JSON does not bring back as it was, or says that the value cannot be encoded.
+// value is encoded at once. The error wraps [ErrName] or [ErrTooDeep], is an
+// [*actor.TypeError] for a type that JSON does not bring back as it was, also one that an
+// interface in the value holds, or says that the value cannot be encoded.
 func (tx *Tx) Put(collection, key string, value any) error {
 	if err := checkNames(collection, key); err != nil {
 		return err
 	}
-	if err := tx.cache.checkDocument(value); err != nil {
+	if err := tx.cache.types.check(value); err != nil {
 		return fmt.Errorf("put %s %q: %w", collection, key, err)
 	}
 	return tx.put(collection, key, value)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/projection"
 )
 
@@ -397,6 +399,36 @@ func testCodec(t *testing.T, open Open) {
 	}
 	if _, err := s.Marshal(make(chan int)); err == nil {
 		t.Error("a channel was encoded")
+	}
+	testDepth(t, s)
+}
+
+// testDepth: what is stored can be read, and what is too deep for that is not stored.
+func testDepth(t *testing.T, s projection.Storage) {
+	t.Helper()
+	for depth, fits := range map[int]bool{actor.MaxDepth: true, actor.MaxDepth + 1: false, 10_001: false} {
+		var v any = "x"
+		for i := range depth {
+			if v = []any{v}; i%2 == 0 {
+				v = map[string]any{"a": v.([]any)[0]}
+			}
+		}
+		data, err := s.Marshal(v)
+		if fits != (err == nil) || !fits && !errors.Is(err, projection.ErrTooDeep) {
+			t.Errorf("%d levels: %v", depth, err)
+		}
+		if !fits {
+			continue
+		}
+		mustCommit(t, s, projection.Write{Place: place("deep"), Key: "a", Data: data})
+		docs, err := s.Read(t.Context(), place("deep"), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got any
+		if err := s.Unmarshal(docs[0].Data, &got); err != nil || !reflect.DeepEqual(v, got) { // cmp takes twice as long for each level
+			t.Errorf("%d levels: %v, %v", depth, err, got)
+		}
 	}
 }
 
