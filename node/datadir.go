@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/gofrs/flock"
 )
@@ -19,6 +20,9 @@ var ErrDataDirInUse = errors.New("data folder in use by another process")
 type dataDir struct {
 	path string
 	lock *flock.Flock
+
+	mu       sync.Mutex
+	sessions []string // that processes have opened which had this folder here, the newest last
 }
 
 func openDataDir(path string) (*dataDir, error) {
@@ -33,7 +37,11 @@ func openDataDir(path string) (*dataDir, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: %w", path, ErrDataDirInUse)
 	}
-	return &dataDir{path: path, lock: lock}, nil
+	d := &dataDir{path: path, lock: lock}
+	if err := d.recall(); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return d, nil
 }
 
 func (d *dataDir) close() error { return d.lock.Unlock() }

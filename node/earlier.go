@@ -71,5 +71,7 @@ func (n *Node) liveSessions(ctx context.Context) ([]store.Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up other nodes: %w", err)
 	}
-	return slices.DeleteFunc(sessions, func(s store.Session) bool { return s.Dead || s.Name == n.cfg.Name && n.soleHolder() }), nil
+	return slices.DeleteFunc(sessions, func(s store.Session) bool {
+		return s.Dead || s.Name == n.cfg.Name && n.soleHolder() && n.dir.opened(s.Incarnation)
+	}), nil
 }

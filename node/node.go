@@ -145,6 +145,14 @@ func (n *Node) soleHolder() bool {
 	return n.dir != nil && (!n.named || n.cfg.embeddedNATS() && !n.cfg.clustered() && n.cfg.embeddedStore())
 }
 
+// noteSession notes in the data folder which session is about to be opened. What cannot be
+// noted is waited for at the next start, as a session of somebody else.
+func (n *Node) noteSession(incarnation string) {
+	if err := n.dir.opening(incarnation); err != nil {
+		n.cfg.Logger.Warn("the data folder does not say which session is its own: the next start takes longer", "error", err)
+	}
+}
+
 func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 	if err := n.openCertificates(ctx); err != nil {
 		return err
@@ -275,7 +283,9 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	if n.cfg.NoRelay {
 		limits.Outbox = nil
 	}
-	limits.SoleHolderOfName = n.soleHolder()
+	if limits.SoleHolderOfName = n.soleHolder(); n.dir != nil {
+		limits.Opened, limits.Opening = n.dir.opened, n.noteSession
+	}
 	limits.Alone = n.cfg.embeddedNATS() && !n.cfg.clustered() // no other node reaches its server
 	limits.SoleStore = limits.Alone && n.cfg.NATSClientAddr == "" && n.cfg.embeddedStore()
 	limits.Reach, limits.CutAfter = n.contact(), n.cfg.cutAfter
@@ -428,6 +438,9 @@ func (n *Node) Run(ctx context.Context) error {
 		parts.Go(func() { n.projections.run(ctx) })
 	}
 	err := n.runtime.Run(ctx)
+	if errors.Is(err, runtime.ErrNameInUse) && n.dir != nil && !n.named {
+		err = fmt.Errorf("another node lives under the name that is kept in the data folder %s, which is a copy, or was copied: start it with another --name, or remove the file \"name\" from one of the two: %w", n.dir.path, err)
+	}
 	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}

@@ -25,6 +25,12 @@ type Config struct {
 	// caller holds a lock that proves it), so that a predecessor's session is
 	// dead without a wait.
 	SoleHolderOfName bool
+	// Opened tells, with SoleHolderOfName, whether a session was opened by a process that
+	// has held that lock: any other one, such as that of a node with a copy of what proves
+	// the name, is waited for. Default: all were.
+	Opened func(incarnation string) bool
+	// Opening is called before a session is opened.
+	Opening func(incarnation string)
 
 	// Alone says that no other node can join the cluster, so that a node that
 	// starts has nobody to wait for.

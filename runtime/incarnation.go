@@ -161,7 +161,7 @@ func (in *incarnation) open() error {
 			if err := in.openOver(old); err == nil || in.ctx.Err() != nil {
 				return err
 			}
-		case in.cfg.SoleHolderOfName:
+		case in.cfg.SoleHolderOfName && (in.cfg.Opened == nil || in.cfg.Opened(old.Incarnation)):
 			if in.store.DeclareDead(in.ctx, *old) == nil {
 				continue
 			}
@@ -186,6 +186,9 @@ func (in *incarnation) open() error {
 func (in *incarnation) openOver(old *store.Session) error {
 	ctx, cancel := context.WithTimeout(in.ctx, in.cfg.WriteTimeout)
 	defer cancel()
+	if in.cfg.Opening != nil {
+		in.cfg.Opening(in.session.Incarnation)
+	}
 	sent := in.cfg.Clock.Elapsed()
 	session := in.session
 	session.Time = in.cfg.Clock.Now()

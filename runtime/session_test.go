@@ -267,6 +267,35 @@ func TestNode_Renewal_SlowStore(t *testing.T) {
 	}
 }
 
+// TestNode_SoleHolder_WaitsForWhoElseHasItsName: a predecessor is known to be gone only
+// if it was of those who held the lock. Anybody else's session is waited for.
+func TestNode_SoleHolder_WaitsForWhoElseHasItsName(t *testing.T) {
+	t.Parallel()
+	for name, own := range map[string]bool{"its own": true, "somebody else's": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var opening []string
+				s := prepare(t, nil, func(c *runtime.Config) {
+					c.Opened = func(incarnation string) bool { return own && incarnation == "before" }
+					c.Opening = func(incarnation string) { opening = append(opening, incarnation) }
+				})
+				old := store.Session{Name: "n1", Incarnation: "before", Lease: lease}
+				if err := s.store.OpenSession(t.Context(), old, nil); err != nil {
+					t.Fatal(err)
+				}
+				begin := time.Now()
+				s.start("n1")
+				if took := time.Since(begin); own != (took < lease) {
+					t.Errorf("it took %v, the lease is %v", took, lease)
+				}
+				if now := s.node.Status().Incarnation; len(opening) == 0 || opening[len(opening)-1] != now {
+					t.Errorf("told of %q, the session is %q", opening, now)
+				}
+			})
+		})
+	}
+}
+
 func TestNode_NameInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := prepare(t, nil, func(c *runtime.Config) { c.SoleHolderOfName = false })
