@@ -37,8 +37,9 @@ type Event struct {
 // Address returns the aggregate's own address.
 func (c *Context) Address() Address { return c.instance.address }
 
-// Version returns the number of events so far, those just raised included.
-func (c *Context) Version() Version { return c.instance.version }
+// Version returns the aggregate's version, as callers are told it, with the events just
+// raised. See [Instance.Told].
+func (c *Context) Version() Version { return c.instance.shown }
 
 // CommandID returns the id of the command; empty in a query.
 func (c *Context) CommandID() CommandID { return c.message.ID }
@@ -91,8 +92,8 @@ func (c *Context) Raise(event any) {
 	}
 	c.bounded("event "+e.name, data)
 	c.raised = append(c.raised, Event{Name: e.name, Data: data})
-	c.instance.version++
-	c.instance.tainted, c.instance.exists = true, true
+	c.instance.advance(e.name)
+	c.instance.tainted = true
 	if err := b.replays[e.name](c.instance.state, data); err != nil {
 		panic(fmt.Sprintf("actor: %T does not come back from its JSON: %v", event, err))
 	}

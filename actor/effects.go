@@ -21,6 +21,8 @@ type Timer struct {
 // RuntimeState is what is kept of an aggregate beside the state of its definition.
 // A snapshot needs it as well.
 type RuntimeState struct {
+	Changed Version `json:"changed,omitempty"` // of the last event that changed it; beyond the instance's version: that
+	Shown   Version `json:"shown,omitempty"`   // of the last event but those that hold outcomes alone; 0: as Changed
 	Ended   bool    `json:"ended,omitempty"`   // a saga that has ended
 	Overdue bool    `json:"overdue,omitempty"` // a saga that was not ended within its deadline
 	Timers  []Timer `json:"timers,omitempty"`  // by name
@@ -29,11 +31,17 @@ type RuntimeState struct {
 // RuntimeState returns it, as of the instance's version.
 func (i *Instance) RuntimeState() RuntimeState {
 	timers := slices.SortedFunc(maps.Values(i.timers), func(a, b Timer) int { return strings.Compare(a.Name, b.Name) })
-	return RuntimeState{Ended: i.ended, Overdue: i.overdue, Timers: timers}
+	s := RuntimeState{Changed: i.changed, Ended: i.ended, Overdue: i.overdue, Timers: timers}
+	if i.shown != i.changed {
+		s.Shown = i.shown
+	}
+	return s
 }
 
 // Resume completes an instance that was restored from a snapshot.
 func (i *Instance) Resume(s RuntimeState) {
+	i.changed = min(s.Changed, i.version)
+	i.shown = min(max(s.Changed, s.Shown), i.version)
 	i.ended, i.overdue, i.timers = s.Ended, s.Overdue, nil
 	for _, t := range s.Timers {
 		i.setTimer(t)
@@ -50,7 +58,8 @@ func (i *Instance) SetAgain(m *Message) Decision {
 	if !ok {
 		return Decision{Outcome: Failure(CodeCancelled, "timer "+m.Timer+" is not set to this")}
 	}
-	i.before, i.tainted = i.version, true
+	i.begin()
+	i.tainted = true
 	o := Outgoing{
 		ID: InternalID(t.At, "again", i.address.String(), string(m.ID)), To: i.address,
 		Name: m.Name, At: t.At, Timer: m.Timer, Data: m.Data, Metadata: m.Metadata,
@@ -65,8 +74,8 @@ func (i *Instance) SetAgain(m *Message) Decision {
 }
 
 // Exists reports whether the aggregate has a history of its own: any event but
-// [EventRefused]. Creation policies ask for that.
-func (i *Instance) Exists() bool { return i.exists }
+// [EventRefused] and [EventOutcome]. Creation policies ask for that.
+func (i *Instance) Exists() bool { return i.changed > 0 }
 
 // Fires returns the timer whose firing m is. It returns false when the timer is not
 // set to that command any more: it was cancelled, set anew, or has fired before.
@@ -112,8 +121,7 @@ func (i *Instance) replayReserved(name string) bool {
 	if !knowsReserved(name) {
 		return false
 	}
-	i.version++
-	i.exists = i.exists || name != EventRefused
+	i.advance(name)
 	i.ended = i.ended || name == EventEnded
 	i.overdue = i.overdue || name == EventOverdue
 	return true
@@ -140,7 +148,7 @@ func (i *Instance) carriedOut(ctx *Context, reply []byte, existed bool) Decision
 	if len(i.timers) > MaxTimers {
 		return i.Overrule(m, Failure(CodeTooLarge, fmt.Sprintf("%s would have more than %d timers", i.address, MaxTimers)))
 	}
-	return Decision{Outcome: Outcome{Version: i.version, Reply: reply}, Events: ctx.raised, Out: ctx.out}
+	return Decision{Outcome: Outcome{Version: i.shown, Reply: reply}, Events: ctx.raised, Out: ctx.out}
 }
 
 // followSaga sets the deadline of a saga that begins, and cancels the timers of one
@@ -190,8 +198,17 @@ func effects(ctx *Context) []byte {
 // refusal is part of the history and is sent: the decision holds an [EventRefused].
 // Otherwise nothing is to be stored.
 func (i *Instance) Refuse(m *Message, o Outcome) Decision {
-	i.before, i.tainted = i.version, false
+	i.begin()
 	return i.Overrule(m, o)
+}
+
+// Record makes of the last decision, which raised nothing, one that a commit can hold
+// by itself: with an [EventOutcome].
+func (i *Instance) Record(d Decision) Decision {
+	i.marks = i.was
+	i.advance(EventOutcome)
+	d.Events = []Event{{Name: EventOutcome, Data: []byte("{}")}}
+	return d
 }
 
 // Overrule is [Instance.Refuse] in the place of the decision that Decide has just
@@ -206,7 +223,8 @@ func (i *Instance) Overrule(m *Message, o Outcome) Decision {
 // refused is the decision of a refusal that is part of the history.
 func (i *Instance) refused(m *Message, o Outcome) Decision {
 	d := Decision{Outcome: o, Tainted: i.tainted}
-	i.version = i.before + 1
+	i.marks = i.was
+	i.advance(EventRefused)
 	if m.Timer != "" {
 		delete(i.timers, m.Timer)
 	}
@@ -215,7 +233,7 @@ func (i *Instance) refused(m *Message, o Outcome) Decision {
 	if m.OnRefusal != nil {
 		d.Out = []Outgoing{r.outgoing(m)}
 	}
-	d.Outcome.Version = i.version
+	d.Outcome.Version = i.shown
 	return d
 }
 

@@ -495,3 +495,37 @@ type (
 
 func (reservedCommand) WireName() string { return "ganglion.x" }
 func (reservedEvent) WireName() string   { return "ganglion.x.v1" }
+
+// TestInstance_ExpectedVersion_AfterRefusals: what was expected before a refusal is met
+// after it, whether the refusal is shown in the history or not. A version that nobody was
+// told is not.
+func TestInstance_ExpectedVersion_AfterRefusals(t *testing.T) {
+	t.Parallel()
+	refused := func(snapshot bool) *actor.Instance {
+		i := with(t, 1)
+		awaited := command("withdraw", `{"amount":100}`)
+		awaited.OnRefusal = &actor.Fallback{To: actor.Address{Kind: "saga", ID: "s"}, Name: "heard", Data: []byte(`{}`)}
+		i.Decide(awaited) // is shown at version 2
+		i.Record(i.Decide(command("withdraw", `{"amount":100}`)))
+		if i.Version() != 3 || i.Told() != 2 {
+			t.Fatalf("version %d, told %d, want 3 and 2", i.Version(), i.Told())
+		}
+		if !snapshot {
+			return i
+		}
+		restored, err := accounts.Behavior().Restore(i.Address(), i.Version(), []byte(`{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		restored.Resume(i.RuntimeState())
+		return restored
+	}
+	for _, snapshot := range []bool{false, true} {
+		for version, met := range map[actor.Version]bool{0: false, 1: true, 2: true, 3: false, 4: false} {
+			d := refused(snapshot).Decide(expecting(command("withdraw", `{"amount":100}`), actor.ExpectVersion(version)))
+			if got := d.Outcome.Code == actor.CodeRejected; got != met || d.Outcome.Version != 2 {
+				t.Errorf("snapshot %v, expecting %d: %+v", snapshot, version, d.Outcome)
+			}
+		}
+	}
+}

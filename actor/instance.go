@@ -17,13 +17,30 @@ type Instance struct {
 	behavior *Behavior
 	address  Address
 	state    any
-	version  Version
-	before   Version          // the version before the last decision
+	marks                     // as of now
+	was      marks            // before the last decision
 	tainted  bool             // holds events that belong to no decision
-	exists   bool             // has events other than EventRefused
 	ended    bool             // a saga that has ended
 	overdue  bool             // a saga that was not ended in time
 	timers   map[string]Timer // that are set, by name; nil: none
+}
+
+// marks are versions in an aggregate's history.
+type marks struct {
+	version Version // of its last event
+	changed Version // of the last event that changed the aggregate; 0: it does not exist
+	shown   Version // of the last event but those that hold outcomes alone; callers are told that
+}
+
+// advance counts an event.
+func (m *marks) advance(name string) {
+	m.version++
+	if name != EventOutcome {
+		m.shown = m.version
+	}
+	if changes(name) {
+		m.changed = m.version
+	}
 }
 
 // New returns a new aggregate without a history.
@@ -49,15 +66,19 @@ func (b *Behavior) Restore(address Address, version Version, snapshot []byte) (_
 	if string(bytes.TrimSpace(snapshot)) == "null" { // encoding/json leaves the state untouched
 		return nil, fmt.Errorf("snapshot of %s at version %d: %w", address, version, errNullSnapshot)
 	}
-	i.version, i.exists = version, version > 0
+	i.marks = marks{version, version, version}
 	return i, nil
 }
 
 // Address returns the aggregate's address.
 func (i *Instance) Address() Address { return i.address }
 
-// Version returns the number of events in the state.
+// Version returns the number of events in the history.
 func (i *Instance) Version() Version { return i.version }
+
+// Told returns the version that callers are told: that of the last event but
+// [EventOutcome].
+func (i *Instance) Told() Version { return i.shown }
 
 // State returns the state, a pointer to the definition's struct, for fixtures.
 func (i *Instance) State() any { return i.state }
@@ -98,15 +119,14 @@ func (i *Instance) Replay(e Event) (err error) {
 	if err := replay(i.state, e.Data); err != nil {
 		return fmt.Errorf("%s: event %d, %s: %w: %w", i.address, i.version+1, e.Name, ErrUndecodable, err)
 	}
-	i.version++
-	i.exists = true
+	i.advance(e.Name)
 	return nil
 }
 
 // Decision is what came of one message.
 type Decision struct {
 	Outcome Outcome
-	Events  []Event    // raised by a command that was carried out, or one EventRefused; else none
+	Events  []Event    // raised by a command that was carried out, or one of the runtime's own; else none
 	Out     []Outgoing // sent with the events; none without
 	Panic   *Panic     // the handler panicked, or returned an error that is no rejection; Outcome is then CodeParked
 
@@ -141,7 +161,7 @@ func (i *Instance) DecideAt(m *Message, now time.Time) (d Decision) {
 	if m.Type == TypeState {
 		return i.show()
 	}
-	i.before, i.tainted = i.version, false
+	i.begin()
 	if m.Timer != "" {
 		t, current := i.Fires(m)
 		if !current {
@@ -160,13 +180,13 @@ func (i *Instance) DecideAt(m *Message, now time.Time) (d Decision) {
 		return i.Overrule(m, Failure(CodeUnknownCommand, fmt.Sprintf("%s has no %s", i.address.Kind, m.Name)))
 	}
 	if i.ended && h.reaction {
-		return Decision{Outcome: Outcome{Version: i.version, Reply: []byte("null")}, Moot: true}
+		return Decision{Outcome: Outcome{Version: i.shown, Reply: []byte("null")}, Moot: true}
 	}
 	if o, ok := i.meets(h.creation, m); !ok {
 		return i.Overrule(m, o)
 	}
 	ctx := &Context{instance: i, message: m, now: now, readOnly: m.Type == TypeQuery}
-	existed := i.exists
+	existed := i.Exists()
 	defer func() {
 		if v := recover(); v != nil {
 			d = panicked(m.Name, v)
@@ -179,6 +199,9 @@ func (i *Instance) DecideAt(m *Message, now time.Time) (d Decision) {
 	return i.refuse(ctx, err)
 }
 
+// begin notes where the next decision begins.
+func (i *Instance) begin() { i.was, i.tainted = i.marks, false }
+
 // panicked is the decision of user code that panicked, whose state nobody knows.
 func panicked(what string, value any) Decision {
 	return Decision{
@@ -190,7 +213,7 @@ func panicked(what string, value any) Decision {
 
 func (i *Instance) refuse(ctx *Context, err error) Decision {
 	if r, ok := errors.AsType[*Rejection](err); ok {
-		return i.Overrule(ctx.message, Outcome{Code: CodeRejected, Version: i.before, Rejection: r})
+		return i.Overrule(ctx.message, Outcome{Code: CodeRejected, Version: i.was.shown, Rejection: r})
 	}
 	if f, ok := errors.AsType[*fault](err); ok {
 		return Decision{
@@ -206,20 +229,21 @@ func (i *Instance) refuse(ctx *Context, err error) Decision {
 }
 
 // meets checks the creation policies of definition and caller, then the
-// expected version.
+// expected version: it is met by that of the last event that changed the aggregate,
+// and by those since that callers are told.
 func (i *Instance) meets(declared Creation, m *Message) (Outcome, bool) {
-	x, isNew := m.Expect, !i.exists
+	x, isNew := m.Expect, !i.Exists()
 	switch {
 	case i.ended && m.Type == TypeCommand:
-		return Outcome{Code: CodeEnded, Version: i.version, Detail: i.address.String() + " has ended"}, false
+		return Outcome{Code: CodeEnded, Version: i.shown, Detail: i.address.String() + " has ended"}, false
 	case isNew && (declared == MustExist || x.Creation == MustExist):
-		return Outcome{Code: CodeDoesNotExist, Version: i.version, Detail: i.address.String() + " does not exist"}, false
+		return Outcome{Code: CodeDoesNotExist, Version: i.shown, Detail: i.address.String() + " does not exist"}, false
 	case !isNew && (declared == MustBeNew || x.Creation == MustBeNew):
-		return Outcome{Code: CodeAlreadyExists, Version: i.version, Detail: i.address.String() + " already exists"}, false
-	case x.Exact && x.Version != i.version:
+		return Outcome{Code: CodeAlreadyExists, Version: i.shown, Detail: i.address.String() + " already exists"}, false
+	case x.Exact && (x.Version < i.changed || x.Version > i.shown):
 		return Outcome{
-			Code: CodeVersionMismatch, Version: i.version,
-			Detail: fmt.Sprintf("%s is at version %d, not %d", i.address, i.version, x.Version),
+			Code: CodeVersionMismatch, Version: i.shown,
+			Detail: fmt.Sprintf("%s is at version %d, not %d", i.address, i.shown, x.Version),
 		}, false
 	}
 	return Outcome{}, true
@@ -231,8 +255,8 @@ func (i *Instance) show() (d Decision) {
 			d = panicked("the view of the state", v)
 		}
 	}()
-	if !i.exists {
-		return Decision{Outcome: Outcome{Code: CodeDoesNotExist, Version: i.version, Detail: i.address.String() + " does not exist"}}
+	if !i.Exists() {
+		return Decision{Outcome: Outcome{Code: CodeDoesNotExist, Version: i.shown, Detail: i.address.String() + " does not exist"}}
 	}
 	data, err := json.Marshal(i.behavior.view(i.state))
 	if err != nil {
@@ -241,5 +265,5 @@ func (i *Instance) show() (d Decision) {
 	if TooDeep(data) {
 		return Decision{Outcome: Failure(CodeTooLarge, tooDeep("the state of "+i.address.String()))}
 	}
-	return Decision{Outcome: Outcome{Version: i.version, Reply: data}}
+	return Decision{Outcome: Outcome{Version: i.shown, Reply: data}}
 }

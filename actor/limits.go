@@ -79,7 +79,7 @@ func (c *Context) beyond() (Outcome, bool) {
 	case c.deep != "":
 		return Failure(CodeTooLarge, fmt.Sprintf("%s: %s", c.message.Name, tooDeep(c.deep))), true
 	case c.lateTimer != "":
-		return Outcome{Code: CodeRejected, Version: i.before, Rejection: ErrTimerTime.With("timer", c.lateTimer).With("latest", MaxTimerTime)}, true
+		return Outcome{Code: CodeRejected, Version: i.was.shown, Rejection: ErrTimerTime.With("timer", c.lateTimer).With("latest", MaxTimerTime)}, true
 	default:
 		return Outcome{}, false
 	}

@@ -11,6 +11,11 @@ const (
 	// EventRefused: a command was refused whose sender waits for that, or that was
 	// a timer's, or that an operator has skipped. An aggregate whose history has nothing else does not exist.
 	EventRefused = "ganglion.refused.v1"
+	// EventOutcome: what a commit holds of commands is their outcomes alone. They were
+	// refused, or carried out without an event, and this gives the commit its place in
+	// the history. It changes nothing: the aggregate is at the version of the event
+	// before it.
+	EventOutcome = "ganglion.outcome.v1"
 	// EventEnded: a saga has ended.
 	EventEnded = "ganglion.ended.v1"
 	// EventOverdue: a saga has not ended within its deadline.
@@ -36,9 +41,13 @@ func reserved(name string) bool { return strings.HasPrefix(name, reservedPrefix)
 // that name, as far as this build knows.
 func knowsReserved(name string) bool {
 	switch name {
-	case EventEffects, EventRefused, EventEnded, EventOverdue, EventSkipped:
+	case EventEffects, EventRefused, EventOutcome, EventEnded, EventOverdue, EventSkipped:
 		return true
 	default:
 		return false
 	}
 }
+
+// changes reports whether an event changes its aggregate: all do but those that only
+// record that something was refused, or came to nothing.
+func changes(name string) bool { return name != EventRefused && name != EventOutcome }

@@ -149,7 +149,7 @@ func reactionHandler[S, E any](h func(*S, *Context, E), starts bool, decode func
 			return nil, &Error{Code: CodeMalformed, Detail: err.Error()}
 		}
 		ctx.entered = true
-		if starts || ctx.instance.exists {
+		if starts || ctx.instance.Exists() {
 			record.Metadata = ctx.message.Metadata
 			ctx.event = &record
 			h(state.(*S), ctx, e)

@@ -35,5 +35,5 @@ func (i *Instance) skip(m *Message) Decision {
 	}
 	of := *m
 	of.Name = s.Command
-	return i.refused(&of, Outcome{Code: CodeRejected, Version: i.before, Rejection: ErrSkipped})
+	return i.refused(&of, Outcome{Code: CodeRejected, Version: i.was.shown, Rejection: ErrSkipped})
 }

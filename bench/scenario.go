@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -81,6 +82,12 @@ func scenarios(e *environment) []scenario {
 			all = append(all, e.commands(n.aggregates, n.inFlight, lane.name, lane.options))
 		}
 	}
+	for _, lane := range lanes {
+		all = append(all, scenario{
+			name: fmt.Sprintf("ours, %d aggregates that refuse, 256 in flight, %s", manyCount, lane.name), inFlight: 256, ours: true,
+			do: e.refused(lane.name, lane.options),
+		})
+	}
 	for _, n := range []int{1, 256, 1024} {
 		all = append(all, scenario{
 			name: fmt.Sprintf("ours, reads of %d aggregates, %d in flight", manyCount, n), inFlight: n, ours: true, do: e.read(manyCount),
@@ -145,6 +152,19 @@ func (e *environment) ask(aggregates int, lane string, opts []actor.CallOption) 
 	return func(ctx context.Context, _ int) (int, error) {
 		_, err := actor.Ask(ctx, e.node.Client(), addresses[rand.IntN(len(addresses))], newDeposit(), opts...)
 		return 1, err
+	}
+}
+
+// refused asks aggregates that have no events for what they refuse.
+func (e *environment) refused(lane string, opts []actor.CallOption) func(context.Context, int) (int, error) {
+	kind := accounts()
+	return func(ctx context.Context, _ int) (int, error) {
+		to := kind.ID(fmt.Sprintf("refusing-%s-%06d", lane, rand.IntN(manyCount)))
+		_, err := actor.Ask(ctx, e.node.Client(), to, overdraw{Amount: 1}, opts...)
+		if !errors.Is(err, errOverdrawn) {
+			return 0, fmt.Errorf("not refused: %w", err)
+		}
+		return 1, nil
 	}
 }
 

@@ -55,9 +55,12 @@
 // and of the store are not for callers: they are in a node's log, under the incident
 // that the problem names. A page of events is
 // {"events":[...],"next":v}; next is what to pass as after for the following
-// page, and equals the given after when there is nothing newer. A page may hold
-// fewer events than asked for although there are more: only an empty one means
-// the end. An aggregate without a history has an empty page; its state is 404.
+// page, and equals the given after when there is nothing newer, which is the end. A
+// page may hold fewer events than asked for although there are more.
+//
+// Versions are places in the history, and have gaps: a place may hold only what
+// commands came to that were refused, or changed nothing. version and ETag are those of
+// the last event that is shown, and no refusal turns an If-Match into a 412. Pages and streams pass over such places, and so does next. An aggregate without a history has an empty page; its state is 404.
 //
 // With Accept: text/event-stream the events follow live, one message each with
 // the version as its id. A stream resumes after Last-Event-ID, else after

@@ -31,32 +31,49 @@ func (g *Gateway) serveEvents(ctx context.Context, c *call) *Problem {
 	if acceptsStream(c.r.Header) && c.r.Method == http.MethodGet {
 		return g.serveStream(ctx, c, after)
 	}
-	events, p := g.readEvents(ctx, c, after, limit)
+	page, p := g.readEvents(ctx, c, after, limit)
 	if p != nil {
 		return p
-	}
-	page := pageBody{Events: events, Next: after}
-	if len(events) > 0 {
-		page.Next = events[len(events)-1].Version
 	}
 	c.w.Header().Set("Cache-Control", "no-cache")
 	return c.reply(http.StatusOK, page)
 }
 
-// readEvents reads a page, in a time that is bounded also within a stream.
-func (g *Gateway) readEvents(ctx context.Context, c *call, after actor.Version, limit int) ([]Event, *Problem) {
+// readEvents reads a page, in a time that is bounded also within a stream. It has an
+// event if there is one above after that is shown, or ends, at Next, where the time is
+// over. Events that hold outcomes alone are passed over: an aggregate may have refused
+// thousands of commands in a row.
+func (g *Gateway) readEvents(ctx context.Context, c *call, after actor.Version, limit int) (pageBody, *Problem) {
 	ctx, cancel := context.WithTimeout(ctx, c.deadline.Sub(c.start))
 	defer cancel()
-	events, err := g.cfg.History.Events(ctx, c.route.target, after, limit)
-	if err != nil {
-		return nil, g.readFailed(ctx, "read events", err)
+	page := pageBody{Events: []Event{}, Next: after}
+	for n := limit; ; n = maxPageEvents {
+		events, err := g.cfg.History.Events(ctx, c.route.target, page.Next, n)
+		if err != nil && ctx.Err() != nil && page.Next > after {
+			return page, nil
+		}
+		if err != nil {
+			return pageBody{}, g.readFailed(ctx, "read events", err)
+		}
+		page.add(events, limit)
+		if len(events) == 0 || len(page.Events) > 0 {
+			return page, nil
+		}
 	}
-	shown := make([]Event, len(events))
-	for i, e := range events {
-		e.Time = e.Time.UTC()
-		shown[i] = e
+}
+
+// add takes in events that follow Next, up to limit that are shown.
+func (p *pageBody) add(events []Event, limit int) {
+	for _, e := range events {
+		if e.Type != actor.EventOutcome {
+			if len(p.Events) == limit {
+				return
+			}
+			e.Time = e.Time.UTC()
+			p.Events = append(p.Events, e)
+		}
+		p.Next = e.Version
 	}
-	return shown, nil
 }
 
 func parseAfter(values []string) (actor.Version, error) {

@@ -378,3 +378,45 @@ func TestStream_Bound(t *testing.T) {
 		f.follow(t, "").expect(t, "retry: 1000")
 	})
 }
+
+// Events that hold outcomes alone are passed over, however many, also by Next.
+func TestEvents_OutcomesAlone_ArePassedOver(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	const path = "/v1/account/a-1/events"
+	f.history.hide(3)
+	f.do(t, "GET", path, "").is(t, 200, `{"events":[],"next":3}`)
+	f.history.add(1)
+	f.history.hide(2500)
+	f.history.add(1)
+	f.history.hide(1)
+	one := func(v int) string {
+		return fmt.Sprintf(`{"version":%d,"type":"opened.v1","data":{"owner":"<o>"},"commandId":"c-1","time":"2026-01-02T02:04:05Z"}`, v)
+	}
+	f.do(t, "GET", path+"?limit=1", "").is(t, 200, `{"events":[`+one(4)+`],"next":1001}`)
+	f.do(t, "GET", path+"?limit=2", "").is(t, 200, `{"events":[`+one(4)+`],"next":1002}`)
+	f.do(t, "GET", path+"?after=4&limit=7", "").is(t, 200, `{"events":[`+one(2505)+`],"next":2506}`)
+	f.do(t, "GET", path+"?after=2505", "").is(t, 200, `{"events":[],"next":2506}`)
+}
+
+func TestStream_OutcomesAlone_ArePassedOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setupVirtual(t)
+		f.history.hide(1)
+		s := f.follow(t, "")
+		s.expect(t, "retry: 1000")
+		f.history.add(1)
+		s.expect(t, message(2, 2)...)
+		f.history.hide(2500)
+		s.expect(t)
+		reads := f.history.count()
+		f.history.hide(1)
+		s.expect(t)
+		if n := f.history.count() - reads; n > 3 {
+			t.Errorf("%d reads for one event: what was passed over is read again", n)
+		}
+		f.history.add(1)
+		s.expect(t, message(2504, 2504)...)
+	})
+}

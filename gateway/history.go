@@ -13,7 +13,7 @@ import (
 // others as "unavailable", without their text.
 type History interface {
 	// Events returns events with versions above after, in order and without
-	// gaps: at least one if there is any, at most limit. It may return fewer
+	// gaps, also those that the gateway passes over ([actor.EventOutcome]): at least one if there is any, at most limit. It may return fewer
 	// than there are to bound the size of an answer, and may cut inside a
 	// commit. An aggregate without a history has no events.
 	Events(ctx context.Context, addr actor.Address, after actor.Version, limit int) ([]Event, error)
@@ -33,6 +33,7 @@ type Event struct {
 	Version   actor.Version   `json:"version"`
 	Type      string          `json:"type"`
 	Data      json.RawMessage `json:"data"`
-	CommandID actor.CommandID `json:"commandId"` // that raised it
-	Time      time.Time       `json:"time"`      // of its commit
+	CommandID actor.CommandID `json:"commandId"`         // that raised it
+	Command   string          `json:"command,omitempty"` // its name; empty where a build stored it that did not keep names
+	Time      time.Time       `json:"time"`              // of its commit
 }

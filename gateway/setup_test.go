@@ -194,14 +194,25 @@ func (h *history) fail(err error) {
 	h.err = err
 }
 
+func (h *history) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reads
+}
+
 // add appends n events and wakes the watchers.
-func (h *history) add(n int) {
+func (h *history) add(n int) { h.append(n, "opened.v1") }
+
+// hide does so with events that hold outcomes alone.
+func (h *history) hide(n int) { h.append(n, actor.EventOutcome) }
+
+func (h *history) append(n int, name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for range n {
 		v := actor.Version(len(h.events) + 1)
 		h.events = append(h.events, gateway.Event{
-			Version: v, Type: "opened.v1", Data: json.RawMessage("{\n\"owner\": \"<o>\"}"), CommandID: "c-1",
+			Version: v, Type: name, Data: json.RawMessage("{\n\"owner\": \"<o>\"}"), CommandID: "c-1",
 			Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)),
 		})
 	}

@@ -23,7 +23,7 @@ type stream struct {
 	g     *Gateway
 	c     *call
 	out   *http.ResponseController
-	after actor.Version // the last version that was written
+	after actor.Version // the last version that was written, or passed over
 }
 
 // serveStream follows the aggregate's events until the client goes away, the
@@ -44,14 +44,14 @@ func (g *Gateway) serveStream(ctx context.Context, c *call, after actor.Version)
 	// Watch before the first read: an event between the two then wakes us.
 	wake, stop := g.cfg.History.Watch(ctx, c.route.target)
 	defer stop()
-	events, p := g.readEvents(ctx, c, after, streamPage)
+	page, p := g.readEvents(ctx, c, after, streamPage)
 	if p != nil {
 		return p
 	}
 	s := &stream{g: g, c: c, out: http.NewResponseController(c.w), after: after}
 	err := s.begin()
 	if err == nil {
-		err = s.follow(ctx, events, wake)
+		err = s.follow(ctx, page, wake)
 	}
 	g.written(ctx, err)
 	return nil
@@ -88,13 +88,13 @@ func (s *stream) begin() error {
 	return s.write(fmt.Appendf(nil, "retry: %d\n\n", streamRetry))
 }
 
-// follow writes the given events and all later ones.
-func (s *stream) follow(ctx context.Context, events []Event, wake <-chan struct{}) error {
+// follow writes the given page and all later events.
+func (s *stream) follow(ctx context.Context, page pageBody, wake <-chan struct{}) error {
 	heartbeat := time.NewTicker(heartbeatEvery)
 	defer heartbeat.Stop()
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
-	if err := s.catchUp(ctx, events); err != nil {
+	if err := s.catchUp(ctx, page); err != nil {
 		return err
 	}
 	for {
@@ -111,11 +111,11 @@ func (s *stream) follow(ctx context.Context, events []Event, wake <-chan struct{
 			if !open {
 				wake = nil // the watcher gave up; polling goes on
 			}
-			if err := s.catchUp(ctx, nil); err != nil {
+			if err := s.catchUp(ctx, pageBody{Next: s.after}); err != nil {
 				return err
 			}
 		case <-poll.C:
-			if err := s.catchUp(ctx, nil); err != nil {
+			if err := s.catchUp(ctx, pageBody{Next: s.after}); err != nil {
 				return err
 			}
 		}
@@ -124,23 +124,24 @@ func (s *stream) follow(ctx context.Context, events []Event, wake <-chan struct{
 
 var errHistory = errors.New("the history cannot be read")
 
-// catchUp writes a page that was read, and further pages until one is empty or
+// catchUp writes a page that was read, and further pages until one goes no further or
 // the streams are to end.
-func (s *stream) catchUp(ctx context.Context, events []Event) error {
+func (s *stream) catchUp(ctx context.Context, page pageBody) error {
 	for {
-		if err := s.writeEvents(events); err != nil {
+		if err := s.writeEvents(page.Events); err != nil {
 			return err
 		}
+		s.after = page.Next
 		select {
 		case <-s.g.ending:
 			return nil
 		default:
 		}
 		var p *Problem
-		if events, p = s.g.readEvents(ctx, s.c, s.after, streamPage); p != nil {
+		if page, p = s.g.readEvents(ctx, s.c, s.after, streamPage); p != nil {
 			return errHistory
 		}
-		if len(events) == 0 {
+		if page.Next == s.after {
 			return nil
 		}
 	}
@@ -158,11 +159,7 @@ func (s *stream) writeEvents(events []Event) error {
 		}
 		text = fmt.Appendf(text, "id: %d\ndata: %s\n", e.Version, data)
 	}
-	if err := s.write(text); err != nil {
-		return err
-	}
-	s.after = events[len(events)-1].Version
-	return nil
+	return s.write(text)
 }
 
 // write sends text to the client, which has a bounded time to take it.

@@ -206,7 +206,7 @@ func (c *eventsCommand) Run(out io.Writer) error {
 		for _, e := range page.Events {
 			_, _ = w.Write(append(e, '\n'))
 		}
-		if len(page.Events) == 0 || page.Next == after {
+		if page.Next == after {
 			return w.Flush()
 		}
 		after = page.Next

@@ -295,7 +295,7 @@ func TestNode_SameKey_HasOneEffectAndOneAnswer(t *testing.T) {
 				t.Errorf("%s after a restart: %d %s, before: %d %s", again.key, a.status, a.body, again.first.status, again.first.body)
 			}
 		}
-		if got := c.do("GET", "/v1/gauge/k", ""); string(got.body) != `{"version":3,"state":{"Level":2015}}` {
+		if got := c.do("GET", "/v1/gauge/k", ""); string(got.body) != `{"version":5,"state":{"Level":2015}}` { // two refusals had places of their own
 			t.Errorf("state: %s", got.body)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/store"
 )
 
@@ -59,6 +60,7 @@ func describeEvents(c *store.Commit) []gateway.Event {
 				Type:      c.Events[i].Name,
 				Data:      json.RawMessage(c.Events[i].Data),
 				CommandID: actor.CommandID(o.CommandID),
+				Command:   o.Name,
 				Time:      at,
 			})
 		}
@@ -115,7 +117,7 @@ func (h *history) Local(ctx context.Context, addr actor.Address) (json.RawMessag
 	instance := behavior.New(addr)
 	a := store.Aggregate(addr.String())
 	if s, found, err := h.store.LoadSnapshot(ctx, a, behavior.Schema()); err == nil && found {
-		if restored, err := behavior.Restore(addr, actor.Version(s.Version), s.State); err == nil {
+		if restored, err := runtime.Restore(behavior, addr, &s); err == nil {
 			instance = restored
 		}
 	}
@@ -129,7 +131,7 @@ func (h *history) Local(ctx context.Context, addr actor.Address) (json.RawMessag
 			}
 		}
 	}
-	if instance.Version() == 0 {
+	if !instance.Exists() {
 		return nil, 0, nil
 	}
 	o := instance.Decide(&actor.Message{Type: actor.TypeState, Target: addr}).Outcome

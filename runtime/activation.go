@@ -37,12 +37,10 @@ type activation struct {
 	time       int64          // of the last commit
 	gathering  *batch         // decided, to be written next
 	inFlight   *batch         // being written
-	unrecorded []store.Outcome
-	unrecBytes int           // of unrecorded
-	snapshotAt actor.Version // version of the newest snapshot
-	size       weight        // of the state
-	weight     int64         // as counted in the node's total; guarded by mu
-	failures   int           // writes in a row that did not succeed
+	snapshotAt actor.Version  // version of the newest snapshot
+	size       weight         // of the state
+	weight     int64          // as counted in the node's total; guarded by mu
+	failures   int            // writes in a row that did not succeed
 }
 
 type settlement struct {
@@ -172,7 +170,7 @@ func (a *activation) submit() {
 	a.time = a.partition.hybrid.after(a.time)
 	b.commit.Position, b.commit.Time = a.position, a.time
 	b.bytes = b.commit.Size()
-	if every := a.behavior.SnapshotEvery(); every > 0 && a.instance != nil && a.instance.Version()-a.snapshotAt >= actor.Version(every) && len(a.unrecorded) == 0 {
+	if every := a.behavior.SnapshotEvery(); every > 0 && a.instance != nil && a.instance.Version()-a.snapshotAt >= actor.Version(every) {
 		b.snapshot = a.takeSnapshot()
 	}
 	a.partition.running.Add(1)
@@ -200,7 +198,6 @@ func (a *activation) settle(s *settlement) {
 }
 
 func (a *activation) succeeded(b *batch) {
-	a.partition.recorded(a.address, b.commit.Outcomes[:b.carried])
 	for _, ans := range b.answers {
 		a.partition.conclude(ans)
 	}
@@ -232,41 +229,24 @@ func (a *activation) rewind(b *batch, reason DiscardReason) {
 		b.markAttempted()
 	}
 	answers := b.answers
-	carried := b.commit.Outcomes[:b.carried]
 	if g := a.gathering; g != nil {
 		answers = append(answers, g.answers...)
-		carried = append(carried[:len(carried):len(carried)], g.commit.Outcomes[:g.carried]...)
 	}
 	a.gathering = nil
 	a.discard(reason)
 	undecided := make([]*delivery, len(answers))
-	ids := make(map[string]bool, len(answers))
 	for i, ans := range answers {
 		undecided[i] = ans.delivery
-		if !ans.recalled {
-			ids[string(ans.delivery.Message.ID)] = true
-		}
 	}
-	a.keepUnrecorded(outcomesWithout(append(carried[:len(carried):len(carried)], a.unrecorded...), ids))
 	a.mu.Lock()
 	a.mailbox.pushFront(undecided)
 	a.mu.Unlock()
 }
 
 // tooLarge: nothing was written. A commit of one command is refused, the
-// commands of a larger one are tried each alone, and one that carries older
-// outcomes is tried without them.
+// commands of a larger one are tried each alone.
 func (a *activation) tooLarge(b *batch) {
-	own := b.commit.Outcomes[b.carried:]
-	if b.carried > 0 && len(own) == 1 {
-		for _, ans := range b.answers {
-			if string(ans.delivery.Message.ID) == own[0].CommandID {
-				ans.delivery.alone, ans.delivery.bare = true, true
-			}
-		}
-		a.rewind(b, DiscardTooLarge)
-		return
-	}
+	own := b.commit.Outcomes
 	var refused *delivery
 	for i, ans := range b.answers {
 		is := len(own) == 1 && string(ans.delivery.Message.ID) == own[0].CommandID

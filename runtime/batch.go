@@ -15,7 +15,6 @@ type delivery struct {
 	panics   int       // of its handler
 	replayed bool      // was in the stream before the node took the partition
 	alone    bool      // goes into a commit of its own: one with others was too large
-	bare     bool      // goes without older outcomes, too
 	indexed  bool      // its outcome goes into the store's index of keys
 	incident string    // under which the log has what failed; empty: nothing yet
 
@@ -51,7 +50,6 @@ func (d *delivery) endLocked() {
 type batch struct {
 	owner    *activation
 	commit   store.Commit
-	carried  int      // leading outcomes of the commit that were answered before
 	answers  []answer // in the order of decision: of its own commands, and of what was decided after them
 	bytes    int
 	snapshot *store.Snapshot // of the state just after the commit; nil: none is due
@@ -66,24 +64,18 @@ func (b *batch) add(a answer, dec *actor.Decision) {
 		b.commit.Out = append(b.commit.Out, storedOutgoing(&dec.Out[i]))
 		b.bytes += outgoingBytes(&dec.Out[i])
 	}
-	b.record(storedOutcome(a.delivery, a.outcome, len(dec.Events)))
+	o := storedOutcome(a.delivery, a.outcome, len(dec.Events))
+	o.Hidden = int(b.commit.Last() - store.Version(a.outcome.Version)) //nolint:gosec // versions of one history
+	b.bytes += o.Size()
+	b.commit.Outcomes = append(b.commit.Outcomes, o)
 	b.answers = append(b.answers, a)
 }
 
-// record adds an outcome to the commit.
-func (b *batch) record(o store.Outcome) {
-	b.bytes += outcomeBytes(&o)
-	b.commit.Outcomes = append(b.commit.Outcomes, o)
-}
-
-func outcomeBytes(o *store.Outcome) int { return len(o.Reply) + len(o.Rejection) }
-
 // markAttempted marks the commands whose outcomes are in the commit.
 func (b *batch) markAttempted() {
-	own := b.commit.Outcomes[b.carried:]
-	ids := make(map[string]bool, len(own))
-	for i := range own {
-		ids[own[i].CommandID] = true
+	ids := make(map[string]bool, len(b.commit.Outcomes))
+	for i := range b.commit.Outcomes {
+		ids[b.commit.Outcomes[i].CommandID] = true
 	}
 	for _, a := range b.answers {
 		if a.delivery.Message.Type == actor.TypeCommand && ids[string(a.delivery.Message.ID)] {

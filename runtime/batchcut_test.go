@@ -65,7 +65,7 @@ func TestNode_Batch_OwnerDiesWithin(t *testing.T) {
 				t.Errorf("command %d of the batch was told %s, want %s", i, o.Reply, want)
 			}
 		}
-		if sum, version := s.read("a"); sum != 1112 || version != 5 || s.bus.batches != 1 {
+		if sum, version := s.read("a"); sum != 1112 || version != 7 || s.bus.batches != 1 {
 			t.Errorf("sum %d, version %d, %d batches", sum, version, s.bus.batches)
 		}
 	})

@@ -73,7 +73,8 @@ func TestNode_OutputGate(t *testing.T) {
 
 // TestNode_LateWrite_AfterTheReload: the outcome of a write is unknown, the
 // state is loaded again without it, the command is decided again, and then the
-// first write arrives after all.
+// first write arrives after all. The command without effect, which comes first in
+// the commit after that, has an event of its own there.
 func TestNode_LateWrite_AfterTheReload(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHooked()
@@ -107,8 +108,8 @@ func TestNode_LateWrite_AfterTheReload(t *testing.T) {
 				t.Fatalf("reply %d is %s, want %d", i, o.Reply, sum)
 			}
 		}
-		if got, v := s.read("a"); got != sum || v != 21 {
-			t.Fatalf("sum %d at version %d, want %d at 21", got, v, sum)
+		if got, v := s.read("a"); got != sum || v != 22 {
+			t.Fatalf("sum %d at version %d, want %d at 22", got, v, sum)
 		}
 	})
 }
@@ -162,19 +163,32 @@ func TestNode_TooLarge(t *testing.T) {
 	})
 }
 
-// TestNode_TooLarge_ByRefusals: outcomes that raised nothing go with the next
-// commit. They must not make it one that the store refuses.
+// TestNode_TooLarge_ByRefusals: outcomes that raised nothing wait for the commit under
+// way. The one that holds all of them is more than the store takes.
 func TestNode_TooLarge_ByRefusals(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHooked()
 		s := newSetup(t, h, nil)
 		s.want(s.add("a", 1), actor.CodeOK)
-		for range 50 {
-			s.want(s.add("a", -100), actor.CodeRejected)
+		appends := h.holdAppends()
+		x := s.send(s.message("a", "add", add{N: 1}))
+		inFlight := <-appends
+		var all []actor.Message
+		var replies []reply
+		for i := range 50 {
+			m := s.message("a", "add", add{N: -100 * int64(i%2)}) // in turns without effect, and refused
+			all, replies = append(all, m), append(replies, s.send(m))
 		}
+		s.eventually("all are decided", func() bool { return s.unfinished() == 51 })
 		h.limitedTo(1000)
-		m := s.message("a", "add", add{N: 1})
-		s.want(s.ask(m), actor.CodeOK)
+		inFlight.write(t, h.Store)
+		s.want(s.await(x), actor.CodeOK)
+		for i, m := range all {
+			o := s.want(s.await(replies[i]), map[int]actor.Code{0: actor.CodeOK, 1: actor.CodeRejected}[i%2])
+			if o.Version != 2 || len(s.outcomes("a", m.ID)) != 1 {
+				t.Fatalf("%+v, in %d commits", o, len(s.outcomes("a", m.ID)))
+			}
+		}
 		if sum, v := s.read("a"); sum != 2 || v != 2 {
 			t.Fatalf("sum %d at version %d", sum, v)
 		}
@@ -221,22 +235,39 @@ func TestNode_Reads_DoNotPutOffTheCommitTheyStandOn(t *testing.T) {
 
 type peek struct{ actor.Replies[int64] }
 
-// TestNode_Refusals_AreBoundedUntilTheNextCommit: a thousand large refusals fit
-// the commit after them.
-func TestNode_Refusals_AreBoundedUntilTheNextCommit(t *testing.T) {
+// TestNode_Refusals_FitTheirCommits: a thousand large refusals that wait for a commit
+// are written in several.
+func TestNode_Refusals_FitTheirCommits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSetup(t, nil, nil, counters(nil, func(d *actor.Definition[counter]) {
+		h := newHooked()
+		s := newSetup(t, h, func(c *runtime.Config) { c.BatchBytes = 256 << 10 }, counters(nil, func(d *actor.Definition[counter]) {
 			actor.On(d, func(_ *counter, _ *actor.Context, c wordy) (actor.None, error) {
 				return actor.None{}, actor.Reject("wordy", "no").With("why", string(make([]byte, c.Bytes)))
 			})
 		}))
+		appends := h.holdAppends()
+		x := s.send(s.message("a", "add", add{N: 1}))
+		inFlight := <-appends
+		var replies []reply
 		for range 1000 {
-			s.want(s.ask(direct(s.message("a", "wordy", wordy{Bytes: 1000}))), actor.CodeRejected)
+			replies = append(replies, s.send(direct(s.message("a", "wordy", wordy{Bytes: 1000}))))
+		}
+		h.letAppends()
+		inFlight.write(t, h.Store)
+		s.want(s.await(x), actor.CodeOK)
+		for _, r := range replies {
+			s.want(s.await(r), actor.CodeRejected)
 		}
 		s.want(s.ask(direct(s.message("a", "wordy", wordy{Bytes: 1 << 20}))), actor.CodeTooLarge)
 		s.want(s.add("a", 1), actor.CodeOK)
-		if size := s.commits("a")[0].Size(); size > 512<<10 {
-			t.Errorf("the commit has %d bytes", size)
+		commits := s.commits("a")
+		for _, c := range commits {
+			if size := c.Size(); size > 512<<10 {
+				t.Errorf("a commit has %d bytes", size)
+			}
+		}
+		if len(commits) > 60 {
+			t.Errorf("%d commits", len(commits))
 		}
 	})
 }

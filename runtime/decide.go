@@ -84,7 +84,7 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	case found && actor.Version(rec.Version) > a.instance.Version():
 		return actor.Outcome{}, false, errBehind
 	case found:
-		o, err := decodeOutcome(rec.Outcome.Reply, rec.Outcome.Rejection, actor.Version(rec.Version))
+		o, err := decodeOutcome(rec.Outcome.Reply, rec.Outcome.Rejection, actor.Version(rec.Told()))
 		return o, err == nil, err
 	case decided:
 		// It raised nothing, and what it came to was not kept. It must not be
@@ -102,7 +102,7 @@ func (a *activation) recallFormer(id actor.CommandID) (actor.Outcome, bool, erro
 	if o, ok := a.ring.find(id); ok {
 		return o, true, nil
 	}
-	rec, found := a.undurable(string(id)) // left in a claim by its last owner
+	rec, found := a.undurable(string(id))
 	if !found && a.ring.forgotten.where(id) != lookInAll {
 		return actor.Outcome{}, false, nil // those of earlier builds are in no index
 	}
@@ -116,7 +116,7 @@ func (a *activation) recallFormer(id actor.CommandID) (actor.Outcome, bool, erro
 	case actor.Version(rec.Version) > a.instance.Version():
 		return actor.Outcome{}, false, errBehind
 	}
-	o, err := decodeOutcome(rec.Outcome.Reply, rec.Outcome.Rejection, actor.Version(rec.Version))
+	o, err := decodeOutcome(rec.Outcome.Reply, rec.Outcome.Rejection, actor.Version(rec.Told()))
 	return o, err == nil, err
 }
 
@@ -154,16 +154,6 @@ func (a *activation) undurable(id string) (store.Recorded, bool) {
 			return rec, true
 		}
 	}
-	for i := range a.unrecorded {
-		if a.unrecorded[i].CommandID == id {
-			return store.Recorded{Outcome: a.unrecorded[i], Version: store.Version(a.instance.Version())}, true
-		}
-	}
-	for _, o := range a.partition.carriedFor(a.address) { // more than are kept here may wait to be told
-		if o.CommandID == id {
-			return store.Recorded{Outcome: o, Version: store.Version(a.instance.Version())}, true
-		}
-	}
 	return store.Recorded{}, false
 }
 
@@ -185,21 +175,15 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 			fmt.Sprintf("events, reply and what is sent take %d bytes, the limit is %d", size, a.partition.cfg.EventBytes)))
 	}
 	a.passed(d)
+	records := len(dec.Events) > 0 || dec.Outcome.Code.Recorded() && !dec.Moot
+	if records && len(dec.Events) == 0 && a.gathering == nil {
+		dec = a.instance.Record(dec)
+	}
 	ans := answer{delivery: d, outcome: dec.Outcome}
 	switch {
-	case len(dec.Events) > 0:
+	case records:
 		a.gather(ans, &dec)
 		a.ring.add(d.Message.ID, d.indexed, dec.Outcome, a.partition.cfg.RingMax)
-	case dec.Outcome.Code.Recorded() && !dec.Moot && a.gathering == nil && a.partition.tooManyUnsaved(d):
-		if f := a.partition.cfg.Listener.Overloaded; f != nil {
-			f(a.behavior.Kind(), "outcomes to be saved")
-		}
-		// As if it had not been decided: nobody knows of it.
-		ans.outcome = a.unlessAttempted(d, actor.Failure(actor.CodeOverloaded, "too many outcomes wait to be saved"))
-		a.stand(ans)
-	case dec.Outcome.Code.Recorded() && !dec.Moot:
-		ans.carry = a.record(ans)
-		a.stand(ans)
 	case d.Sequence > 0 && ofBuild(dec.Outcome.Code):
 		a.partition.concludeWhenSaved(ans)
 	default:
@@ -243,7 +227,9 @@ func (a *activation) passed(d *delivery) {
 	}
 }
 
-// gather adds a command that raised events to the next commit.
+// gather adds a command to the next commit: one that raised events, or whose outcome is
+// to be what every retry gets. A commit has an event, so the first of those without one
+// comes with an [actor.EventOutcome]; those that join it need none.
 func (a *activation) gather(ans answer, dec *actor.Decision) {
 	events := dec.Events
 	b := a.gathering
@@ -254,34 +240,13 @@ func (a *activation) gather(ans answer, dec *actor.Decision) {
 			First:     store.Version(first),
 			Partition: store.Partition(a.partition.id),
 		}}
-		if !ans.delivery.bare {
-			b.carried, b.commit.Outcomes, b.bytes = len(a.unrecorded), a.unrecorded, a.unrecBytes
-			a.unrecorded, a.unrecBytes = nil, 0
-		}
 		a.gathering = b
 	}
 	b.add(ans, dec)
-	a.size.applied += len(events)
-	a.overdue(events)
-}
-
-// record keeps the outcome of a command that raised nothing, so that it goes
-// with the next commit. Unless one is being gathered, it belongs into the carry until
-// then, and record reports so; but not before what it stands on is durable. Were it
-// there before, it could be saved, the write fail, and the node die: the next owner
-// would tell what was decided on a state that never was.
-func (a *activation) record(ans answer) (carry bool) {
-	m := &ans.delivery.Message
-	a.ring.add(m.ID, ans.delivery.indexed, ans.outcome, a.partition.cfg.RingMax)
-	o := storedOutcome(ans.delivery, ans.outcome, 0)
-	if a.gathering != nil {
-		a.gathering.record(o)
-		return false
+	if a.instance.Told() == a.instance.Version() { // else the state is as it was
+		a.size.applied += len(events)
 	}
-	a.unrecorded = append(a.unrecorded, o)
-	a.unrecBytes += outcomeBytes(&o)
-	a.boundUnrecorded()
-	return true
+	a.overdue(events)
 }
 
 // stand is the output gate: the answer waits for the newest batch that its

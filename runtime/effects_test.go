@@ -275,8 +275,8 @@ func TestNode_Timer_Interleavings(t *testing.T) {
 // none is not used.
 func TestNode_Timer_Snapshot(t *testing.T) {
 	t.Parallel()
-	for _, former := range []bool{false, true} {
-		t.Run(fmt.Sprintf("of a former build: %v", former), func(t *testing.T) {
+	for _, form := range []string{"of this build", "of a build that did not keep the last change", "of a build without timers"} {
+		t.Run(form, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				loads := 0
 				inner := newHooked()
@@ -289,20 +289,32 @@ func TestNode_Timer_Snapshot(t *testing.T) {
 				}
 				c := s.deliver(inner, 0, nil)
 				s.pause(time.Second) // the snapshot is written
-				if former {
+				if form != "of this build" {
 					snapshot := s.snapshot("a")
 					var ring map[string]json.RawMessage
 					if err := json.Unmarshal(snapshot.Ring, &ring); err != nil {
 						t.Fatal(err)
 					}
-					if _, kept := ring["runtime"]; !kept {
+					kept, is := ring["instance"]
+					if !is {
 						t.Fatalf("no timers in %s", snapshot.Ring)
 					}
-					delete(ring, "runtime")
+					delete(ring, "instance")
+					if form != "of a build without timers" {
+						var state map[string]json.RawMessage
+						if err := json.Unmarshal(kept, &state); err != nil {
+							t.Fatal(err)
+						}
+						delete(state, "changed")
+						ring["runtime"], _ = json.Marshal(state)
+					}
 					snapshot.Ring, _ = json.Marshal(ring)
-					snapshot.Version++ // or the store keeps the other one
-					if err := inner.SaveSnapshot(t.Context(), snapshot); err != nil {
-						t.Fatal(err)
+					other := snapshot
+					other.Schema = "other" // or the store keeps the one that it has
+					for _, one := range []store.Snapshot{other, snapshot} {
+						if err := inner.SaveSnapshot(t.Context(), one); err != nil {
+							t.Fatal(err)
+						}
 					}
 				}
 				s.restart()
@@ -311,7 +323,7 @@ func TestNode_Timer_Snapshot(t *testing.T) {
 				if heard := s.heard("a"); heard[len(heard)-1] != "x" || len(heard) != 10 {
 					t.Errorf("heard %v", heard)
 				}
-				if usual := loads < 8; usual == former {
+				if usual := loads < 8; usual == (form == "of a build without timers") {
 					t.Errorf("loaded by replaying %d events", loads)
 				}
 			})

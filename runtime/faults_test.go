@@ -17,6 +17,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/runtime"
+	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/store/memory"
 	"github.com/ganglion-go/ganglion/store/storetest"
 )
@@ -27,8 +28,8 @@ import (
 // and go on in the belief that they own their partitions; restarts; lost
 // subscriptions; a command stream that is gone and made anew. Then it checks the history that all callers saw.
 //
-// Every other seed has one node that keeps its partitions: then, in addition, no
-// command may take effect that was refused.
+// Every other seed has one node that keeps its partitions. No command may take effect
+// that was refused, and every outcome that was told is in the history.
 //
 // It prints its seed, and takes it back from GANGLION_SEED. GANGLION_SOAK, a
 // duration, makes it go on with more seeds for so long.
@@ -346,73 +347,89 @@ func (tr *trial) check() {
 	}
 }
 
-// trialHistory is one aggregate: its events, and the calls that know their place.
+// trialHistory is one aggregate: its changes, and the calls that know their place. An
+// event that holds outcomes alone is a version of the history, and no change.
 type trialHistory struct {
-	t       *testing.T
-	strict  bool
-	sums    []int64                 // by version, from 0
-	at      map[actor.CommandID]int // version of a command's event
-	version map[int64][]int         // of a sum
-	seen    []operation             // those with a place
-	low     []int                   // of seen: the version on which it was decided
-	high    []int                   // and the one after it
+	t        *testing.T
+	sums     []int64                       // by change, from 0
+	versions []int                         // of the changes in the history, from 0
+	at       map[actor.CommandID]int       // change of a command
+	recorded map[actor.CommandID]recording // all outcomes
+	changes  map[int64][]int               // those after which the sum was that
+	seen     []operation                   // those with a place
+	low      []int                         // of seen: the change after which it was decided
+	high     []int                         // and that which it made, if it did
+}
+
+// recording is an outcome as a commit has it.
+type recording struct {
+	version int // that is told
+	refused bool
 }
 
 func (tr *trial) history(aggregate int) *trialHistory {
-	h := &trialHistory{t: tr.t, strict: tr.alone, sums: []int64{0}, at: map[actor.CommandID]int{}, version: map[int64][]int{0: {0}}}
+	h := &trialHistory{
+		t: tr.t, sums: []int64{0}, versions: []int{0}, at: map[actor.CommandID]int{},
+		recorded: map[actor.CommandID]recording{}, changes: map[int64][]int{0: {0}},
+	}
+	length := 0
 	for _, c := range tr.s.commits(fmt.Sprint(aggregate)) {
-		if int(c.First) != len(h.sums) {
-			tr.t.Fatalf("aggregate %d: a commit at version %d follows version %d", aggregate, c.First, len(h.sums)-1)
+		if int(c.First) != length+1 {
+			tr.t.Fatalf("aggregate %d: a commit at version %d follows version %d", aggregate, c.First, length)
 		}
+		changeAt := map[int]int{} // by version
 		for _, e := range c.Events {
+			if length++; e.Name == actor.EventOutcome {
+				continue
+			}
 			var a added
 			if err := json.Unmarshal(e.Data, &a); err != nil {
 				tr.t.Fatal(err)
 			}
 			sum := h.sums[len(h.sums)-1] + a.N
-			h.version[sum] = append(h.version[sum], len(h.sums))
-			h.sums = append(h.sums, sum)
+			changeAt[length] = len(h.sums)
+			h.changes[sum] = append(h.changes[sum], len(h.sums))
+			h.sums, h.versions = append(h.sums, sum), append(h.versions, length)
 		}
-		v := int(c.First) - 1
-		for _, o := range c.Outcomes {
-			if v += o.Events; o.Events == 0 {
-				continue
+		c.OutcomeVersions(func(o *store.Outcome, v store.Version) {
+			id := actor.CommandID(o.CommandID)
+			if before, twice := h.recorded[id]; twice {
+				tr.t.Errorf("aggregate %d: %s was decided twice: at versions %d and %d", aggregate, id, before.version, v)
 			}
-			if before, twice := h.at[actor.CommandID(o.CommandID)]; twice {
-				tr.t.Errorf("aggregate %d: %s took effect at versions %d and %d", aggregate, o.CommandID, before, v)
+			h.recorded[id] = recording{version: int(o.Told(v)), refused: o.Rejection != nil}
+			if change, changes := changeAt[int(v)]; changes && o.Events > 0 {
+				h.at[id] = change
 			}
-			h.at[actor.CommandID(o.CommandID)] = v
-		}
+		})
 	}
 	return h
 }
 
 // add checks one call by itself.
 func (h *trialHistory) add(op operation) {
-	v, executed := h.at[op.id]
+	change, executed := h.at[op.id]
 	changes := op.fate == fateDone && op.outcome.Code == actor.CodeOK && !op.read && op.n != 0
+	if r, is := h.recorded[op.id]; op.fate == fateDone && !op.read && (!is || r.refused != (op.outcome.Rejection != nil) || r.version != int(op.outcome.Version)) {
+		h.t.Errorf("%s: its caller was told %+v, the history has %v %+v", op.id, op.outcome, is, r)
+	}
 	switch {
-	case executed && op.fate == fateDone && op.outcome.Code == actor.CodeRejected && !h.strict:
-		// Known, see unrecorded.go: what was refused is decided anew when the owner
-		// changed before the next commit, and a copy was still under way.
-		h.t.Logf("%s was refused, and took effect later, at version %d", op.id, v)
 	case executed && !changes && op.fate != fateUnknown:
-		h.t.Errorf("%s took effect at version %d, its caller was told %+v", op.id, v, op.outcome)
+		h.t.Errorf("%s took effect at version %d, its caller was told %+v", op.id, h.versions[change], op.outcome)
 	case op.fate != fateDone:
 	case changes && !executed:
 		h.t.Errorf("%s is in no commit, its caller was told %+v", op.id, op.outcome)
 	case changes:
-		if want := strconv.FormatInt(h.sums[v], 10); string(op.outcome.Reply) != want || int(op.outcome.Version) != v {
-			h.t.Errorf("%s at version %d: told %s at version %d, want %s", op.id, v, op.outcome.Reply, op.outcome.Version, want)
+		if want := strconv.FormatInt(h.sums[change], 10); string(op.outcome.Reply) != want || int(op.outcome.Version) != h.versions[change] {
+			h.t.Errorf("%s at version %d: told %s at version %d, want %s", op.id, h.versions[change], op.outcome.Reply, op.outcome.Version, want)
 		}
-		h.place(op, v-1, v)
+		h.place(op, change-1, change)
 	default:
 		h.addUnchanging(op)
 	}
 }
 
-// addUnchanging finds the version that a read, a refusal or a command without
-// events was decided on, by the sum that its caller was told.
+// addUnchanging finds the change that a read, a refusal or a command without
+// events was decided after, by the sum that its caller was told.
 func (h *trialHistory) addUnchanging(op operation) {
 	text := string(op.outcome.Reply)
 	if r := op.outcome.Rejection; r != nil {
@@ -426,11 +443,14 @@ func (h *trialHistory) addUnchanging(op operation) {
 	if op.outcome.Code == actor.CodeRejected && sum+op.n >= 0 {
 		h.t.Errorf("%s added %d to %d and was refused", op.id, op.n, sum)
 	}
-	switch versions := h.version[sum]; len(versions) {
+	switch changes := h.changes[sum]; len(changes) {
 	case 0:
 		h.t.Errorf("%s: %+v shows a sum that never was", op.id, op.outcome)
 	case 1:
-		h.place(op, versions[0], versions[0])
+		if want := h.versions[changes[0]]; int(op.outcome.Version) != want {
+			h.t.Errorf("%s: told %+v, which was so at version %d", op.id, op.outcome, want)
+		}
+		h.place(op, changes[0], changes[0])
 	default: // as good as impossible with 40 random bits
 		h.t.Logf("sum %d is ambiguous", sum)
 	}
@@ -461,7 +481,7 @@ func (h *trialHistory) checkOrder() {
 			continue
 		}
 		if f := floor[m.index]; h.low[m.index] < f[0] {
-			h.t.Errorf("%+v was decided on version %d, after version %d had been told by %+v", h.seen[m.index], h.low[m.index], f[0], h.seen[f[1]])
+			h.t.Errorf("%+v was decided after change %d, when change %d had been told by %+v", h.seen[m.index], h.low[m.index], f[0], h.seen[f[1]])
 		}
 		if h.high[m.index] > newest {
 			newest, by = h.high[m.index], m.index

@@ -34,7 +34,6 @@ type answer struct {
 	delivery *delivery
 	outcome  actor.Outcome
 	recalled bool // the outcome is that of an earlier delivery of the same command
-	carry    bool // no commit holds the outcome: it goes into the carry when what it stands on is durable
 }
 
 func (g *gate) release(a answer) {
@@ -66,9 +65,7 @@ func (g *gate) keep(a answer) bool {
 	return true
 }
 
-// send lets an answer out, whatever the lease says. What was saved with the claim may
-// leave so: the store would not have taken it from a node that has lost the partition,
-// and whoever takes it now knows the outcome.
+// send lets an answer out.
 func (g *gate) send(a answer) {
 	m := &a.delivery.Message
 	if a.delivery.Responder != nil {

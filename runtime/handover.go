@@ -94,12 +94,10 @@ func (in *incarnation) release(ctx context.Context) {
 func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.WriteTimeout)
 	defer cancel()
-	savings := make([]saving, len(ready))
 	claims := make([]store.Claim, len(ready))
 	for i, p := range ready {
 		p.fearNothing()
-		savings[i], _ = p.saving()
-		claims[i] = savings[i].claim
+		claims[i], _ = p.saving()
 	}
 	err := in.store.ReleaseClaims(ctx, claims)
 	if err != nil {
@@ -111,7 +109,7 @@ func (in *incarnation) releaseOnce(ctx context.Context, ready []*partition) {
 	}
 	for i, p := range ready {
 		if err == nil {
-			p.saved(savings[i])
+			p.saved(claims[i])
 		}
 		in.remove(p)
 	}

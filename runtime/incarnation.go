@@ -38,8 +38,8 @@ type incarnation struct {
 
 	placer    *placer
 	releaser  *releaser
-	saver     *saver
 	skews     *skews
+	savings   chan struct{} // capacity 1: held for a saving of claims. A later one must not arrive first.
 	feared    chan struct{} // of the node
 	renewSoon chan struct{} // capacity 1: renew before it is time to
 }
@@ -78,7 +78,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 		in.gate.verifier, in.committer.verifier = v, v
 	}
 	in.releaser = &releaser{wake: make(chan struct{}, 1)}
-	in.saver = newSaver()
+	in.savings = make(chan struct{}, 1)
 	return in
 }
 
@@ -92,7 +92,7 @@ func (in *incarnation) live() error {
 	in.cfg.Logger.Info("session opened", "node", in.cfg.Name, "incarnation", in.session.Incarnation)
 	var parts sync.WaitGroup
 	running := []func(context.Context){
-		in.renew, in.place, in.release, in.saveWatermarks, in.saveOutcomes, in.passivate, in.committer.run, in.snapshots.run,
+		in.renew, in.place, in.release, in.saveWatermarks, in.passivate, in.committer.run, in.snapshots.run,
 	}
 	if in.gate.verifier != nil {
 		running = append(running, in.gate.verifier.run)

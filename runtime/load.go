@@ -43,7 +43,6 @@ func (a *activation) load() error {
 			a.partition.snapshots.offer(a, *s)
 		}
 	}
-	a.restoreUnrecorded() // not into the snapshot: they may not be durable
 	a.reweigh()
 	if f := a.partition.cfg.Listener.Loaded; f != nil {
 		f(a.behavior.Kind(), l.replayed, clock.Elapsed()-start)
@@ -126,7 +125,7 @@ func (l *loaded) apply(c *store.Commit, ringMax int) error {
 	l.position, l.time = c.Position, c.Time
 	var failed error
 	c.OutcomeVersions(func(o *store.Outcome, v store.Version) {
-		out, err := decodeOutcome(o.Reply, o.Rejection, actor.Version(v))
+		out, err := decodeOutcome(o.Reply, o.Rejection, actor.Version(o.Told(v)))
 		if err != nil {
 			failed = err
 			return
@@ -143,24 +142,38 @@ func (a *activation) readSnapshot(ctx context.Context) (*loaded, bool) {
 	if err != nil || !found {
 		return nil, false
 	}
-	instance, err := a.behavior.Restore(a.address, actor.Version(s.Version), s.State)
+	instance, ring, err := restore(a.behavior, a.address, &s, a.partition.cfg.RingMax)
 	if err != nil {
 		a.partition.cfg.Logger.WarnContext(ctx, "snapshot ignored", "aggregate", a.address.String(), "error", err)
 		return nil, false
 	}
-	ring, kept, err := decodeRing(s.Ring, s.Time, a.partition.cfg.RingMax)
-	if err == nil && kept == nil {
-		err = errNoRuntimeState
-	}
-	if err != nil {
-		a.partition.cfg.Logger.WarnContext(ctx, "snapshot ignored", "aggregate", a.address.String(), "error", err)
-		return nil, false
-	}
-	instance.Resume(*kept)
 	return &loaded{
 		instance: instance, ring: ring, position: s.Position, time: s.Time,
 		snapshotAt: instance.Version(),
 	}, true
+}
+
+// Restore returns an aggregate as a snapshot has it. Any failure means that its history
+// has to be replayed.
+func Restore(b *actor.Behavior, address actor.Address, s *store.Snapshot) (*actor.Instance, error) {
+	instance, _, err := restore(b, address, s, snapshotRing)
+	return instance, err
+}
+
+func restore(b *actor.Behavior, address actor.Address, s *store.Snapshot, ringMax int) (*actor.Instance, *outcomeRing, error) {
+	instance, err := b.Restore(address, actor.Version(s.Version), s.State)
+	if err != nil {
+		return nil, nil, err
+	}
+	ring, kept, err := decodeRing(s.Ring, s.Time, ringMax)
+	if err == nil && kept == nil {
+		err = errNoRuntimeState
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	instance.Resume(*kept)
+	return instance, ring, nil
 }
 
 func (a *activation) findOutcome(id string, keyed bool) (rec store.Recorded, found bool, err error) {
@@ -212,5 +225,15 @@ func (p *partition) retry(failures int, f func(context.Context) error) error {
 		}
 		p.cfg.Logger.Log(p.ctx, p.memory.struggles.level(p.cfg.Clock.Elapsed(), failures), "the store does not do what it is asked, and is asked again",
 			"partition", uint32(p.id), "failures", failures, "struggling_aggregates", p.memory.struggles.count.Load(), "error", err)
+	}
+}
+
+// pauseBackOff waits as long as befits the number of failures, or until ctx ends.
+func pauseBackOff(ctx context.Context, failures int) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(backOff(failures)):
+		return nil
 	}
 }

@@ -193,8 +193,8 @@ func TestNode_Load_Hangs_IsTriedAgain(t *testing.T) {
 	})
 }
 
-// TestNode_Refusal_OutlivesAPassivation: it was told, no commit has it yet, the
-// aggregate is given up, and another command changes it.
+// TestNode_Refusal_OutlivesAPassivation: it was told, the aggregate is given up, and
+// another command changes it.
 func TestNode_Refusal_OutlivesAPassivation(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSetup(t, nil, func(c *runtime.Config) { c.PassivateAfter = passivateAfter })
@@ -215,13 +215,12 @@ func TestNode_Refusal_OutlivesAPassivation(t *testing.T) {
 	})
 }
 
-// TestNode_Replay_OfARefusalThatWasNotKept: it was read from the stream before a
-// position that the store has, so it was decided, and perhaps told. It must not
-// take effect now.
-func TestNode_Replay_OfARefusalThatWasNotKept(t *testing.T) {
+// TestNode_Replay_OfRefusals: more than the ring holds, from the stream again, after the
+// state has changed.
+func TestNode_Replay_OfRefusals(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const refused = 400 // more than one commit records
-		s := newSetup(t, nil, nil)
+		const refused = 400
+		s := newSetup(t, nil, func(c *runtime.Config) { c.RingMax = 20 })
 		id := s.idsIn(1, 1)[0]
 		for range refused {
 			s.want(s.add(id, -1), actor.CodeRejected)
@@ -233,7 +232,35 @@ func TestNode_Replay_OfARefusalThatWasNotKept(t *testing.T) {
 		s.setWatermark(1, 0)
 		s.start("n1")
 		s.watermarksReachTheEnd()
-		if sum, v := s.read(id); sum != 1000 || v != 1 {
+		if sum, v := s.read(id); sum != 1000 || v != refused+1 {
+			t.Errorf("sum %d at version %d", sum, v)
+		}
+	})
+}
+
+// TestNode_Replay_OfARefusalThatWasNotKept: earlier builds gave up refusals beyond some
+// number. One was read from the stream before a position that the store has, so it was
+// decided, and perhaps told. It must not take effect now.
+func TestNode_Replay_OfARefusalThatWasNotKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSetup(t, nil, nil)
+		id := s.idsIn(1, 1)[0]
+		s.want(s.add(id, 1), actor.CodeOK)
+		s.close()
+		refused := s.send(s.message(id, "add", add{N: 1}))
+		last := s.commits(id)[0]
+		c := store.Commit{
+			Aggregate: last.Aggregate, First: 2, Partition: last.Partition, Time: last.Time + 1,
+			Position: store.Position{Stream: last.Position.Stream, Sequence: last.Position.Sequence + 1},
+			Events:   []store.Event{{Name: "added.v1", Data: []byte(`{"n":1000}`)}},
+			Outcomes: []store.Outcome{{CommandID: string(s.nextID()), Events: 1, Reply: []byte("1001")}},
+		}
+		if err := s.store.Append(t.Context(), []store.Commit{c})[0]; err != nil {
+			t.Fatal(err)
+		}
+		s.start("n1")
+		s.want(s.await(refused), actor.CodeUnknownOutcome)
+		if sum, v := s.read(id); sum != 1001 || v != 2 {
 			t.Errorf("sum %d at version %d", sum, v)
 		}
 	})

@@ -32,8 +32,6 @@ type partition struct {
 	stopped      bool
 	activations  map[actor.Address]*activation
 	recency      recency
-	waiting      waitingOutcomes
-	carry        carry
 	revision     uint64      // of the last saving that was begun
 	watch        *crashWatch // nil: nothing is to be feared
 	claimDeaths  int         // to be saved with the claim, as is claimSuspect
@@ -67,7 +65,6 @@ func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo ui
 		watermark = claim.Watermark.Sequence
 	}
 	p.tracker = newTracker(watermark)
-	p.restore(claim.Carry)
 	p.watch, p.claimDeaths, p.claimSuspect = newCrashWatch(in, &claim), claim.Deaths, claim.Suspect
 	p.ctx, p.cancel = context.WithCancelCause(in.ctx)
 	return p
@@ -239,7 +236,6 @@ func (p *partition) post(behavior *actor.Behavior, d *delivery) bool {
 		}
 		if a == nil {
 			a = &activation{partition: p, behavior: behavior, address: d.Message.Target, ring: newOutcomeRing()}
-			a.keepUnrecorded(p.waiting.take(a.address))
 			p.activations[a.address] = a
 		}
 	}
@@ -257,9 +253,6 @@ func (p *partition) post(behavior *actor.Behavior, d *delivery) bool {
 // be parked and could not be, because the partition was left meanwhile.
 func (p *partition) conclude(ans answer) {
 	if p.ctx.Err() != nil {
-		return
-	}
-	if p.untold(ans) {
 		return
 	}
 	p.gate.release(ans)
@@ -322,36 +315,27 @@ func (p *partition) advance() {
 	}
 }
 
-// saving is a partition's part of one write.
-type saving struct {
-	claim    store.Claim
-	outcomes []*carried // in it, and not saved before
-}
-
-// saving returns what is to be saved, and whether it differs from what was saved last.
-func (p *partition) saving() (s saving, changed bool) {
+// saving returns what is to be saved with the claim, and whether it differs from what
+// was saved last.
+func (p *partition) saving() (claim store.Claim, changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.revision++
-	s.claim = p.claim
-	s.claim.Watermark, s.claim.Revision = p.watermark(), p.revision
-	s.claim.Deaths, s.claim.Suspect = p.claimDeaths, p.claimSuspect
-	s.claim.Carry, s.outcomes = p.carry.encode()
-	return s, len(s.outcomes) > 0 || s.claim.Watermark != p.claim.Watermark || s.claim.Carry != p.claim.Carry ||
-		s.claim.Deaths != p.claim.Deaths || s.claim.Suspect != p.claim.Suspect
+	claim = p.claim
+	claim.Watermark, claim.Revision, claim.Carry = p.watermark(), p.revision, ""
+	claim.Deaths, claim.Suspect = p.claimDeaths, p.claimSuspect
+	return claim, claim.Watermark != p.claim.Watermark || p.claim.Carry != "" ||
+		claim.Deaths != p.claim.Deaths || claim.Suspect != p.claim.Suspect
 }
 
-// saved is called when watermark and carry were saved.
-func (p *partition) saved(s saving) {
+// saved is called when the watermark was saved.
+func (p *partition) saved(claim store.Claim) {
 	p.mu.Lock()
-	w := s.claim.Watermark
-	p.claim.Watermark, p.claim.Carry = w, s.claim.Carry
-	p.claim.Deaths, p.claim.Suspect = s.claim.Deaths, s.claim.Suspect
-	heard := p.carry.saved(s.outcomes)
-	more := p.carry.due()
+	p.claim.Watermark, p.claim.Carry = claim.Watermark, ""
+	p.claim.Deaths, p.claim.Suspect = claim.Deaths, claim.Suspect
 	var due, later []answer
 	for _, ans := range p.whenSaved {
-		if ans.delivery.Sequence <= w.Sequence {
+		if ans.delivery.Sequence <= claim.Watermark.Sequence {
 			due = append(due, ans)
 		} else {
 			later = append(later, ans)
@@ -361,13 +345,6 @@ func (p *partition) saved(s saving) {
 	p.mu.Unlock()
 	for _, ans := range due {
 		p.gate.release(ans)
-	}
-	for _, ans := range heard {
-		p.gate.send(ans)
-		p.finish(ans.delivery)
-	}
-	if more {
-		p.saver.want(p)
 	}
 }
 

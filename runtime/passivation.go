@@ -204,7 +204,6 @@ func (p *partition) passivateLocked(a *activation, why PassivationReason) bool {
 	}
 	p.recency.remove(a)
 	delete(p.activations, a.address)
-	p.waiting.put(a.address, a.unrecorded)
 	p.memory.count.Add(-1)
 	p.memory.bytes.Add(-a.weight)
 	if a.struggling {

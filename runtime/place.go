@@ -127,7 +127,7 @@ func (in *incarnation) declare(ctx context.Context, silent []store.Session) bool
 
 // giveUp releases claims that the node holds and does not serve: their taking
 // was found out too late, or their release failed. It takes them anew first, to learn
-// what they carry: a release writes that, and would write nothing.
+// what they carry from an earlier build: a release writes that, and would write nothing.
 func (in *incarnation) giveUp(ctx context.Context, claims []store.Claim) {
 	var unserved []store.Claim
 	for _, c := range claims {
@@ -287,7 +287,11 @@ func (in *incarnation) serve(ctx context.Context, held []store.Claim, end func()
 
 // start serves a partition. One that cannot be served is left for the next round.
 func (in *incarnation) start(ctx context.Context, p *partition) {
-	if err := p.serve(ctx); err != nil {
+	err := p.recordCarried(ctx)
+	if err == nil {
+		err = p.serve(ctx)
+	}
+	if err != nil {
 		in.cfg.Logger.WarnContext(ctx, "partition not served", "partition", uint32(p.id), "error", err)
 		p.stop(err)
 		in.placer.left(store.Partition(p.id))

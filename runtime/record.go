@@ -58,6 +58,7 @@ func storedOutcome(d *delivery, o actor.Outcome, events int) store.Outcome {
 	return store.Outcome{
 		CommandID: string(d.Message.ID),
 		Keyed:     d.indexed,
+		Name:      d.Message.Name,
 		Events:    events,
 		Reply:     reply,
 		Rejection: rejection,

@@ -2,9 +2,10 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,70 +14,7 @@ import (
 	"github.com/ganglion-go/ganglion/store"
 )
 
-// savings watches what a node saves with its claims, and holds or fails it.
-type savings struct {
-	h *hooked
-
-	mu      sync.Mutex
-	calls   int
-	carried strings.Builder // what has been saved, ever
-}
-
-func watchSavings(h *hooked) *savings {
-	w := &savings{h: h}
-	w.let()
-	return w
-}
-
-func (w *savings) let() {
-	w.h.with(func(h *hooked) { h.watermarks = w.save })
-}
-
-func (w *savings) save(ctx context.Context, held []store.Claim) error {
-	w.mu.Lock()
-	w.calls++
-	w.mu.Unlock()
-	err := w.h.Store.SaveWatermarks(ctx, held)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err == nil {
-		for _, c := range held {
-			w.carried.WriteString(c.Carry)
-		}
-	}
-	return err
-}
-
-// hold makes savings wait until release is called.
-func (w *savings) hold() (held <-chan []store.Claim, release func()) {
-	calls, gate := make(chan []store.Claim, 64), make(chan struct{})
-	w.h.with(func(h *hooked) {
-		h.watermarks = func(ctx context.Context, held []store.Claim) error {
-			calls <- held
-			select {
-			case <-gate:
-				return w.save(ctx, held)
-			case <-ctx.Done():
-				return store.ErrUnknown
-			}
-		}
-	})
-	return calls, func() { w.let(); close(gate) }
-}
-
-func (w *savings) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.calls
-}
-
-func (w *savings) has(id actor.CommandID) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Contains(w.carried.String(), string(id))
-}
-
-// rarely saves by the clock, so that what is saved is what is told.
+// rarely saves no watermark, so that no answer waits for one.
 func rarely(c *runtime.Config) { c.WatermarkEvery, c.TrimEvery = time.Hour, time.Hour }
 
 // TestNode_Refusal_SuccessorServesAnotherFirst: the owner dies as soon as it has
@@ -112,92 +50,111 @@ func TestNode_Refusal_SuccessorServesAnotherFirst(t *testing.T) {
 	}
 }
 
-// TestNode_Refusals_ShareSavings: what is refused while a saving is under way goes into
-// the next one, of whatever partition it is, and nothing waits for a clock.
-func TestNode_Refusals_ShareSavings(t *testing.T) {
+// TestNode_Refusals_ShareCommits: what is refused, or comes to nothing, while a commit is
+// under way goes into the next one, and one event makes a place for all of them.
+func TestNode_Refusals_ShareCommits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHooked()
-		w := watchSavings(h)
 		s := newSetup(t, h, rarely)
+		s.want(s.add("a", 1), actor.CodeOK)
+		appends := h.holdAppends()
+		var all []actor.Message
+		var replies []reply
+		ask := func(n int64) {
+			m := direct(s.message("a", "add", add{N: n}))
+			all, replies = append(all, m), append(replies, s.send(m))
+		}
+		ask(-9)
+		inFlight := <-appends
 		for i := range 50 {
-			s.want(s.ask(direct(s.message(fmt.Sprint("a-", i), "add", add{N: 1}))), actor.CodeOK)
+			ask([]int64{-9, 0}[i%2])
 		}
-		if n := w.count(); n != 0 {
-			t.Errorf("%d savings, and nothing was refused", n)
-		}
-		held, release := w.hold()
-		replies := []reply{s.send(direct(s.message("a-0", "add", add{N: -9})))}
-		<-held
-		for i := range 50 {
-			replies = append(replies, s.send(direct(s.message(fmt.Sprint("a-", i), "add", add{N: -9}))))
-		}
+		s.eventually("all are decided", func() bool { return s.unfinished() == len(all) })
 		s.unanswered(replies[0], lease/3)
-		s.unanswered(replies[50], lease/3)
-		release()
-		for _, r := range replies {
-			s.want(s.await(r), actor.CodeRejected)
+		s.unanswered(replies[50], 0)
+		h.letAppends()
+		inFlight.write(t, h.Store)
+		for i, r := range replies {
+			code := actor.CodeRejected
+			if i > 0 && i%2 == 0 {
+				code = actor.CodeOK
+			}
+			if o := s.want(s.await(r), code); o.Version != 1 {
+				t.Errorf("command %d is told version %d", i, o.Version)
+			}
 		}
-		if n := w.count(); n != 2 {
-			t.Errorf("%d savings for 51 refusals, want 2", n)
+		commits := s.commits("a")
+		if len(commits) != 3 || len(commits[2].Events) != 1 || len(commits[2].Outcomes) != 50 {
+			t.Errorf("%d commits, the last with %d events and %d outcomes", len(commits), len(commits[2].Events), len(commits[2].Outcomes))
+		}
+		s.restart()
+		for i, m := range all {
+			if o := s.ask(m); o.Version != 1 || (o.Code == actor.CodeOK) != (i > 0 && i%2 == 0) {
+				t.Fatalf("command %d at the next owner: %+v", i, o)
+			}
 		}
 	})
 }
 
-// TestNode_Refusals_AreToldWhenSaved: more is refused at once than the carry of a
-// partition takes. Each is in a saving before it is told, and each is told.
-func TestNode_Refusals_AreToldWhenSaved(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		h := newHooked()
-		w := watchSavings(h)
-		s := newSetup(t, h, rarely)
-		target := s.idsIn(1, 1)[0]
-		held, release := w.hold()
-		type asked struct {
-			m actor.Message
-			r reply
-		}
-		var all []asked
-		for i := range 600 {
-			m := direct(s.message(target, "add", add{N: -9}))
-			if i%7 == 0 {
-				m.Metadata.Correlation = strings.Repeat("c", 4000)
-			}
-			all = append(all, asked{m, s.send(m)})
-		}
-		<-held
-		s.eventually("all are decided", func() bool { return s.unfinished() == len(all) })
-		release()
-		for i, a := range all {
-			s.want(s.await(a.r), actor.CodeRejected)
-			if !w.has(a.m.ID) {
-				t.Fatalf("refusal %d was told and never saved", i)
-			}
-		}
-		if n := w.count(); n > 60 {
-			t.Errorf("%d savings for %d refusals", n, len(all))
-		}
-		if n := s.unfinished(); n != 0 {
-			t.Errorf("%d messages are unfinished", n)
-		}
-	})
+// TestNode_Refusals_OutliveTheirOwner_HoweverMany: 600 refusals of one partition, of
+// half a megabyte, whose owner dies after the last is told. The next one lets each
+// aggregate change, and knows every one of them.
+func TestNode_Refusals_OutliveTheirOwner_HoweverMany(t *testing.T) {
+	t.Parallel()
+	for _, ring := range []int{4096, 4} {
+		t.Run(fmt.Sprint("ring ", ring), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newSetup(t, nil, func(c *runtime.Config) { rarely(c); c.RingMax = ring })
+				targets := s.idsIn(1, 30)
+				var all []actor.Message
+				var first []actor.Outcome
+				for i := range 600 {
+					m := s.message(targets[i%30], "add", add{N: []int64{-9, 0}[i%60/30]})
+					m.Lane, m.Metadata.Correlation = actor.Lane(i%2), strings.Repeat("c", 800)
+					if i%3 == 0 {
+						m.ID = actor.CommandID(fmt.Sprint("order-", i))
+					}
+					all, first = append(all, m), append(first, s.ask(m))
+				}
+				s.close()
+				s.start("n1")
+				for _, id := range targets {
+					s.want(s.ask(direct(s.message(id, "add", add{N: 1000}))), actor.CodeOK)
+				}
+				for i, m := range all {
+					m.Attempt = 2
+					if diff := differ(first[i], s.ask(direct(m))); diff != "" {
+						t.Fatalf("command %d (-first +got):\n%s", i, diff)
+					}
+				}
+				for _, id := range targets {
+					if sum, _ := s.read(id); sum != 1000 {
+						t.Errorf("%s has %d, want 1000: what was refused took effect", id, sum)
+					}
+				}
+			})
+		})
+	}
 }
 
 // TestNode_Refusal_StoreDown_NobodyIsTold: neither the caller nor one who repeats the
-// command meanwhile, whether the saving was written or not. Then both are.
+// command meanwhile, whether the refusal was written or not. Then both are.
 func TestNode_Refusal_StoreDown_NobodyIsTold(t *testing.T) {
 	t.Parallel()
 	for _, written := range []bool{false, true} {
 		t.Run(fmt.Sprint("written ", written), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				h := newHooked()
-				w := watchSavings(h)
 				s := newSetup(t, h, nil)
 				h.with(func(h *hooked) {
-					h.watermarks = func(ctx context.Context, held []store.Claim) error {
+					h.append = func(ctx context.Context, commits []store.Commit) []error {
 						if written {
-							_ = h.Store.SaveWatermarks(ctx, held)
+							_ = h.Store.Append(ctx, commits)
 						}
-						return store.ErrUnknown
+						return failAll(len(commits), store.ErrUnknown)
+					}
+					h.load = func(context.Context, store.Aggregate, store.Version) iter.Seq2[store.Commit, error] {
+						return func(yield func(store.Commit, error) bool) { yield(store.Commit{}, store.ErrUnavailable) }
 					}
 				})
 				m := direct(s.message("a", "add", add{N: -1}))
@@ -208,94 +165,139 @@ func TestNode_Refusal_StoreDown_NobodyIsTold(t *testing.T) {
 				s.unanswered(first, 10*time.Second)
 				s.unanswered(second, time.Millisecond)
 				s.unanswered(third, time.Millisecond)
-				if _, v := s.read("a"); v != 0 {
-					t.Errorf("version %d", v)
-				}
-				w.let()
+				h.with(func(h *hooked) { h.append, h.load = nil, nil })
 				for _, r := range []reply{first, second, third} {
 					s.want(s.await(r), actor.CodeRejected)
 				}
-				if !w.has(m.ID) {
-					t.Error("told, and not saved")
+				if n := len(s.outcomes("a", m.ID)); n != 1 {
+					t.Errorf("told, and in %d commits", n)
 				}
 			})
 		})
 	}
 }
 
-// TestNode_Refusal_TellsWhatACommitHolds: savings fail, and the aggregate's next commit
-// records the refusal.
-func TestNode_Refusal_TellsWhatACommitHolds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		h := newHooked()
-		w := watchSavings(h)
-		s := newSetup(t, h, nil)
-		_, release := w.hold()
-		defer release()
-		refused := s.send(direct(s.message("a", "add", add{N: -1})))
-		s.unanswered(refused, lease/2)
-		s.want(s.add("a", 1), actor.CodeOK)
-		s.want(s.await(refused), actor.CodeRejected)
-		if n := s.unfinished(); n != 0 {
-			t.Errorf("%d messages are unfinished", n)
-		}
-	})
-}
-
-// TestNode_Refusal_ClaimLost_NobodyIsTold: another node has the partition by the time
-// the refusal is to be saved. It was decided on a state of the past, perhaps.
-func TestNode_Refusal_ClaimLost_NobodyIsTold(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		h := newHooked()
-		s := newSetup(t, h, rarely)
-		id := s.idsIn(1, 1)[0]
-		thief := store.Session{Name: "thief", Incarnation: "thief-1"}
-		if got, err := h.TakeClaims(t.Context(), thief, []store.Claim{s.claim(1)}); len(got) != 1 {
-			t.Fatal(err)
-		}
-		m := direct(s.message(id, "add", add{N: -1}))
-		refused := s.send(m)
-		other := s.send(direct(s.message(s.idsIn(2, 1)[0], "add", add{N: -1})))
-		s.want(s.await(other), actor.CodeRejected) // of a partition that the node still has
-		s.unanswered(refused, time.Minute)
-	})
-}
-
-// TestNode_Refusal_LateSaving: a saving is given up, a later one succeeds, and then the
-// first one arrives. It must not take back what was told after the second.
+// TestNode_Refusal_LateWriteOfAFormerOwner: a former owner's commit, which carries the
+// command out, is on its way while this one refuses it.
 //
-//	owner                       store                     caller
-//	refuses X, saves it         (stalls)
-//	gives up, saves again       X
-//	                                                      X: no
-//	refuses Y, saves X and Y    X, Y
-//	                                                      Y: no
-//	                            the first saving: X alone
-//	-- dies --                  nobody knows of Y
-func TestNode_Refusal_LateSaving(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		h := newHooked()
-		w := watchSavings(h)
-		s := newSetup(t, h, rarely)
-		s.want(s.ask(direct(s.message("a", "add", add{N: 5}))), actor.CodeOK)
-		var late []store.Claim
-		h.with(func(h *hooked) {
-			h.watermarks = func(_ context.Context, held []store.Claim) error {
-				late = held
-				w.let()
-				return store.ErrUnknown
-			}
+//	owner A                          store                node B
+//	deposit D, withdrawal X: one
+//	commit, versions 2 and 3         (on its way)
+//	-- declared dead --                                   takes the partition, loads 1
+//	                                                      a second copy of X: not
+//	                                                      enough, appends version 2
+//	                                 one of the two comes first
+//
+// Both are for version 2, so that one is a conflict. If it is B's, B tells what A did.
+func TestNode_Refusal_LateWriteOfAFormerOwner(t *testing.T) {
+	t.Parallel()
+	for _, formerFirst := range []bool{true, false} {
+		t.Run(fmt.Sprint("the former owner first: ", formerFirst), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				h := newHooked()
+				s := newSetup(t, h, nil)
+				s.want(s.add("a", 5), actor.CodeOK)
+				x := s.message("a", "add", add{N: -50})
+				late := store.Commit{
+					Aggregate: aggregate("a"), First: 2, Time: s.commits("a")[0].Time + 1,
+					Events: []store.Event{{Name: "added.v1", Data: []byte(`{"n":100}`)}, {Name: "added.v1", Data: []byte(`{"n":-50}`)}},
+					Outcomes: []store.Outcome{
+						{CommandID: string(s.nextID()), Events: 1, Reply: []byte("105")},
+						{CommandID: string(x.ID), Events: 1, Reply: []byte("55")},
+					},
+				}
+				arrives := func() error { return h.Store.Append(t.Context(), []store.Commit{late})[0] }
+				appends := h.holdAppends()
+				told := s.send(x)
+				refusal := <-appends
+				s.unanswered(told, lease/2)
+				if formerFirst {
+					if err := arrives(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				h.letAppends()
+				refusal.write(t, h.Store)
+				o := s.await(told)
+				if err := arrives(); !errors.Is(err, store.ErrConflict) {
+					t.Errorf("the late write: %v", err)
+				}
+				sum, version := s.read("a")
+				if formerFirst && (o.Code != actor.CodeOK || string(o.Reply) != "55" || sum != 55 || version != 3) {
+					t.Errorf("told %+v, and the sum is %d at version %d", o, sum, version)
+				}
+				if !formerFirst && (o.Code != actor.CodeRejected || o.Version != 1 || sum != 5 || version != 1) {
+					t.Errorf("told %+v, and the sum is %d at version %d", o, sum, version)
+				}
+				s.restart()
+				if diff := differ(o, s.ask(x)); diff != "" {
+					t.Error(diff)
+				}
+			})
 		})
-		s.want(s.ask(direct(s.message("a", "add", add{N: -100}))), actor.CodeRejected)
-		y := direct(s.message("a", "add", add{N: -100}))
-		s.want(s.ask(y), actor.CodeRejected)
-		if err := h.Store.SaveWatermarks(t.Context(), late); err == nil {
-			t.Error("the store took a saving that was given up")
+	}
+}
+
+// TestNode_Refusal_ExpectedVersion: what callers are told as an aggregate's version does
+// not change by a refusal, or by a success without an event, and an expectation that was
+// met before them is met after them.
+func TestNode_Refusal_ExpectedVersion(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSetup(t, nil, func(c *runtime.Config) { c.PassivateAfter = passivateAfter },
+			counters(nil, func(d *actor.Definition[counter]) { d.SnapshotEvery(4) }))
+		exactly := func(v actor.Version, n int64) actor.Message {
+			return expect(s.message("a", "add", add{N: n}), actor.Expectation{Exact: true, Version: v})
 		}
-		s.close()
-		s.start("n1")
-		s.want(s.ask(direct(s.message("a", "add", add{N: 1000}))), actor.CodeOK)
-		s.want(s.ask(y), actor.CodeRejected)
+		s.want(s.ask(exactly(0, 5)), actor.CodeOK)
+		version := actor.Version(1)
+		for round, between := range []func(){func() {}, s.passivate, s.restart} {
+			for range 3 { // over a snapshot
+				if o := s.want(s.add("a", -1000), actor.CodeRejected); o.Version != version {
+					t.Errorf("a refusal is told version %d, want %d", o.Version, version)
+				}
+				if o := s.want(s.ask(exactly(version, 0)), actor.CodeOK); o.Version != version {
+					t.Errorf("a success without an event is told version %d, want %d", o.Version, version)
+				}
+				if o := s.want(s.ask(exactly(version+100, 1)), actor.CodeVersionMismatch); o.Version != version {
+					t.Errorf("a mismatch is told version %d, want %d", o.Version, version)
+				}
+			}
+			between()
+			if _, v := s.read("a"); v != version {
+				t.Errorf("round %d: a read shows version %d, want %d", round, v, version)
+			}
+			old := version
+			o := s.want(s.ask(exactly(version, 1)), actor.CodeOK)
+			if version = o.Version; version <= old {
+				t.Errorf("version %d after %d", version, old)
+			}
+			s.want(s.ask(exactly(old, 1)), actor.CodeVersionMismatch)
+		}
+		if sum, _ := s.read("a"); sum != 8 {
+			t.Errorf("sum %d, want 8", sum)
+		}
+	})
+}
+
+// TestNode_Refusals_Alone_DoNotCreate: an aggregate that has refused, and nothing else,
+// does not exist, also as a snapshot has it.
+func TestNode_Refusals_Alone_DoNotCreate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSetup(t, nil, nil, counters(nil, func(d *actor.Definition[counter]) { d.SnapshotEvery(3) }))
+		for range 10 {
+			s.want(s.add("a", -1), actor.CodeRejected)
+		}
+		s.eventually("a snapshot is saved", func() bool { return s.snapshot("a").Version >= 3 })
+		state := actor.Message{Type: actor.TypeState, Lane: actor.LaneDirect, Target: address("a"), Time: time.Now()}
+		for range 2 {
+			if o := s.want(s.ask(state), actor.CodeDoesNotExist); o.Version != 0 {
+				t.Errorf("version %d", o.Version)
+			}
+			s.want(s.ask(expect(s.message("a", "add", add{N: 1}), actor.Expectation{Creation: actor.MustExist})), actor.CodeDoesNotExist)
+			s.restart()
+		}
+		s.want(s.ask(expect(s.message("a", "add", add{N: 1}), actor.Expectation{Creation: actor.MustBeNew})), actor.CodeOK)
+		s.want(s.ask(state), actor.CodeOK)
 	})
 }
 
@@ -311,7 +313,7 @@ func TestNode_Refusal_SameIDAtTwoAggregates(t *testing.T) {
 			refused = append(refused, m)
 			s.want(s.ask(m), actor.CodeRejected)
 		}
-		s.want(s.ask(direct(s.message(ids[1], "add", add{N: 1000}))), actor.CodeOK) // records its own
+		s.want(s.ask(direct(s.message(ids[1], "add", add{N: 1000}))), actor.CodeOK)
 		s.want(s.ask(direct(s.message(s.idsIn(1, 3)[2], "add", add{N: -1}))), actor.CodeRejected)
 		s.close()
 		s.start("n1")
@@ -354,74 +356,5 @@ func TestNode_Refusal_ReleaseFails(t *testing.T) {
 			s.want(s.ask(direct(s.message(m.Target.ID, "add", add{N: 1000}))), actor.CodeOK)
 			s.want(s.ask(m), actor.CodeRejected)
 		}
-	})
-}
-
-// TestNode_Refusal_CommitTooLarge: what was refused does not fit beside the next
-// command, which goes alone then. It is not forgotten for that.
-func TestNode_Refusal_CommitTooLarge(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		h := newHooked()
-		s := newSetup(t, h, nil)
-		s.want(s.add("a", 5), actor.CodeOK)
-		refused := s.message("a", "add", add{N: -100})
-		s.want(s.ask(refused), actor.CodeRejected)
-		tooLarge := 0
-		h.with(func(h *hooked) {
-			h.append = func(ctx context.Context, commits []store.Commit) []error {
-				if len(commits[0].Outcomes) > 1 {
-					tooLarge++
-					return failAll(len(commits), store.ErrTooLarge)
-				}
-				return h.Store.Append(ctx, commits)
-			}
-		})
-		s.want(s.ask(s.message("a", "bloat", bloat{Bytes: 500})), actor.CodeOK)
-		if tooLarge != 1 {
-			t.Errorf("%d commits were too large, want the first one", tooLarge)
-		}
-		h.letAppends()
-		s.want(s.add("a", 1000), actor.CodeOK)
-		s.want(s.ask(refused), actor.CodeRejected)
-		recorded := s.commits("a")[2].Outcomes[0]
-		if recorded.CommandID != string(refused.ID) {
-			t.Errorf("the next commit begins with %+v, not with what was refused", recorded)
-		}
-	})
-}
-
-// TestNode_Refusals_Bounded: nothing can be saved, and callers ask on. At some point
-// they are told that it is too much; that is not an outcome to remember.
-func TestNode_Refusals_Bounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		h := newHooked()
-		w := watchSavings(h)
-		var mu sync.Mutex
-		limits := 0
-		s := newSetup(t, h, func(c *runtime.Config) {
-			c.Listener.Overloaded = func(actor.Kind, string) { mu.Lock(); limits++; mu.Unlock() }
-		})
-		h.with(func(h *hooked) {
-			h.watermarks = func(context.Context, []store.Claim) error { return store.ErrUnknown }
-		})
-		target := s.idsIn(1, 1)[0]
-		var last reply
-		var lastMessage actor.Message
-		sent := 0
-		overloaded := func() bool { mu.Lock(); defer mu.Unlock(); return limits > 0 }
-		for ; !overloaded() && sent < 20_000; sent++ {
-			lastMessage = direct(s.message(target, "add", add{N: -1}))
-			last = s.send(lastMessage)
-			if sent%100 == 0 {
-				s.pause(time.Millisecond)
-			}
-		}
-		s.want(s.await(last), actor.CodeOverloaded)
-		if sent < 1000 {
-			t.Errorf("too much after %d", sent)
-		}
-		w.let()
-		s.eventually("all others are told", func() bool { return s.unfinished() == 0 })
-		s.want(s.ask(lastMessage), actor.CodeRejected)
 	})
 }

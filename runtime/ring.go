@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"time"
 
@@ -139,9 +140,12 @@ type ringRecord struct {
 	// its time, and had all of them in ForgottenUntil.
 	Stamps *stampRecord `json:"stamps,omitempty"`
 
-	// Runtime is what else is kept with a snapshot. Snapshots of builds that knew
-	// no timers are without it, and may lack timers.
-	Runtime *actor.RuntimeState `json:"runtime,omitempty"`
+	// Instance is what else is kept with a snapshot. Earlier builds kept Runtime, which
+	// lacks when the aggregate was changed: at the version of the snapshot. They pass over
+	// snapshots without it, and so do not take an aggregate that has nothing but refusals
+	// for one that exists. Snapshots with neither may lack timers.
+	Instance *actor.RuntimeState `json:"instance,omitempty"`
+	Runtime  *actor.RuntimeState `json:"runtime,omitempty"`
 }
 
 type stampRecord struct {
@@ -169,7 +173,7 @@ func (r *outcomeRing) encode(keep int, rest actor.RuntimeState) ([]byte, error) 
 	f := &c.forgotten
 	rec := ringRecord{
 		ForgottenUntil: f.until, ForgotKeyed: f.keys, Stamps: &stampRecord{Ahead: f.ahead, Legacy: f.legacy},
-		Runtime: &rest,
+		Instance: &rest,
 	}
 	for i := range c.entries {
 		e := &c.entries[i]
@@ -195,7 +199,11 @@ func decodeRing(data []byte, last int64, limit int) (*outcomeRing, *actor.Runtim
 		}
 		r.add(e.ID, e.Indexed || rec.Stamps == nil && indexedFormerly(e.ID), o, limit)
 	}
-	return r, rec.Runtime, nil
+	if rec.Instance == nil && rec.Runtime != nil {
+		rec.Instance = rec.Runtime
+		rec.Instance.Changed = math.MaxInt64 // at the version of the snapshot
+	}
+	return r, rec.Instance, nil
 }
 
 // formerSkew bounds how far ids that earlier builds made for the runtime's own commands

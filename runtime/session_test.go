@@ -61,7 +61,7 @@ func TestNode_CutOff_HoldsAnswers(t *testing.T) {
 				} {
 					s.want(s.await(*r), code)
 				}
-				if sum, v := s.read("a"); sum != 7 || v != 3 {
+				if sum, v := s.read("a"); sum != 7 || v != 4 { // the refusal has one
 					t.Errorf("sum %d at version %d", sum, v)
 				}
 			})

@@ -354,18 +354,32 @@ func (s *setup) commits(id string) []store.Commit {
 
 func aggregate(id string) store.Aggregate { return store.Aggregate(address(id).String()) }
 
-// history returns the ids of all commands that raised events, in order.
+// history returns the ids of all commands that raised events, in order. An event of a
+// commit that only holds outcomes is nobody's.
 func (s *setup) history(id string) []string {
 	s.t.Helper()
 	var ids []string
 	for _, c := range s.commits(id) {
-		for _, o := range c.Outcomes {
-			if o.Events > 0 {
+		c.OutcomeVersions(func(o *store.Outcome, v store.Version) {
+			if o.Events > 0 && c.Events[v-c.First].Name != actor.EventOutcome {
 				ids = append(ids, o.CommandID)
 			}
-		}
+		})
 	}
 	return ids
+}
+
+// outcomes returns what the history says of a command, and how often.
+func (s *setup) outcomes(id string, command actor.CommandID) (all []store.Recorded) {
+	s.t.Helper()
+	for _, c := range s.commits(id) {
+		c.OutcomeVersions(func(o *store.Outcome, v store.Version) {
+			if o.CommandID == string(command) {
+				all = append(all, store.Recorded{Outcome: *o, Version: v})
+			}
+		})
+	}
+	return all
 }
 
 // foreign writes a commit behind the node's back, as another owner would.

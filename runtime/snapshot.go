@@ -19,9 +19,6 @@ const snapshotRing = 64
 // returns nil if that fails, or if the state does not come back as it was; the next try
 // is as far away as the next snapshot would be.
 func (a *activation) takeSnapshot() *store.Snapshot {
-	if !a.instance.Exists() {
-		return nil // nothing but refusals: a snapshot stands for an aggregate that exists
-	}
 	state, err := a.instance.TakeSnapshot()
 	var ring []byte
 	if err == nil {

@@ -43,7 +43,10 @@ func (m *Metadata) size() int {
 type Outcome struct {
 	CommandID string
 	Keyed     bool   // the id goes into the index of keys: a caller has chosen it, or its time says nothing
-	Events    int    // how many of the commit's events it raised
+	Name      string // of the command; empty in what builds stored that did not keep it
+	Digest    string // of the command's data, if its id is bound to it; empty: not kept
+	Events    int    // how many of the commit's events are its own
+	Hidden    int    // events up to and with its own that are beyond the version that its caller was told
 	Reply     []byte // JSON
 	Rejection []byte // JSON
 	Metadata  Metadata
@@ -72,7 +75,7 @@ type Commit struct {
 	Position  Position // highest position in the command stream that the aggregate has decided
 	Time      int64    // hybrid logical clock, microseconds since 1970 UTC; grows along an aggregate
 	Outcomes  []Outcome
-	Events    []Event // at least one
+	Events    []Event // at least one: its place in the history is what fences the commit
 	Out       []Outgoing
 }
 
@@ -87,7 +90,7 @@ func (c *Commit) Size() int {
 	}
 	for i := range c.Outcomes {
 		o := &c.Outcomes[i]
-		n += 48 + len(o.CommandID) + len(o.Reply) + len(o.Rejection) + o.Metadata.size()
+		n += o.Size()
 	}
 	for i := range c.Out {
 		o := &c.Out[i]
@@ -96,10 +99,24 @@ func (c *Commit) Size() int {
 	return n
 }
 
+// Size returns roughly how many bytes the outcome takes in a commit.
+func (o *Outcome) Size() int {
+	return 48 + len(o.CommandID) + len(o.Name) + len(o.Digest) + len(o.Reply) + len(o.Rejection) + o.Metadata.size()
+}
+
 // Recorded is an outcome that was found again.
 type Recorded struct {
 	Outcome Outcome
-	Version Version // of the aggregate after the command
+	Version Version // of the history after the command
+}
+
+// Told returns the version that the command's caller was told.
+func (r *Recorded) Told() Version { return r.Outcome.Told(r.Version) }
+
+// Told returns the version that the command's caller was told, given that of the
+// history after the command.
+func (o *Outcome) Told(after Version) Version {
+	return after - min(after, Version(max(o.Hidden, 0)))
 }
 
 // OutcomeVersions calls visit for each outcome of c with the version of the

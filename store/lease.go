@@ -37,7 +37,7 @@ type Claim struct {
 	Session   string   // incarnation of the owner's session; empty: free
 	Epoch     uint64   // grows each time the claim is taken
 	Watermark Position // of whole sequences: Rest is 0
-	Carry     string   // what the owner leaves to the next one: opaque, at most 64 KiB; saved with the watermark
+	Carry     string   // what an owner of an earlier build has left to the next one: opaque, at most 64 KiB; saved with the watermark
 	Revision  uint64   // of what is saved within the epoch, counted by who saves it; 0 when taken
 	Deaths    int      // sessions in a row from which it was taken before they released it; saved with the watermark
 	Suspect   string   // what the owner was about to execute, if it has reason to fear it: opaque, at most 2 KiB; saved with the watermark

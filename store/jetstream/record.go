@@ -44,7 +44,10 @@ type eventRecord struct {
 type outcomeRecord struct {
 	CommandID string          `json:"id"`
 	Keyed     bool            `json:"keyed,omitempty"`
+	Name      string          `json:"name,omitempty"`
+	Digest    string          `json:"digest,omitempty"`
 	Events    int             `json:"events,omitempty"`
+	Hidden    int             `json:"hidden,omitempty"`
 	Reply     json.RawMessage `json:"reply,omitempty"`
 	Rejection json.RawMessage `json:"rejection,omitempty"`
 	Metadata  metadataRecord  `json:"meta,omitzero"`
@@ -80,7 +83,7 @@ func encodeCommit(c *store.Commit) ([]byte, error) {
 	for i := range c.Outcomes {
 		o := &c.Outcomes[i]
 		r.Outcomes = append(r.Outcomes, outcomeRecord{
-			CommandID: o.CommandID, Keyed: o.Keyed, Events: o.Events,
+			CommandID: o.CommandID, Keyed: o.Keyed, Name: o.Name, Digest: o.Digest, Events: o.Events, Hidden: o.Hidden,
 			Reply: o.Reply, Rejection: o.Rejection, Metadata: metadataRecord(o.Metadata),
 		})
 	}
@@ -113,7 +116,7 @@ func decodeCommit(m *stored) (store.Commit, error) {
 	}
 	for _, o := range r.Outcomes {
 		c.Outcomes = append(c.Outcomes, store.Outcome{
-			CommandID: o.CommandID, Keyed: o.Keyed, Events: o.Events,
+			CommandID: o.CommandID, Keyed: o.Keyed, Name: o.Name, Digest: o.Digest, Events: o.Events, Hidden: o.Hidden,
 			Reply: o.Reply, Rejection: o.Rejection, Metadata: store.Metadata(o.Metadata),
 		})
 	}

@@ -258,8 +258,14 @@ func (r *reader) outcome(e element) (o store.Outcome) {
 			o.CommandID = r.text(e)
 		case "key":
 			o.Keyed = r.bool(e)
+		case "name":
+			o.Name = r.text(e)
+		case "digest":
+			o.Digest = r.text(e)
 		case "n":
 			o.Events = int(r.uint64(e))
+		case "h":
+			o.Hidden = int(r.uint64(e))
 		case "r":
 			o.Reply = r.json(e)
 		case "rj":

@@ -23,7 +23,7 @@ const maxDocument = 16<<20 - 64<<10
 //
 //	{ _id: {a: "portfolio/p-7", v: 41}, t: 1767225600000007, p: 17, k: "portfolio",
 //	  pos: {s: "...", n: 88231},
-//	  cmd: [{id, key?, n, r|rj | x|xj, md?: {trace?, correlation?, causation?, user?}}],
+//	  cmd: [{id, key?, name?, digest?, n, h?, r|rj | x|xj, md?: {trace?, correlation?, causation?, user?}}],
 //	  ev: [{n: "deposited.v1", d|j}],
 //	  out: [{to, name, at?, id, d|j}],
 //	  keys: ["caller-chosen id"] }
@@ -107,7 +107,12 @@ func (w *writer) outcomes(all []store.Outcome) {
 		if o.Keyed {
 			w.buf = bsoncore.AppendBooleanElement(w.buf, "key", true)
 		}
+		w.optionalText("name", o.Name)
+		w.optionalText("digest", o.Digest)
 		w.int64("n", int64(o.Events))
+		if o.Hidden != 0 {
+			w.int64("h", int64(o.Hidden))
+		}
 		w.json("r", "rj", o.Reply)
 		w.json("x", "xj", o.Rejection)
 		w.metadata(o.Metadata)

@@ -143,7 +143,7 @@ func testPlainFields(t *testing.T, s *setup) {
 	full := store.Commit{
 		Aggregate: "account/full", First: 1, Partition: math.MaxUint16,
 		Position: store.Position{Stream: odd, Sequence: math.MaxInt64, Rest: math.MaxUint32}, Time: math.MaxInt64,
-		Outcomes: []store.Outcome{{CommandID: odd, Keyed: true, Events: 1, Reply: []byte(`1`), Metadata: store.Metadata{Trace: odd, Correlation: odd, Causation: odd, User: odd}}},
+		Outcomes: []store.Outcome{{CommandID: odd, Keyed: true, Name: odd, Digest: odd, Events: 1, Hidden: math.MaxInt32, Reply: []byte(`1`), Metadata: store.Metadata{Trace: odd, Correlation: odd, Causation: odd, User: odd}}},
 		Events:   []store.Event{{Name: odd, Data: []byte(`{}`)}},
 		Out: []store.Outgoing{{
 			ID: odd, To: store.Aggregate("account/" + odd[:20]), Name: odd, At: math.MaxInt64, Timer: odd, Data: []byte(`{}`),

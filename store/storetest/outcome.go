@@ -21,9 +21,9 @@ func decided(a store.Aggregate, first store.Version, keyed bool) store.Commit {
 	c := sampleCommit(a, first, 3, "w")
 	id := func(i int) string { return fmt.Sprintf("id-%d-%d", first, i) }
 	c.Outcomes = []store.Outcome{
-		{CommandID: id(0), Keyed: keyed, Rejection: []byte(`"no"`)},
+		{CommandID: id(0), Keyed: keyed, Name: "Withdraw", Digest: "q83vEjRWeJA", Hidden: 1, Rejection: []byte(`"no"`)},
 		{CommandID: id(1), Keyed: keyed, Events: 2, Reply: []byte(`{"n":1}`), Metadata: store.Metadata{User: "bob"}},
-		{CommandID: id(2), Keyed: keyed, Reply: []byte(`null`)},
+		{CommandID: id(2), Keyed: keyed, Name: "Touch", Reply: []byte(`null`)},
 		{CommandID: id(3), Keyed: keyed, Events: 1, Reply: []byte(`[1,2]`)},
 	}
 	return c

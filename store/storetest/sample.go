@@ -46,9 +46,9 @@ func sampleCommit(a store.Aggregate, first store.Version, events int, writer str
 		Position:  store.Position{Stream: "incarnation-1", Sequence: 1000 + uint64(first)},
 		Time:      epoch2026 + int64(first)*1000 + 7, //nolint:gosec // small numbers
 		Outcomes: []store.Outcome{
-			{CommandID: id("refused"), Rejection: fmt.Appendf(nil, `{"code":"closed","writer":%q}`, writer)},
+			{CommandID: id("refused"), Name: "Withdraw", Hidden: 3, Rejection: fmt.Appendf(nil, `{"code":"closed","writer":%q}`, writer)},
 			{
-				CommandID: id("done"), Keyed: first%2 == 0, Events: events,
+				CommandID: id("done"), Keyed: first%2 == 0, Name: "Deposit", Digest: "AAECAwQFBgcICQoLDA0ODw", Events: events,
 				Reply:    fmt.Appendf(nil, `{"balance":%d}`, first),
 				Metadata: store.Metadata{Trace: "00-4bf9", Correlation: "corr", Causation: "cause", User: "ann"},
 			},

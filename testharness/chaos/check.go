@@ -43,14 +43,11 @@ func Check[S comparable](m *Model[S], h *History) *Findings {
 		byTarget[op.Target] = append(byTarget[op.Target], op)
 	}
 	for _, target := range sortedTargets(byTarget, h.Commits) {
-		stored, last := f.readCommits(target, h.Commits[target])
+		stored, changes := f.readCommits(target, h.Commits[target])
 		var seen []porcupine.Operation
 		var nothing []*Operation
 		for _, op := range byTarget[target] {
-			if op.Fate == FateDone && op.Version > last {
-				f.violated("the store has nothing above version %d: %s", last, op)
-			}
-			settled := f.settle(op, stored[op.ID])
+			settled := f.settle(op, changes, stored[op.ID])
 			if len(settled) == 0 && op.Fate == FateAccepted {
 				nothing = append(nothing, op)
 			}
@@ -81,56 +78,91 @@ func sortedTargets(byTarget map[actor.Address][]*Operation, commits map[actor.Ad
 	return targets
 }
 
-// readCommits returns the versions at which each command took effect, and the
-// last one, and makes sure that the history has no gap.
-func (f *Findings) readCommits(target actor.Address, commits []store.Commit) (stored map[actor.CommandID][]actor.Version, last actor.Version) {
+// changes are the versions in a history at which something changed, 0 before all of
+// them. An event that holds outcomes of commands that raised none has a version, and is
+// no change.
+type changes []actor.Version
+
+// at returns which change has a version, or would come there.
+func (c changes) at(v actor.Version) (nth actor.Version, is bool) {
+	i, is := slices.BinarySearch(c, v)
+	return actor.Version(i), is //nolint:gosec // an index
+}
+
+// readCommits returns the versions at which each command took effect, and all changes,
+// and makes sure that the history has no gap.
+func (f *Findings) readCommits(target actor.Address, commits []store.Commit) (stored map[actor.CommandID][]actor.Version, all changes) {
 	stored = map[actor.CommandID][]actor.Version{}
 	next := store.Version(1)
+	all = changes{0}
 	for i := range commits {
 		c := &commits[i]
 		if c.First != next {
 			f.violated("%s: a commit at version %d follows version %d", target, c.First, next-1)
 		}
 		next = c.Last() + 1
+		for i, e := range c.Events {
+			if e.Name != actor.EventOutcome && e.Name != actor.EventRefused {
+				all = append(all, actor.Version(c.First)+actor.Version(i)) //nolint:gosec // an index
+			}
+		}
 		c.OutcomeVersions(func(o *store.Outcome, v store.Version) {
-			if o.Events > 0 {
+			if _, is := all.at(actor.Version(v)); is && o.Events > 0 {
 				id := actor.CommandID(o.CommandID)
 				stored[id] = append(stored[id], actor.Version(v))
 			}
 		})
 	}
-	return stored, actor.Version(next - 1)
+	return stored, all
+}
+
+// place returns the change whose version a caller was told.
+func (f *Findings) place(op *Operation, all changes) actor.Version {
+	nth, is := all.at(op.Version)
+	switch last := all[len(all)-1]; {
+	case op.Fate != FateDone && op.Fate != FateRefused || is:
+	case op.Version > last:
+		f.violated("the store has nothing above version %d: %s", last, op)
+	default:
+		f.violated("nothing changed at that version: %s", op)
+	}
+	return nth
 }
 
 // settle compares one operation with the versions that the store has of it, and
-// returns what is to be put in order.
-func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.Operation {
+// returns what is to be put in order. The versions of that are the model's, in which each
+// change is one.
+func (f *Findings) settle(op *Operation, all changes, versions []actor.Version) []porcupine.Operation {
 	if len(versions) > 1 {
 		f.violated("took effect at versions %v: %s", versions, op)
 	}
-	stored := len(versions) > 0
+	told, stored := f.place(op, all), len(versions) > 0
+	var took actor.Version
+	if stored {
+		took, _ = all.at(versions[0])
+	}
 	f.compare(op)
 	switch op.Fate {
 	case FateDone:
 		if stored && versions[0] != op.Version {
 			f.violated("is in the store at version %d: %s", versions[0], op)
 		}
-		return []porcupine.Operation{observed(op, stored)}
+		return []porcupine.Operation{observed(op, told, stored)}
 	case FateRefused:
 		if stored {
 			f.violated("was refused, and is in the store at version %d: %s", versions[0], op)
-			return []porcupine.Operation{observed(op, false), effect(op, versions[0])}
+			return []porcupine.Operation{observed(op, told, false), effect(op, took)}
 		}
-		return []porcupine.Operation{observed(op, false)}
+		return []porcupine.Operation{observed(op, told, false)}
 	case FateNotExecuted:
 		if stored {
 			f.violated("was told as not executed, and is in the store at version %d: %s", versions[0], op)
-			return []porcupine.Operation{effect(op, versions[0])}
+			return []porcupine.Operation{effect(op, took)}
 		}
 		return nil
 	case FateAccepted:
 		if stored {
-			return []porcupine.Operation{effect(op, versions[0])}
+			return []porcupine.Operation{effect(op, took)}
 		}
 		return nil // see cameToNothing
 	default:
@@ -139,7 +171,7 @@ func (f *Findings) settle(op *Operation, versions []actor.Version) []porcupine.O
 			return nil
 		case stored:
 			f.Settled++
-			return []porcupine.Operation{effect(op, versions[0])}
+			return []porcupine.Operation{effect(op, took)}
 		default:
 			f.Lost++
 			return nil

@@ -51,6 +51,20 @@ func (r *record) store(ids ...string) {
 	r.Commits[r.target] = append(r.Commits[r.target], c)
 }
 
+// refuse appends a commit with the outcome of one that raised no event.
+func (r *record) refuse(id string) {
+	r.store(id)
+	all := r.Commits[r.target]
+	all[len(all)-1].Events[0].Name = actor.EventOutcome
+}
+
+// after is a deposit behind the commits so far, and a read that is told a version.
+func (r *record) after(told actor.Version) {
+	r.add("more", "DepositCash", `{"amount":1}`, chaos.FateDone, 5, "")
+	r.store("more")
+	r.add("", "", "", chaos.FateDone, told, `{"cash":7}`)
+}
+
 // sound is a history with nothing wrong: created, 10 in, 4 out, and a read.
 func sound() *record {
 	r := newRecord()
@@ -96,7 +110,13 @@ func TestCheck(t *testing.T) {
 			r.Operations[4].Start = 0
 		}, ""},
 		"a read of what never was": {func(r *record) { r.Operations[4].Answer = json.RawMessage(`{"cash":7}`) }, "not linearizable"},
-		"out of order":             {func(r *record) { shift(r, 1, 20*time.Millisecond); shift(r, 3, 10*time.Millisecond) }, "not linearizable"},
+		"refusals in the history":  {func(r *record) { r.refuse("much"); r.after(5) }, ""},
+		"a read of a refusal":      {func(r *record) { r.refuse("much"); r.after(4) }, "nothing changed at that version"},
+		"done by an event of outcomes": {func(r *record) {
+			r.refuse("x")
+			r.add("x", "DepositCash", `{"amount":1}`, chaos.FateDone, 4, "")
+		}, "nothing above version 3"},
+		"out of order": {func(r *record) { shift(r, 1, 20*time.Millisecond); shift(r, 3, 10*time.Millisecond) }, "not linearizable"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +158,7 @@ func TestCheck_RefusalForgotten(t *testing.T) {
 		want     []string // one in each violation
 	}{
 		"the same":                  {[]chaos.Attempt{no, no}, false, nil},
-		"the same, later":           {[]chaos.Attempt{no, same}, false, nil},
+		"the same, of later":        {[]chaos.Attempt{no, same}, false, []string{"a second answer"}},
 		"done":                      {[]chaos.Attempt{no, later}, true, []string{"a second answer", "was refused, and is in the store"}},
 		"done, and nobody was told": {[]chaos.Attempt{no}, true, []string{"was refused, and is in the store"}},
 		"done by an earlier copy":   {[]chaos.Attempt{lost, no}, true, []string{"was refused, and is in the store"}},

@@ -35,13 +35,13 @@ type Model[S comparable] struct {
 	Decide func(s S, c Call) (S, Decision)
 
 	// Shows reports whether a read may show this JSON of the state. It is not asked
-	// about an aggregate at version 0.
+	// about an aggregate that nothing has changed.
 	Shows func(s S, state json.RawMessage) bool
 }
 
 // Decision is what a [Model] expects of a command.
 type Decision struct {
-	Events int             // by which the version grows; 0 with Refuse
+	Events int             // that it raises; 0 with Refuse
 	Refuse string          // the code of the rejection; empty: it is executed
 	Reply  json.RawMessage // where it is not nil, the reply must be this
 }
@@ -49,7 +49,7 @@ type Decision struct {
 // checkTimeout bounds the search for an order of one aggregate's calls.
 const checkTimeout = 30 * time.Second
 
-// versioned is a state with its version, and how many calls have been put there that
+// versioned is a state with its version, which counts its changes, and how many calls have been put there that
 // belong to that version.
 type versioned[S comparable] struct {
 	version actor.Version
@@ -153,11 +153,12 @@ func (o *observation) String() string {
 // never is the time at which a call ends whose client was not told.
 const never = math.MaxInt64
 
-// observed is an operation for porcupine, as its client saw it.
-func observed(op *Operation, stored bool) porcupine.Operation {
+// observed is an operation for porcupine, as its client saw it, at the change that it was
+// told.
+func observed(op *Operation, told actor.Version, stored bool) porcupine.Operation {
 	return porcupine.Operation{
 		ClientId: max(op.Client, 0), Call: int64(op.Start), Return: int64(op.End),
-		Input: &observation{call: op.Call, fate: op.Fate, version: op.Version, answer: op.Answer, code: op.Code, stored: stored},
+		Input: &observation{call: op.Call, fate: op.Fate, version: told, answer: op.Answer, code: op.Code, stored: stored},
 	}
 }
 

@@ -79,10 +79,7 @@ type Attempt struct {
 	Fate    Fate            `json:"fate"` // as far as this attempt tells
 }
 
-// same reports whether two definite answers to one command are the same. The version
-// that a refusal names is not compared: the store keeps none, and a write of a former
-// owner can come between a refusal and the commit that records it.
+// same reports whether two definite answers to one command are the same.
 func (a *Attempt) same(b *Attempt) bool {
-	return a.Fate == b.Fate && a.Code == b.Code && string(a.Answer) == string(b.Answer) &&
-		(a.Version == b.Version || a.Fate == FateRefused)
+	return a.Fate == b.Fate && a.Code == b.Code && string(a.Answer) == string(b.Answer) && a.Version == b.Version
 }

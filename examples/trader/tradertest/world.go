@@ -149,7 +149,7 @@ func (w *World) decide(m actor.Message) actor.Outcome {
 
 func (w *World) commit(m actor.Message, d *actor.Decision) {
 	w.now = w.now.Add(time.Microsecond)
-	first := d.Outcome.Version - actor.Version(len(d.Events)) + 1
+	first := w.at(m.Target).instance.Version() - actor.Version(len(d.Events)) + 1
 	c := store.Commit{
 		Aggregate: store.Aggregate(m.Target.String()), First: store.Version(first), Time: w.now.UnixMicro(),
 		Outcomes: []store.Outcome{{CommandID: string(m.ID), Events: len(d.Events), Reply: []byte("null")}},
