@@ -233,6 +233,9 @@ func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 	s, err := mongostore.Open(ctx, n.cfg.MongoURI, mongostore.Config{
 		Database: n.cfg.MongoDatabase, Dial: n.cfg.Dial, Logger: n.cfg.Logger,
 	})
+	if errors.Is(err, mongostore.ErrDirect) || errors.Is(err, mongostore.ErrURI) {
+		return fmt.Errorf("--mongo-uri: %w: %w", err, ErrConfig)
+	}
 	if err != nil {
 		return fmt.Errorf("open MongoDB store: %w", err)
 	}

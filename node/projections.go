@@ -74,7 +74,10 @@ func (n *Node) projectionStorage(ctx context.Context) (projection.Storage, error
 		}
 		return s, nil
 	}
-	s, err := projectionmongo.Open(n.cfg.MongoURI, projectionmongo.Config{Database: n.cfg.MongoDatabase, Dial: n.cfg.Dial})
+	s, err := projectionmongo.Open(n.cfg.MongoURI, projectionmongo.Config{
+		Database: n.cfg.MongoDatabase, Dial: n.cfg.Dial,
+		AllowDirect: true, // the store has seen that there is one member only
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open MongoDB storage of projections: %w", err)
 	}

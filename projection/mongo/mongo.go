@@ -44,6 +44,9 @@ type Config struct {
 	Prepare func(ctx context.Context, at projection.Place, c *driver.Collection) error
 	// Dial opens every connection of [Open]. nil: a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// AllowDirect takes a connection string with directConnection=true, which is right
+	// for a replica set of one member alone.
+	AllowDirect bool
 }
 
 // Storage is a [projection.Storage] on a replica set. Make it with [Open] or [New].
@@ -63,11 +66,15 @@ type Storage struct {
 
 var _ projection.Storage = (*Storage)(nil)
 
+// ErrDirect: the connection string keeps to one server. When another member of the set
+// becomes the primary, every write would fail for ever.
+var ErrDirect = errors.New("mongo: leave out directConnection=true and loadBalanced=true: the connection must follow the primary of the replica set")
+
 var errURI = errors.New("mongo: the connection string cannot be parsed")
 
 // Open connects to a replica set, as [AppName], whatever uri says of that. Close the
 // storage to disconnect. It does not wait for the server. The error is what is wrong
-// with uri.
+// with uri, [ErrDirect] among others.
 func Open(uri string, cfg Config) (*Storage, error) {
 	opts := options.Client().SetServerSelectionTimeout(selectionTimeout).ApplyURI(uri).SetAppName(AppName(cfg.Database))
 	if cfg.Dial != nil {
@@ -75,6 +82,9 @@ func Open(uri string, cfg Config) (*Storage, error) {
 	}
 	if opts.Validate() != nil {
 		return nil, errURI // the driver's words quote the values of options
+	}
+	if set(opts.LoadBalanced) || set(opts.Direct) && !cfg.AllowDirect {
+		return nil, ErrDirect
 	}
 	mongotls.Follow(opts, uri)
 	client, err := driver.Connect(opts)
@@ -85,6 +95,8 @@ func Open(uri string, cfg Config) (*Storage, error) {
 	s.owned = true
 	return s, nil
 }
+
+func set(option *bool) bool { return option != nil && *option }
 
 // New is [Open] with a client that the caller made and disconnects. It does no I/O.
 // The client's read preference and its read and write concerns do not matter. Its

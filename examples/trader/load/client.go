@@ -176,7 +176,7 @@ func (c *Client) attempt(r *http.Request, into any) (wait time.Duration, err err
 		refusal.Detail = "no problem document: " + shortened(body)
 	}
 	refusal.Status = response.StatusCode
-	c.recorder.attempt(r.Method, time.Since(began), fmt.Sprintf("%d %s", refusal.Status, refusal.Code))
+	c.recorder.attempt(r.Method, time.Since(began), refusal.failure())
 	switch refusal.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusRequestTimeout:
 		seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
@@ -188,6 +188,9 @@ func (c *Client) attempt(r *http.Request, into any) (wait time.Duration, err err
 		return final, refusal
 	}
 }
+
+// failure is what a report has of a refusal.
+func (r *RefusalError) failure() string { return fmt.Sprintf("%d %s", r.Status, r.Code) }
 
 func shortened(body []byte) string {
 	const length = 200

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/ganglion-go/ganglion/actor"
 )
 
 const (
@@ -30,6 +32,7 @@ type Recorder struct {
 	commandAttempts int64
 	answers         map[string]int64 // of attempts, by status and code
 	refusals        map[string]int64 // expected ones, by code
+	tooEarly        map[string]int64 // of reads of what is not there yet, by kind
 	outcomes        map[string]int64 // of transactions
 	wrong           int64
 	faults          []string
@@ -42,7 +45,7 @@ func NewRecorder() *Recorder {
 	}
 	return &Recorder{
 		attempts: histogram(), commands: histogram(), transactions: histogram(),
-		answers: map[string]int64{}, refusals: map[string]int64{}, outcomes: map[string]int64{},
+		answers: map[string]int64{}, refusals: map[string]int64{}, tooEarly: map[string]int64{}, outcomes: map[string]int64{},
 	}
 }
 
@@ -61,6 +64,18 @@ func (r *Recorder) attempt(method string, d time.Duration, failure string) {
 	if failure != "" {
 		r.answers[failure]++
 	}
+}
+
+// early takes an answer for one that was to be expected: what was read comes about by
+// what follows from a command, and was not there yet.
+func (r *Recorder) early(kind actor.Kind, refusal *RefusalError) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	failure := refusal.failure()
+	if r.answers[failure]--; r.answers[failure] <= 0 {
+		delete(r.answers, failure)
+	}
+	r.tooEarly[string(kind)]++
 }
 
 func (r *Recorder) retry() {
@@ -150,6 +165,7 @@ func (r *Recorder) WriteReport(w io.Writer, took time.Duration) error {
 	}
 	writeCounts(&b, "transactions", r.outcomes)
 	writeCounts(&b, "refused as expected", r.refusals)
+	writeCounts(&b, "read before it was there, as expected", r.tooEarly)
 	writeCounts(&b, "requests not answered with 200", r.answers)
 	fmt.Fprintf(&b, "wrong answers: %d\n", r.wrong)
 	for _, fault := range r.faults {

@@ -66,10 +66,10 @@ func (s *stepper) read(ctx context.Context, of actor.Address, into any) error {
 	return nil
 }
 
-// isMissing reports that the aggregate has no history.
-func isMissing(err error) bool {
+// missingFrom returns the answer that the aggregate has no history, if it was that.
+func missingFrom(err error) (*RefusalError, bool) {
 	r, ok := errors.AsType[*RefusalError](err)
-	return ok && r.Status == http.StatusNotFound
+	return r, ok && r.Status == http.StatusNotFound && actor.Code(r.Code) == actor.CodeDoesNotExist
 }
 
 // awaitPause is how long await waits before it reads again.
@@ -82,10 +82,13 @@ func (s *stepper) await(ctx context.Context, of actor.Address, into any, will fu
 	defer cancel()
 	for {
 		err := s.client.State(ctx, of, into)
+		missing, isMissing := missingFrom(err)
 		switch {
 		case err == nil && will():
 			return nil
-		case err != nil && !isMissing(err):
+		case isMissing:
+			s.recorder.early(of.Kind, missing)
+		case err != nil:
 			s.recorder.fault(fmt.Sprintf("read %s: %v", of, err))
 			return fmt.Errorf("read %s: %w: %w", of, errWrong, err)
 		}
