@@ -29,8 +29,26 @@ func (n *Node) contact() func(ctx context.Context) error {
 			return n.bus.Reach(ctx)
 		}
 	default:
-		return n.bus.Reach
+		return n.echoes[0].ask
 	}
+}
+
+// openEchoes prepares to find out that messages do not arrive.
+func (n *Node) openEchoes() error {
+	if n.cfg.embeddedNATS() {
+		return nil // nobody takes rights away there
+	}
+	for _, conn := range []*nats.Conn{n.conn, n.leases} {
+		if conn == nil {
+			continue
+		}
+		e, err := newEcho(conn, n.cfg.Logger, n.cfg.cutAfter)
+		if err != nil {
+			return err
+		}
+		n.echoes = append(n.echoes, e)
+	}
+	return nil
 }
 
 // goneConn ends a node whose connection to NATS has been closed for good, as nats.go does

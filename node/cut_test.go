@@ -50,6 +50,18 @@ func (l *lockedNATS) credentials(there bool) {
 	}
 }
 
+// rights has the server let the user subscribe, or not.
+func (l *lockedNATS) rights(there bool) {
+	l.t.Helper()
+	next := l.opts.Clone()
+	if !there {
+		next.Users[0].Permissions = &server.Permissions{Subscribe: &server.SubjectPermission{Deny: []string{">"}}}
+	}
+	if err := l.Server().ReloadOptions(next); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
 // executes wants commands for aggregates of all partitions to be executed, by both lanes,
 // within a time.
 func executes(t *testing.T, what string, within time.Duration, of ...*nodes.Local) {
@@ -137,6 +149,23 @@ func TestNode_CredentialsRemoved_AnotherTakesOver(t *testing.T) {
 		return partitionsOf(two[0]) > 0 && partitionsOf(two[1]) > 0 && ready(t, two[0]).status == 200 && ready(t, two[1]).status == 200
 	})
 	executes(t, "the credentials are back", 20*time.Second, append(two, third)...)
+}
+
+// TestNode_RightsRemoved_ComesBack: the user of a node is let in all the time, and loses the
+// right to subscribe for a while. A server ends subscriptions then, and nobody makes them
+// anew on the same connection.
+func TestNode_RightsRemoved_ComesBack(t *testing.T) {
+	t.Parallel()
+	nats := startLockedNATS(t)
+	one := nodes.Start(t, node.Config{
+		Name: "n1", NATSURL: nats.url("node"), MongoURI: testharness.SharedMongo(t, 1).URI(), MongoDatabase: testharness.DatabaseName(t),
+		Partitions: "8", CutAfter: "3s",
+	}, gauges(nil))
+	executes(t, "at first", 10*time.Second, one)
+	nats.rights(false)
+	<-time.After(time.Second)
+	nats.rights(true)
+	executes(t, "the rights are back", 30*time.Second, one)
 }
 
 func ready(t *testing.T, n *nodes.Local) answer {

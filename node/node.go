@@ -32,6 +32,7 @@ type Node struct {
 	nats     *embedded // nil: external
 	conn     *nats.Conn
 	gone     *goneConn
+	echoes   []*echo    // of connections to a server elsewhere
 	leases   *nats.Conn // of sessions and claims alone; nil: the store is not in JetStream
 	store    store.Store
 	bus      *natsbus.Bus
@@ -291,6 +292,9 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	}
 	limits.Alone = n.cfg.embeddedNATS() && !n.cfg.clustered() // no other node reaches its server
 	limits.SoleStore = limits.Alone && n.cfg.NATSClientAddr == "" && n.cfg.embeddedStore()
+	if err := n.openEchoes(); err != nil {
+		return err
+	}
 	limits.Reach, limits.CutAfter = n.contact(), n.cfg.cutAfter
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
 	limits.Listener.PartitionServed = func(actor.Partition) { n.pokeProjections() }
@@ -434,6 +438,9 @@ func (n *Node) Run(ctx context.Context) error {
 		parts.Go(func() { n.replicas.run(ctx) })
 	}
 	part(func() error { return n.gone.run(ctx) })
+	for _, e := range n.echoes {
+		parts.Go(func() { e.run(ctx) })
+	}
 	parts.Go(func() { n.watch.run(ctx) })
 	parts.Go(func() { n.unserved.run(ctx) })
 	parts.Go(func() { n.announce(ctx) })
