@@ -158,11 +158,11 @@ func (p *parking) serveRetry(w http.ResponseWriter, r *http.Request) {
 		p.retryUnreadable(w, r, &parked, stored)
 		return
 	}
-	switch runtime.ParkedWaits(&parked) {
-	case runtime.WaitsUnsent:
+	if runtime.ParkedWaits(&parked) == runtime.WaitsUnsent {
 		p.release(w, r, &parked)
 		return
-	case runtime.WaitsHistory:
+	}
+	if _, held := runtime.HeldHistory(&parked); held {
 		p.retryHistory(w, r, &parked)
 		return
 	}

@@ -106,3 +106,29 @@ func TestParkedMessage_RefusesWhatItCannotRead(t *testing.T) {
 		}
 	}
 }
+
+// The records of what the relay holds are what databases hold, too.
+func TestParkedMessage_OfTheRelay(t *testing.T) {
+	t.Parallel()
+	m := actor.Message{Target: actor.Address{Kind: "account", ID: "a"}, ID: "i", Name: "Ring", Data: []byte("{}"), Time: time.UnixMicro(7).UTC(), Timer: "t"}
+	timer := recordOf(&m, WaitsUnsent)
+	timer.Set = &parkedTimer{Order: 9}
+	history := heldHistory{Stream: "s-1", From: 4, Next: 6, Released: 3}
+	for got, want := range map[string]string{
+		string(timer.encode()):       `{"format":1,"target":"account/a","id":"i","name":"Ring","data":"e30=","time":7,"timer":"t","waits":"unsent","set":{"order":9}}`,
+		string(encodeHeld(&history)): `{"format":1,"waits":"unreadable_commit","history":{"stream":"s-1","from":4,"next":6,"released":3}}`,
+	} {
+		if got != want {
+			t.Errorf("written is\n%s\nand not\n%s", got, want)
+		}
+	}
+	if set, ok := timerToSet(parkedAs(&m, timer.encode())); !ok || set.Order != 9 {
+		t.Errorf("read as %+v", set)
+	}
+	if is, ok := decodeHeld(&store.Parked{CommandID: heldHistoryID, Message: encodeHeld(&history)}); !ok || is != history {
+		t.Errorf("read as %+v", is)
+	}
+	if got, err := ParkedMessage(parkedAs(&m, timer.encode())); err != nil || got.Timer != "t" || !got.Time.Equal(m.Time) {
+		t.Errorf("read as %+v, %v", got, err)
+	}
+}

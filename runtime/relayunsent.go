@@ -64,6 +64,13 @@ func (s *relaying) loadHeld(ctx context.Context) error {
 	targets := map[store.Aggregate]lastUnsent{}
 	s.held, s.tried = map[store.Aggregate]*heldNow{}, time.Now()
 	for p, err := range s.store.ListParked(ctx, "") {
+		if errors.Is(err, store.ErrCorrupt) {
+			s.cfg.Logger.ErrorContext(ctx, "a parked record cannot be read", "aggregate", p.Aggregate, "command_id", p.CommandID, "error", err)
+			if p.CommandID == heldHistoryID { // from where on, the event stream tells
+				s.held[p.Aggregate] = &heldNow{heldHistory: heldHistory{Stream: s.stream, From: 1}, reason: "its record could not be read", since: time.Now()}
+			}
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("relay: what is parked: %w", err)
 		}
@@ -125,6 +132,9 @@ func (r *Relay) isHeld(ctx context.Context, target store.Aggregate) (at time.Tim
 // unsentOf returns what is parked for a target as it could not be sent, oldest first.
 func unsentOf(ctx context.Context, s store.Parking, target store.Aggregate) (waiting []store.Parked, err error) {
 	for p, err := range s.ListParked(ctx, target) {
+		if errors.Is(err, store.ErrCorrupt) {
+			continue // nothing can be sent of it
+		}
 		if err != nil {
 			return nil, fmt.Errorf("what waits for %q: %w", target, err)
 		}

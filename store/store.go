@@ -86,7 +86,8 @@ type Parking interface {
 	// never fails with ErrTooLarge for the size of the message.
 	Park(ctx context.Context, p Parked) error
 	// ListParked yields what is parked, oldest first; of one aggregate, or of
-	// all if it is empty.
+	// all if it is empty. An error ends it, but for one that wraps ErrCorrupt and may
+	// come with the address and the id of the record that it is about.
 	ListParked(ctx context.Context, aggregate Aggregate) iter.Seq2[Parked, error]
 	// FindParked returns one; found is false when it is not parked.
 	FindParked(ctx context.Context, aggregate Aggregate, commandID string) (p Parked, found bool, err error)

@@ -229,3 +229,37 @@ func TestRelay_EventLargerThanTheStreamTakes(t *testing.T) {
 		t.Errorf("parked %q", ids)
 	}
 }
+
+// forgotten is a store with a record among what is parked that cannot be read.
+type forgotten struct{ store.Store }
+
+func (f forgotten) ListParked(ctx context.Context, a store.Aggregate) iter.Seq2[store.Parked, error] {
+	return func(yield func(store.Parked, error) bool) {
+		if !yield(store.Parked{Aggregate: "account/other", CommandID: "x"}, fmt.Errorf("injected: %w", store.ErrCorrupt)) {
+			return
+		}
+		f.Store.ListParked(ctx, a)(yield)
+	}
+}
+
+// TestRelay_ParkedRecordCannotBeRead: it stops neither the relay, nor that it finds the others.
+func TestRelay_ParkedRecordCannotBeRead(t *testing.T) {
+	t.Parallel()
+	bad := &damaged{Store: memory.New(), bad: map[store.Aggregate]store.Version{"account/bad": 2}}
+	r := newRelayed(t, forgotten{bad})
+	stop := r.start(nil, heldConfig)
+	r.append(r.next("account/bad", 1))
+	r.append(r.next("account/bad", 1))
+	r.append(r.next("account/good", 1))
+	r.settleAt(2)
+	stop()
+	r.start(nil, heldConfig)
+	r.append(r.next("account/bad", 1))
+	r.append(r.next("account/good", 1))
+	r.settleAt(3)
+	if v := r.of(t, "account/bad"); fmt.Sprint(v) != "[1]" {
+		t.Errorf("the stream has %q", v)
+	}
+	bad.mend("account/bad")
+	r.check()
+}

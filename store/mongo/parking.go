@@ -159,8 +159,11 @@ func (s *Store) ListParked(ctx context.Context, aggregate store.Aggregate) iter.
 		for doc, err := range s.stream(ctx, s.parked, filter, oldestFirst) {
 			var p parked
 			if err == nil {
-				if err = bson.Unmarshal(doc, &p); err != nil {
-					err = corrupt("%w", err)
+				if bad := bson.Unmarshal(doc, &p); bad != nil { // the others are read all the same
+					if !yield(store.Parked{Aggregate: store.Aggregate(p.ID.Aggregate), CommandID: p.ID.CommandID}, readError("list parked commands", corrupt("%w", bad))) {
+						return
+					}
+					continue
 				}
 			}
 			whole := false
