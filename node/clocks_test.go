@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -75,7 +74,7 @@ type belfry struct {
 	t            *testing.T
 	clock        *wrongClock
 	wrong, right *nodes.Local
-	log          *logLines
+	log          *lockedLog
 	next         int
 }
 
@@ -83,7 +82,7 @@ const belfryPartitions = 8
 
 func newBelfry(t *testing.T, by time.Duration, mongo bool) *belfry {
 	t.Helper()
-	w := &belfry{t: t, clock: newWrongClock(by), log: &logLines{}}
+	w := &belfry{t: t, clock: newWrongClock(by), log: &lockedLog{}}
 	cfg := node.Config{NATSURL: testharness.NATS(t, testharness.WithListener()).URL(), Partitions: fmt.Sprint(belfryPartitions), Lease: "1s"}
 	if mongo {
 		cfg.MongoURI, cfg.MongoDatabase = testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)
@@ -97,25 +96,6 @@ func newBelfry(t *testing.T, by time.Duration, mongo bool) *belfry {
 		return len(served) == belfryPartitions && served.has("wrong") && served.has("right")
 	})
 	return w
-}
-
-// logLines keeps what is logged.
-type logLines struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = append(l.text, p...)
-	return len(p), nil
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
 }
 
 // owners are the names of the partitions' owners.
@@ -219,7 +199,7 @@ func (w *belfry) mustShow(name string, by time.Duration) {
 				return false
 			}
 		}
-		return strings.Contains(w.log.String(), `level=WARN msg="clocks of nodes differ`) &&
+		return strings.Contains(w.log.text(), `level=WARN msg="clocks of nodes differ`) &&
 			skewShown.Match(admin.do("GET", "/metrics", "").body)
 	})
 }

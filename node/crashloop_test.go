@@ -206,7 +206,7 @@ func TestNode_EventThatKillsTheProcessIsParked(t *testing.T) {
 			for _, id := range append(ids, "f") {
 				testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(get(t, p.URL()+"/v1/notes/"+id), `"version":1`) })
 			}
-			m.admin(p.AdminURL() + "/parked/skip?projection=" + c.in + "&aggregate=mine/fatal")
+			adminCall(t, http.MethodPost, p.AdminURL()+"/parked/skip?projection="+c.in+"&aggregate=mine/fatal", http.StatusOK)
 			testharness.Eventually(t, 30*time.Second, func() bool {
 				return !strings.Contains(get(t, p.AdminURL()+"/parked"), "mine/fatal")
 			})
@@ -216,22 +216,5 @@ func TestNode_EventThatKillsTheProcessIsParked(t *testing.T) {
 			noted := map[string]string{"seen": `"version":2`, "noting": `"version":1`}[c.in] // both events, or without the one that was left out
 			testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(get(t, p.URL()+"/v1/notes/fatal"), noted) })
 		})
-	}
-}
-
-// admin makes a request to the admin server that must succeed.
-func (m *miner) admin(url string) {
-	m.t.Helper()
-	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodPost, url, nil)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if body, _ := io.ReadAll(resp.Body); resp.StatusCode >= http.StatusBadRequest {
-		m.t.Fatalf("%s: %d %s", url, resp.StatusCode, body)
 	}
 }

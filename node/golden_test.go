@@ -145,17 +145,9 @@ func (g *goldenRun) version(ctx context.Context, t *testing.T, id string) actor.
 	var state struct {
 		Version actor.Version `json:"version"`
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL()+"/v1/account/"+id, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if err := json.NewDecoder(resp.Body).Decode(&state); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s, %v", id, resp.Status, err)
+	status, body := request(ctx, t, http.MethodGet, g.URL()+"/v1/account/"+id)
+	if err := json.Unmarshal([]byte(body), &state); err != nil || status != http.StatusOK {
+		t.Fatalf("%s: %d %s, %v", id, status, body, err)
 	}
 	return state.Version
 }

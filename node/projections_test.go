@@ -202,7 +202,17 @@ func operateProjections(ctx context.Context, t *testing.T, n *nodes.Local, p *pr
 
 func adminCall(t *testing.T, method, url string, want int) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	status, body := request(t.Context(), t, method, url)
+	if status != want {
+		t.Errorf("%s %s: %d %s", method, url, status, body)
+	}
+	return body
+}
+
+// request makes a request that is answered.
+func request(ctx context.Context, t *testing.T, method, url string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,12 +221,9 @@ func adminCall(t *testing.T, method, url string, want int) string {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
+	data, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp.StatusCode != want {
-		t.Errorf("%s %s: %s %s", method, url, resp.Status, body)
-	}
-	return string(body)
+	return resp.StatusCode, string(data)
 }

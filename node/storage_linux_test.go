@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -60,20 +59,7 @@ func fillDisk(t *testing.T, file string) {
 // admin asks the admin server.
 func admin(t *testing.T, p *nodes.Process, path string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.AdminURL()+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
+	return request(t.Context(), t, http.MethodGet, p.AdminURL()+path)
 }
 
 // TestNode_FullDisk_RefusesAndRecovers fills the disk of a node's own NATS server to the
