@@ -59,8 +59,8 @@ func isOpen(t reflect.Type, above map[reflect.Type]bool) bool {
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 		return isOpen(t.Elem(), above)
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if isOpen(t.Field(i).Type, above) {
+		for field := range t.Fields() {
+			if isOpen(field.Type, above) {
 				return true
 			}
 		}

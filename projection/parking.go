@@ -203,7 +203,11 @@ func (sl *slot) retry(ctx context.Context, p *parked) error {
 	if err := a.mark(ctx, p.Source); err != nil {
 		return err
 	}
-	err = a.finish(ctx)
+	return sl.retried(p, waiting, a.finish(ctx))
+}
+
+// retried decides how what waits is to be tried again when its transaction did not succeed.
+func (sl *slot) retried(p *parked, waiting []parkedEvent, err error) error {
 	if errors.Is(err, ErrTooLarge) && len(waiting) > 0 {
 		if len(waiting) == 1 {
 			sl.failing[waiting[0].Position] = err
