@@ -15,7 +15,7 @@ import (
 )
 
 func (g *Gateway) serveCommand(ctx context.Context, c *call) *Problem {
-	m, o, p := g.message(c, actor.TypeCommand)
+	m, o, p := g.message(ctx, c, actor.TypeCommand)
 	if p != nil {
 		return p
 	}
@@ -39,7 +39,7 @@ func newID(now time.Time) actor.CommandID {
 }
 
 func (g *Gateway) serveQuery(ctx context.Context, c *call) *Problem {
-	m, _, p := g.message(c, actor.TypeQuery)
+	m, _, p := g.message(ctx, c, actor.TypeQuery)
 	if p != nil {
 		return p
 	}
@@ -49,7 +49,7 @@ func (g *Gateway) serveQuery(ctx context.Context, c *call) *Problem {
 
 // message makes the message that the request asks for. Whatever can be found
 // wrong with it without its owner is found here.
-func (g *Gateway) message(c *call, t actor.MessageType) (actor.Message, options, *Problem) {
+func (g *Gateway) message(ctx context.Context, c *call, t actor.MessageType) (actor.Message, options, *Problem) {
 	o, err := parseOptions(t, c.r.Header, c.query)
 	if err != nil {
 		return actor.Message{}, o, malformed(err.Error())
@@ -71,7 +71,7 @@ func (g *Gateway) message(c *call, t actor.MessageType) (actor.Message, options,
 		err = checkForeign(m)
 	}
 	if err != nil {
-		return actor.Message{}, o, g.problemOfError(c.r.Context(), err)
+		return actor.Message{}, o, g.problemOfError(ctx, err)
 	}
 	return m, o, nil
 }

@@ -66,7 +66,7 @@ type Storage struct {
 
 var _ projection.Storage = (*Storage)(nil)
 
-// ErrDirect: the connection string keeps to one server. When another member of the set
+// ErrDirect says that the connection string keeps to one server. When another member of the set
 // becomes the primary, every write would fail for ever.
 var ErrDirect = errors.New("mongo: leave out directConnection=true and loadBalanced=true: the connection must follow the primary of the replica set")
 
