@@ -112,10 +112,21 @@ func (p *parking) settle(w http.ResponseWriter, r *http.Request, parked *store.P
 	defer cancel()
 	o := p.client.Deliver(ctx, message(again(m)))
 	if !final(&o) {
-		answerProblem(w, statusOf(o.Code), o.Code, "the command stays parked: "+o.Detail)
+		answerProblem(w, statusOf(o.Code), o.Code, "the command stays parked: "+p.why(ctx, parked, &o))
 		return o, false
 	}
 	return o, p.remove(w, r, parked)
+}
+
+// why says why a command stays parked. The outcome's text is for callers: of a fault it names
+// an incident. An operator gets what the record says.
+func (p *parking) why(ctx context.Context, parked *store.Parked, o *actor.Outcome) string {
+	if o.Code == actor.CodeParked {
+		if now, found, err := p.store.FindParked(ctx, parked.Aggregate, parked.CommandID); err == nil && found {
+			return o.Detail + ": " + now.Reason
+		}
+	}
+	return o.Detail
 }
 
 func (p *parking) remove(w http.ResponseWriter, r *http.Request, parked *store.Parked) bool {
