@@ -82,6 +82,19 @@ func (h *handler) readOlder(run func(state any, ctx *Context, command any) ([]by
 	}
 }
 
+// CommandNames returns the names of a command, given one of them: the present one, and
+// those that it had before. It returns none for a command that is not declared.
+func (b *Behavior) CommandNames(command string) []string {
+	h := b.commands[command]
+	if h != nil && h.present != "" {
+		command, h = h.present, b.commands[h.present]
+	}
+	if h == nil {
+		return nil
+	}
+	return append([]string{command}, b.formerNames(command)...)
+}
+
 // formerNames returns the names that a command had before, in the order of its definition.
 func (b *Behavior) formerNames(command string) []string {
 	h := b.commands[command]

@@ -18,6 +18,7 @@ const (
 	CodeDoesNotExist    Code = "does_not_exist"    // executed; creation policy
 	CodeVersionMismatch Code = "version_mismatch"  // executed; expected version
 	CodeEnded           Code = "ended"             // executed; a saga that has ended takes no commands
+	CodeKeyReused       Code = "key_reused"        // not executed, never will be; its id is another command's, or it has other data
 	CodeCancelled       Code = "cancelled"         // not executed; a timer that was cancelled, replaced or has fired
 	CodeMalformed       Code = "malformed"         // not executed; never will be
 	CodeUnknownKind     Code = "unknown_kind"      // not executed
@@ -51,7 +52,11 @@ type Outcome struct {
 	Reply     []byte     // JSON; set when Code is CodeOK
 	Rejection *Rejection // set when Code is CodeRejected
 	Detail    string     // for people; set on failures
-	Incident  string     // names the line of a node's log that has what Detail keeps back; mostly empty
+
+	// Replayed: it was decided by an earlier attempt with the same id, of this caller or
+	// another.
+	Replayed bool   `json:"-"`
+	Incident string // names the line of a node's log that has what Detail keeps back; mostly empty
 }
 
 // Err returns nil for [CodeOK], the [*Rejection] for [CodeRejected], and an
@@ -84,6 +89,7 @@ var (
 	ErrDoesNotExist    = &Error{Code: CodeDoesNotExist}
 	ErrVersionMismatch = &Error{Code: CodeVersionMismatch}
 	ErrEnded           = &Error{Code: CodeEnded}
+	ErrKeyReused       = &Error{Code: CodeKeyReused}
 	ErrCancelled       = &Error{Code: CodeCancelled}
 	ErrMalformed       = &Error{Code: CodeMalformed}
 	ErrUnknownKind     = &Error{Code: CodeUnknownKind}

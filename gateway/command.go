@@ -99,6 +99,9 @@ func (g *Gateway) deliver(ctx context.Context, c *call, m actor.Message) *Proble
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	out := g.client.Deliver(ctx, m)
+	if out.Replayed {
+		c.w.Header().Set(headerReplayed, "true")
+	}
 	if out.Code != actor.CodeOK {
 		return g.problem(ctx, out)
 	}

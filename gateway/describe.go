@@ -173,6 +173,7 @@ func eventsOperation(b *actor.Behavior) object {
 func (d *describer) commandOperation(b *actor.Behavior, c actor.HandlerInfo, s *schemas, reply any) object {
 	ok := versioned(answer("Executed and durable.", objectSchema(object{"version": ref("schemas", "Version"), "reply": reply})))
 	ok["headers"].(object)[headerCommandID] = ref("headers", headerCommandID)
+	ok["headers"].(object)[headerReplayed] = ref("headers", headerReplayed)
 	accepted := answer("Stored durably, with Prefer: respond-async; it will be executed.", ref("schemas", "Accepted"))
 	accepted["headers"] = object{
 		headerCommandID:      ref("headers", headerCommandID),

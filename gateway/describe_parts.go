@@ -50,6 +50,10 @@ func sharedHeaders() object {
 			"description": "The command's id, if the gateway made it. Sent again as Idempotency-Key it repeats the command safely.",
 			"schema":      object{"type": "string"},
 		},
+		headerReplayed: object{
+			"description": "true: the command was decided by an earlier attempt with its id, and this is what it came to.",
+			"schema":      object{"type": "string", "const": "true"},
+		},
 		"Retry-After": object{"description": "Seconds.", "schema": object{"type": "integer"}},
 	}
 }
@@ -99,7 +103,7 @@ func failureCodes() []actor.Code {
 		actor.CodeMalformed, actor.CodeUnknownKind, actor.CodeUnknownCommand, codeUnknownRoute, codeMethodNotAllowed,
 		codeRequestTimeout, actor.CodeAlreadyExists, actor.CodeDoesNotExist, actor.CodeEnded, actor.CodeCancelled,
 		actor.CodeVersionMismatch, actor.CodeTooLarge,
-		actor.CodeRejected, actor.CodeOverloaded, actor.CodeNoOwner, actor.CodeExpired, codeUnavailable,
+		actor.CodeRejected, actor.CodeKeyReused, actor.CodeOverloaded, actor.CodeNoOwner, actor.CodeExpired, codeUnavailable,
 		actor.CodeUnknownOutcome, actor.CodeParked, actor.CodeUnloadable, codeInternal, actor.CodeStorageFull,
 	}
 }

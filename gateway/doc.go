@@ -28,7 +28,10 @@
 //     outcome before anything else is checked. Without a key the gateway makes
 //     an id and tells it in Ganglion-Command-ID, also in failures: sent again as
 //     Idempotency-Key it repeats the command safely. Any other key is only a text:
-//     a time in it means nothing.
+//     a time in it means nothing. A repetition is answered with
+//     Ganglion-Replayed: true. The same key with another command or another body is
+//     refused (422 key_reused); the order of members, white space and how numbers
+//     are written do not count.
 //   - If-Match: "<version>": the aggregate must be at this version (412);
 //     If-Match: * it must exist, If-None-Match: * it must be new (409). A list,
 //     a weak tag, and both headers at once are refused.

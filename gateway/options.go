@@ -16,6 +16,7 @@ import (
 // Headers of the gateway's own.
 const (
 	headerCommandID = "Ganglion-Command-Id"
+	headerReplayed  = "Ganglion-Replayed"
 	headerLane      = "Ganglion-Lane"
 	headerTimeout   = "Ganglion-Timeout"
 )

@@ -24,7 +24,7 @@ func statuses() map[actor.Code]int {
 	return map[actor.Code]int{
 		actor.CodeOK: 200, actor.CodeRejected: 422, actor.CodeAlreadyExists: 409, actor.CodeDoesNotExist: 409,
 		actor.CodeVersionMismatch: 412, actor.CodeMalformed: 400, actor.CodeUnknownKind: 404, actor.CodeUnknownCommand: 404,
-		actor.CodeEnded: 409, actor.CodeCancelled: 409,
+		actor.CodeEnded: 409, actor.CodeCancelled: 409, actor.CodeKeyReused: 422,
 		actor.CodeTooLarge: 413, actor.CodeOverloaded: 429, actor.CodeNoOwner: 503, actor.CodeExpired: 503,
 		actor.CodeUnknownOutcome: 504, actor.CodeParked: 500, actor.CodeUnloadable: 500, actor.CodeStorageFull: 507,
 	}

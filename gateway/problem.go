@@ -72,6 +72,8 @@ func failureOf(code actor.Code) failure {
 		return failure{status: http.StatusRequestEntityTooLarge, meaning: "a limit of size was exceeded; nothing was executed"}
 	case actor.CodeRejected:
 		return failure{status: http.StatusUnprocessableEntity, meaning: "the aggregate rejected the command"}
+	case actor.CodeKeyReused:
+		return failure{status: http.StatusUnprocessableEntity, meaning: "the key was used for another command, or for the same with another body; nothing was executed"}
 	case actor.CodeOverloaded:
 		return failure{status: http.StatusTooManyRequests, meaning: "overloaded; nothing was executed", retry: true}
 	case actor.CodeNoOwner:

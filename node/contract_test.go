@@ -301,6 +301,61 @@ func TestNode_SameKey_HasOneEffectAndOneAnswer(t *testing.T) {
 	})
 }
 
+// TestNode_KeyReused: the same key with another command or another body is refused and
+// not executed, on both lanes, whatever the first came to, also after a restart. A
+// repetition says that it is one. Events name the commands that caused them, and nothing
+// of this moves the version that an If-Match names.
+func TestNode_KeyReused(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, cfg node.Config) {
+		cfg.Name, cfg.Lease = "key-reused", "500ms"
+		n := nodes.Start(t, cfg, gauges(nil))
+		c := caller{t, n.URL()}
+		const path = "/v1/gauge/k/"
+		c.expect("first", c.post(path+"Raise", `{"by":10}`), 200, "")
+		firsts := map[string]answer{}
+		bodies := map[string]string{"done": `{"by":5}`, "refused": `{"by":-1000}`}
+		for key, body := range bodies {
+			firsts[key] = c.post(path+"Raise", body, "Idempotency-Key", key)
+			if got := firsts[key].header.Get("Ganglion-Replayed"); got != "" {
+				t.Errorf("%s: the first answer is told as a repetition", key)
+			}
+		}
+		check := func(when string) {
+			t.Helper()
+			for key, first := range firsts {
+				for _, lane := range []string{"durable", "direct"} {
+					c.expect(when+", another body", c.post(path+"Raise?lane="+lane, `{"by":7}`, "Idempotency-Key", key), 422, "key_reused")
+					c.expect(when+", another command", c.post(path+"Found?lane="+lane, bodies[key], "Idempotency-Key", key), 422, "key_reused")
+					again := c.post(path+"Raise?lane="+lane, " "+bodies[key]+" ", "Idempotency-Key", key)
+					if again.status != first.status || !bytes.Equal(again.body, first.body) || again.header.Get("Ganglion-Replayed") != "true" {
+						t.Errorf("%s, %s again: %d %s %v", when, key, again.status, again.body, again.header)
+					}
+				}
+			}
+			c.expect(when+", the same key elsewhere", c.post("/v1/gauge/"+strings.ReplaceAll(when, " ", "-")+"/Raise", `{"by":7}`, "Idempotency-Key", "done"), 200, "")
+		}
+		check("at once")
+		n.Stop(t)
+		n = nodes.Start(t, cfg, gauges(nil))
+		c = caller{t, n.URL()}
+		check("after a restart")
+		read := c.do("GET", "/v1/gauge/k", "")
+		if !bytes.Contains(read.body, []byte(`{"Level":15}`)) {
+			t.Errorf("state: %s", read.body)
+		}
+		c.expect("refused once more", c.post(path+"Raise", `{"by":-1000}`), 422, "too_low")
+		if now := c.do("GET", "/v1/gauge/k", ""); now.header.Get("ETag") != read.header.Get("ETag") {
+			t.Errorf("a refusal has moved the ETag from %s to %s", read.header.Get("ETag"), now.header.Get("ETag"))
+		}
+		c.expect("as it was read", c.post(path+"Raise", `{"by":1}`, "If-Match", read.header.Get("ETag")), 200, "")
+		page := c.do("GET", "/v1/gauge/k/events", "")
+		if bytes.Contains(page.body, []byte("ganglion.")) || bytes.Count(page.body, []byte(`"command":"Raise"`)) != 3 {
+			t.Errorf("events: %s", page.body)
+		}
+	})
+}
+
 // hundredTimes sends a command 100 times at once, on both lanes, under one key,
 // and returns the one answer that all must have got.
 func hundredTimes(t *testing.T, c caller, path, body, key string, headers ...string) answer {

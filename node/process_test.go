@@ -26,8 +26,8 @@ func TestNode_CommandLine(t *testing.T) {
 	}{
 		{[]string{"status", url}, []string{"from-environment", "live", "128"}},
 		{[]string{"partitions", url}, []string{"PARTITION", "127", "from-environment"}},
-		{[]string{"events", url, "portfolio/p/1"}, []string{`"type":"cashDeposited.v1"`, `"data":{"amount":7}`}},
-		{[]string{"inspect", url, "portfolio/p/1"}, []string{`"cash": 7`, `"version": 2`}},
+		{[]string{"events", url, "portfolio/p/1"}, []string{`"type":"cashDeposited.v1"`, `"data":{"amount":7}`, `"command":"DepositCash"`}},
+		{[]string{"inspect", url, "portfolio/p/1"}, []string{`"cash": 7`, `"version": 2`, `"lastEvent": {`, `"command": "DepositCash"`}},
 		{[]string{"parked", "--admin-url=" + p.AdminURL()}, []string{`"parked": []`}},
 	} {
 		out, code := execute(t, binary, run.args...)

@@ -55,7 +55,7 @@ type batch struct {
 	snapshot *store.Snapshot // of the state just after the commit; nil: none is due
 }
 
-func (b *batch) add(a answer, dec *actor.Decision) {
+func (b *batch) add(a answer, dec *actor.Decision) command {
 	for _, e := range dec.Events {
 		b.commit.Events = append(b.commit.Events, store.Event(e))
 		b.bytes += len(e.Data)
@@ -69,6 +69,7 @@ func (b *batch) add(a answer, dec *actor.Decision) {
 	b.bytes += o.Size()
 	b.commit.Outcomes = append(b.commit.Outcomes, o)
 	b.answers = append(b.answers, a)
+	return commandOf(&o)
 }
 
 // markAttempted marks the commands whose outcomes are in the commit.

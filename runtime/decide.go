@@ -32,6 +32,7 @@ func (a *activation) handle(d *delivery) {
 		}
 		if known {
 			a.passed(d)
+			o.Replayed = o.Code.Recorded()
 			a.stand(answer{delivery: d, outcome: o, recalled: true})
 			return
 		}
@@ -60,8 +61,11 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 	if _, set := a.instance.Fires(&d.Message); set {
 		return actor.Outcome{}, false, nil // whatever its age: what has fired is not set any more
 	}
-	if o, ok := a.ring.find(id); ok {
-		return o, true, nil
+	if e := a.ring.entry(id); e != nil {
+		if e.of.differs(a.behavior, &d.Message) {
+			return a.keyReused(d), true, nil
+		}
+		return e.outcome, true, nil
 	}
 	if d.Formerly != "" {
 		if o, known, err := a.recallFormer(d.Formerly); known || err != nil {
@@ -83,6 +87,8 @@ func (a *activation) recall(d *delivery) (actor.Outcome, bool, error) {
 		return actor.Outcome{}, false, err
 	case found && actor.Version(rec.Version) > a.instance.Version():
 		return actor.Outcome{}, false, errBehind
+	case found && commandOf(&rec.Outcome).differs(a.behavior, &d.Message):
+		return a.keyReused(d), true, nil
 	case found:
 		o, err := decodeOutcome(rec.Outcome.Reply, rec.Outcome.Rejection, actor.Version(rec.Told()))
 		return o, err == nil, err
@@ -182,8 +188,8 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 	ans := answer{delivery: d, outcome: dec.Outcome}
 	switch {
 	case records:
-		a.gather(ans, &dec)
-		a.ring.add(d.Message.ID, d.indexed, dec.Outcome, a.partition.cfg.RingMax)
+		of := a.gather(ans, &dec)
+		a.ring.put(ringEntry{id: d.Message.ID, outcome: dec.Outcome, indexed: d.indexed, of: of}, a.partition.cfg.RingMax)
 	case d.Sequence > 0 && ofBuild(dec.Outcome.Code):
 		a.partition.concludeWhenSaved(ans)
 	default:
@@ -229,8 +235,9 @@ func (a *activation) passed(d *delivery) {
 
 // gather adds a command to the next commit: one that raised events, or whose outcome is
 // to be what every retry gets. A commit has an event, so the first of those without one
-// comes with an [actor.EventOutcome]; those that join it need none.
-func (a *activation) gather(ans answer, dec *actor.Decision) {
+// comes with an [actor.EventOutcome]; those that join it need none. It returns what the
+// commit keeps of the command.
+func (a *activation) gather(ans answer, dec *actor.Decision) command {
 	events := dec.Events
 	b := a.gathering
 	if b == nil {
@@ -242,11 +249,12 @@ func (a *activation) gather(ans answer, dec *actor.Decision) {
 		}}
 		a.gathering = b
 	}
-	b.add(ans, dec)
+	of := b.add(ans, dec)
 	if a.instance.Told() == a.instance.Version() { // else the state is as it was
 		a.size.applied += len(events)
 	}
 	a.overdue(events)
+	return of
 }
 
 // stand is the output gate: the answer waits for the newest batch that its

@@ -130,7 +130,7 @@ func (l *loaded) apply(c *store.Commit, ringMax int) error {
 			failed = err
 			return
 		}
-		l.ring.add(actor.CommandID(o.CommandID), o.Keyed, out, ringMax)
+		l.ring.put(ringEntry{id: actor.CommandID(o.CommandID), outcome: out, indexed: o.Keyed, of: commandOf(o)}, ringMax)
 	})
 	return failed
 }

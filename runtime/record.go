@@ -59,6 +59,7 @@ func storedOutcome(d *delivery, o actor.Outcome, events int) store.Outcome {
 		CommandID: string(d.Message.ID),
 		Keyed:     d.indexed,
 		Name:      d.Message.Name,
+		Digest:    digestOf(&d.Message),
 		Events:    events,
 		Reply:     reply,
 		Rejection: rejection,

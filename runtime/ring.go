@@ -24,6 +24,7 @@ type ringEntry struct {
 	id      actor.CommandID
 	outcome actor.Outcome
 	indexed bool // the store's index of keys has it
+	of      command
 }
 
 // indexAbove is the number of entries from which a map pays: comparing 36-byte
@@ -34,25 +35,37 @@ func newOutcomeRing() *outcomeRing { return &outcomeRing{forgotten: nothingForgo
 
 // find returns the newest outcome that is remembered for an id.
 func (r *outcomeRing) find(id actor.CommandID) (actor.Outcome, bool) {
-	if r.index != nil {
-		if i, ok := r.index[id]; ok {
-			return r.entries[i].outcome, true
-		}
-		return actor.Outcome{}, false
-	}
-	for _, newestLast := range [][]ringEntry{r.entries[:r.head], r.entries[r.head:]} {
-		for i := range slices.Backward(newestLast) {
-			if newestLast[i].id == id {
-				return newestLast[i].outcome, true
-			}
-		}
+	if e := r.entry(id); e != nil {
+		return e.outcome, true
 	}
 	return actor.Outcome{}, false
 }
 
+// entry returns the newest entry of an id, which must not be changed; nil: none.
+func (r *outcomeRing) entry(id actor.CommandID) *ringEntry {
+	if r.index != nil {
+		if i, ok := r.index[id]; ok {
+			return &r.entries[i]
+		}
+		return nil
+	}
+	for _, newestLast := range [][]ringEntry{r.entries[:r.head], r.entries[r.head:]} {
+		for i := range slices.Backward(newestLast) {
+			if newestLast[i].id == id {
+				return &newestLast[i]
+			}
+		}
+	}
+	return nil
+}
+
 // add remembers an outcome; the oldest is forgotten when there are limit.
 func (r *outcomeRing) add(id actor.CommandID, indexed bool, o actor.Outcome, limit int) {
-	e := ringEntry{id: id, outcome: o, indexed: indexed}
+	r.put(ringEntry{id: id, outcome: o, indexed: indexed}, limit)
+}
+
+// put adds an entry.
+func (r *outcomeRing) put(e ringEntry, limit int) {
 	r.bytes += e.size()
 	if len(r.entries) < limit {
 		r.unroll()
@@ -123,7 +136,7 @@ func (r *outcomeRing) reindex() {
 }
 
 func (e *ringEntry) size() int {
-	n := 120 + len(e.id) + len(e.outcome.Reply) + len(e.outcome.Detail)
+	n := 136 + len(e.id) + len(e.outcome.Reply) + len(e.outcome.Detail)
 	if e.outcome.Rejection != nil {
 		n += 64 + len(e.outcome.Rejection.Message) + 128*len(e.outcome.Rejection.Details)
 	}
@@ -156,6 +169,8 @@ type stampRecord struct {
 type ringRecorded struct {
 	ID      actor.CommandID `json:"id"`
 	Indexed bool            `json:"i,omitempty"`
+	Name    uint32          `json:"n,omitempty"` // of command, as is Data
+	Data    uint64          `json:"d,omitempty"`
 	Version actor.Version   `json:"v"`
 	Reply   json.RawMessage `json:"r,omitempty"`
 	Refusal json.RawMessage `json:"x,omitempty"`
@@ -178,7 +193,9 @@ func (r *outcomeRing) encode(keep int, rest actor.RuntimeState) ([]byte, error) 
 	for i := range c.entries {
 		e := &c.entries[i]
 		reply, refusal := encodeOutcome(e.outcome)
-		rec.Entries = append(rec.Entries, ringRecorded{ID: e.id, Indexed: e.indexed, Version: e.outcome.Version, Reply: reply, Refusal: refusal})
+		rec.Entries = append(rec.Entries, ringRecorded{
+			ID: e.id, Indexed: e.indexed, Name: e.of.name, Data: e.of.data, Version: e.outcome.Version, Reply: reply, Refusal: refusal,
+		})
 	}
 	return json.Marshal(rec)
 }
@@ -197,7 +214,9 @@ func decodeRing(data []byte, last int64, limit int) (*outcomeRing, *actor.Runtim
 		if err != nil {
 			return nil, nil, err
 		}
-		r.add(e.ID, e.Indexed || rec.Stamps == nil && indexedFormerly(e.ID), o, limit)
+		r.put(ringEntry{
+			id: e.ID, outcome: o, indexed: e.Indexed || rec.Stamps == nil && indexedFormerly(e.ID), of: command{e.Name, e.Data},
+		}, limit)
 	}
 	if rec.Instance == nil && rec.Runtime != nil {
 		rec.Instance = rec.Runtime

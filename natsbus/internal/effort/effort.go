@@ -152,7 +152,7 @@ func (e *Effort) Refused(try uint32, now time.Time, why actor.Outcome) (o actor.
 // say so. So the try stays in doubt, and another one is made soon.
 func (e *Effort) Answered(try uint32, now time.Time, o actor.Outcome) (final bool) {
 	switch {
-	case o.Code.Recorded(), o.Code == actor.CodeUnknownOutcome:
+	case o.Code.Recorded(), o.Code == actor.CodeUnknownOutcome, o.Code == actor.CodeKeyReused:
 		return true
 	case o.Code == actor.CodeNoOwner && e.goal == GoalOutcome:
 		return false // the stream keeps it for the next owner

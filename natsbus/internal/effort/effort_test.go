@@ -36,6 +36,7 @@ func TestEffort_Answered(t *testing.T) {
 	}{
 		{"recorded", effort.GoalOutcome, 1, 1, 1, actor.CodeOK, true, ""},
 		{"recorded, of an earlier try", effort.GoalOutcome, 1, 3, 1, actor.CodeRejected, true, ""},
+		{"the id is another command's", effort.GoalOutcome, 1, 3, 1, actor.CodeKeyReused, true, ""},
 		{"the owner does not know either", effort.GoalDirect, 1, 1, 1, actor.CodeUnknownOutcome, true, ""},
 		{"not executed, nothing in doubt", effort.GoalDirect, 1, 1, 1, actor.CodeOverloaded, true, ""},
 		{"not executed, an earlier try in doubt", effort.GoalDirect, 1, 2, 2, actor.CodeOverloaded, false, lost},

@@ -17,6 +17,8 @@ const (
 	headerCode    = "Gn-Code"    // absent: ok
 	headerDetail  = "Gn-Detail"
 
+	headerReplayed = "Gn-Replayed" // "1": decided by an earlier attempt
+
 	headerIncident = "Gn-Incident" // absent: nothing is kept back
 )
 
@@ -24,10 +26,13 @@ const maxDetailBytes = 1024
 
 // EncodeOutcome writes an outcome to an inbox. Its detail is cut to 1024 bytes.
 func EncodeOutcome(inbox string, o actor.Outcome) *nats.Msg {
-	h := newHeaders(3)
+	h := newHeaders(4)
 	h.set(headerVersion, strconv.FormatUint(uint64(o.Version), 10))
 	if o.Code != actor.CodeOK {
 		h.set(headerCode, string(o.Code))
+	}
+	if o.Replayed {
+		h.set(headerReplayed, "1")
 	}
 	h.setText(headerDetail, strings.ToValidUTF8(o.Detail[:min(len(o.Detail), maxDetailBytes)], ""))
 	h.setText(headerIncident, o.Incident)
@@ -53,7 +58,7 @@ func DecodeOutcome(msg *nats.Msg) (actor.Outcome, error) {
 	if err != nil {
 		return o, fmt.Errorf("version of an outcome: %w", ErrWire)
 	}
-	o.Version = actor.Version(version)
+	o.Version, o.Replayed = actor.Version(version), First(msg.Header, headerReplayed) == "1"
 	if o.Detail, err = unescape(First(msg.Header, headerDetail)); err != nil {
 		return o, err
 	}

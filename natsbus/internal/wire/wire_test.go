@@ -144,6 +144,7 @@ func TestOutcome_RoundTrip(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]actor.Outcome{
 		"reply":            {Version: 7, Reply: []byte(`{"balance":5}`)},
+		"repeated":         {Version: 7, Reply: []byte(`1`), Replayed: true},
 		"version 0":        {Reply: []byte(`null`)},
 		"rejection":        {Code: actor.CodeRejected, Version: 1 << 60, Rejection: actor.Reject("no", "no\r\nway").With("left", "3")},
 		"version mismatch": {Code: actor.CodeVersionMismatch, Version: 3, Detail: "at 3, not 4 – \r\n%"},
