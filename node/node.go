@@ -83,7 +83,8 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: s, named: s.Name != "", metrics: newMetrics(), drained: make(chan struct{}), gone: newGoneConn()}
+	n := newNode(s)
+	n.metrics, n.drained = newMetrics(), make(chan struct{})
 	n.start.started()
 	n.askDrain = sync.OnceFunc(func() { close(n.drained) })
 	for _, step := range []struct {
@@ -109,6 +110,11 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 		}
 	}
 	return n, nil
+}
+
+// newNode returns a node of which nothing is opened.
+func newNode(s settings) *Node {
+	return &Node{cfg: s, named: s.Name != "", gone: newGoneConn()}
 }
 
 func (n *Node) onClose(f func()) { n.closers = append(n.closers, f) }

@@ -17,7 +17,7 @@ func OpenStore(ctx context.Context, cfg Config) (_ store.Store, closing func(), 
 	if err != nil {
 		return nil, nil, err
 	}
-	n := &Node{cfg: s, named: s.Name != ""}
+	n := newNode(s)
 	var steps []func(context.Context, []actor.Registrable) error
 	switch {
 	case !n.cfg.embeddedStore():
