@@ -2,9 +2,11 @@ package node_test
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,5 +83,47 @@ func TestNode_LogReaderGone_EndsNothing(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Error("it does not end")
+	}
+}
+
+// TestNode_SignalWhileItStarts_IsAnOrderlyEnd ends a node that waits for the NATS servers
+// of other nodes: the process ends soon, with 0, and one line in the log says so.
+func TestNode_SignalWhileItStarts_IsAnOrderlyEnd(t *testing.T) {
+	t.Parallel()
+	admin, output := nodes.FreeAddress(t), filepath.Join(t.TempDir(), "log")
+	log, err := os.Create(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), nodes.Build(t, "../cmd/node"), "--data-dir", t.TempDir(), "--http-addr", nodes.FreeAddress(t), "--admin-addr", admin,
+		"--nats-cluster-addr", nodes.FreeAddress(t), "--nats-routes", nodes.FreeAddress(t)+","+nodes.FreeAddress(t))
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	testharness.Eventually(t, 20*time.Second, func() bool {
+		response, err := http.Get("http://" + admin + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = response.Body.Close() }()
+		body, _ := io.ReadAll(response.Body)
+		return strings.Contains(string(body), "NATS servers")
+	})
+	begin := time.Now()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ended := cmd.Wait()
+	text, err := os.ReadFile(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if last := lines[len(lines)-1]; ended != nil || !strings.Contains(last, "has ended before it served") || !strings.Contains(last, "signal=terminated") || strings.Contains(last, "context canceled") {
+		t.Errorf("it ended with %v, and says\n%s", ended, text)
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("it ended after %v", took)
 	}
 }

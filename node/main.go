@@ -105,23 +105,25 @@ func serve(ctx context.Context, cfg Config, definitions []actor.Registrable) err
 	signal.Notify(hangups, syscall.SIGHUP, syscall.SIGPIPE)
 	defer signal.Stop(hangups)
 
-	opening, opened := context.WithCancel(ctx)
+	opening, opened := context.WithCancelCause(ctx)
 	stopOpening := make(chan struct{})
 	go func() { // a signal while the node is still connecting
 		select {
 		case s := <-signals:
-			opened()
+			opened(&signalError{s})
 			signals <- s
 		case <-stopOpening:
 		}
 	}()
 	n, err := Open(opening, cfg, definitions...)
 	close(stopOpening)
+	defer opened(nil)
+	if _, asked := errors.AsType[*signalError](err); asked {
+		return nil
+	}
 	if err != nil {
-		opened()
 		return err
 	}
-	defer opened()
 	defer func() { _ = n.Close() }()
 
 	ended := make(chan error, 1)
@@ -135,6 +137,28 @@ func serve(ctx context.Context, cfg Config, definitions []actor.Registrable) err
 		n.cfg.Logger.InfoContext(ctx, "draining, a signal stops at once")
 	}
 	return n.end(ctx, signals, ended)
+}
+
+// signalError is the cause of the end of a start that a signal ended.
+type signalError struct{ signal os.Signal }
+
+// Error returns the signal.
+func (e *signalError) Error() string { return "ended by a signal: " + e.signal.String() }
+
+// broken returns why the start ends at a step. What fails after a signal has asked for the
+// end fails for that.
+func (n *Node) broken(ctx context.Context, what string, err error) error {
+	err = n.cfg.hide.Error(err)
+	asked, ok := errors.AsType[*signalError](context.Cause(ctx))
+	if !ok {
+		return err
+	}
+	log := n.cfg.Logger
+	if !errors.Is(err, context.Canceled) {
+		log = log.With("error", err)
+	}
+	log.InfoContext(context.WithoutCancel(ctx), "has ended before it served, as a signal asked for", "signal", asked.signal.String(), "while_it", what)
+	return errors.Join(asked, err)
 }
 
 // end shuts down in order; a signal cuts that short.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/ganglion-go/ganglion/node/internal/guard"
-	"github.com/ganglion-go/ganglion/node/internal/redact"
 )
 
 // checkNATS finds the faults in how the node and NATS come together.
@@ -36,18 +35,19 @@ func (s *settings) checkNATS(fault faultFunc) {
 	}
 }
 
-// checkURLs finds what nats.go would quote, with the password, in its own error.
+// checkURLs finds what nats.go would quote, with the password, in its own error. A password
+// with a comma ends up in two servers of the list: neither is shown.
 func (s *settings) checkURLs(fault faultFunc) {
 	if s.NATSURL == "" || s.NATSURL == unknownSecret {
 		return
 	}
-	for text := range strings.SplitSeq(s.NATSURL, ",") {
+	for i, text := range strings.Split(s.NATSURL, ",") {
 		text = strings.TrimSpace(text)
 		if !strings.Contains(text, "://") {
 			text = "nats://" + text // as nats.go takes it
 		}
 		if u, err := url.Parse(text); err != nil || u.Hostname() == "" {
-			fault("--nats-url: %s is not the URL of a server", redact.URLs(text))
+			fault("--nats-url: number %d of the list is not the URL of a server (in a password, percent-encode all but letters and digits)", i+1)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 		if err := step.open(ctx, definitions); err != nil {
 			n.start.fails()
 			n.release()
-			return nil, n.cfg.hide.Error(err)
+			return nil, n.broken(ctx, step.what, err)
 		}
 	}
 	return n, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -77,10 +78,13 @@ func (s *settings) readSecrets(fault faultFunc) {
 	}
 }
 
-// hideSecrets keeps what is secret out of the log, and returns what does so with
-// errors.
+// hideSecrets keeps what is secret out of the log, and has hide do so with errors. A
+// password that is a name of the node's own would be told by its absence.
 func (s *settings) hideSecrets() {
 	secrets := append(redact.SecretsOf(s.MongoURI), redact.SecretsOf(s.NATSURL)...)
+	secrets = slices.DeleteFunc(secrets, func(secret string) bool {
+		return secret == s.Name || secret == s.Namespace || secret == s.MongoDatabase
+	})
 	s.hide = redact.New(append(secrets, s.secret, s.adminToken)...)
 	if s.Logger != nil {
 		s.Logger = slog.New(s.hide.Handler(s.Logger.Handler()))

@@ -7,6 +7,7 @@
 //
 // # Failures
 //
-// Nothing fails. A secret of less than four bytes is only found in a URL: replaced
-// anywhere else, it would make texts unreadable and show itself by that.
+// Nothing fails. A secret of less than six bytes, and one that is a common word, is only
+// found in a URL: replaced anywhere else, it would make texts unreadable and show itself
+// by that. One of less than twelve is replaced where it is a word of its own.
 package redact
