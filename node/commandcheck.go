@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -168,6 +169,10 @@ func (n *Node) warnOfParked(ctx context.Context, behaviors map[actor.Kind]*actor
 	defer cancel()
 	sorts, looked := newCommandSorts(behaviors), 0
 	for p, err := range n.store.ListParked(ctx, "") {
+		if errors.Is(err, store.ErrCorrupt) {
+			n.cfg.Logger.WarnContext(ctx, "a parked record cannot be read", "aggregate", p.Aggregate, "command_id", p.CommandID, "error", err)
+			continue
+		}
 		if err != nil {
 			n.cfg.Logger.WarnContext(ctx, "it could not be checked that all parked commands are declared", "error", err)
 			return

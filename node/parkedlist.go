@@ -187,6 +187,9 @@ func number(s string, otherwise, most int) (int, bool) {
 
 func (p *parking) list(ctx context.Context, aggregate string, offset int, pg *page) error {
 	for one, err := range p.store.ListParked(ctx, store.Aggregate(aggregate)) {
+		if errors.Is(err, store.ErrCorrupt) { // the others are listed all the same
+			one.Reason, err = "the record cannot be read: "+err.Error(), nil
+		}
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -67,6 +68,9 @@ func (u *unserved) run(ctx context.Context) {
 func (u *unserved) look(ctx context.Context) {
 	waiting := map[string]int{}
 	for parked, err := range u.store.ListParked(ctx, "") {
+		if errors.Is(err, store.ErrCorrupt) {
+			continue // the list of what is parked shows it
+		}
 		if err != nil || ctx.Err() != nil {
 			return // what was counted is not all; the next look counts anew
 		}

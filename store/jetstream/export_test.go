@@ -26,3 +26,8 @@ func WithAPIPrefix(cfg Config, prefix string) Config {
 func (s *Store) CommitsSubject(a store.Aggregate) (string, jetstream.JetStream) {
 	return s.subjects.commits(a), s.js
 }
+
+// ParkedSubject returns where what is parked is, and the way to publish there.
+func (s *Store) ParkedSubject(a store.Aggregate, commandID string) (string, jetstream.JetStream) {
+	return s.subjects.parked(a, commandID), s.js
+}

@@ -27,7 +27,7 @@ func TestStore(t *testing.T) {
 		t.Helper()
 		return server.Connect(t)
 	}, jetstream.Config{})
-	storetest.Config{Peer: peer, TooLarge: tooLarge, AppendUnreadable: appendUnreadable}.Run(t, fresh)
+	storetest.Config{Peer: peer, TooLarge: tooLarge, AppendUnreadable: appendUnreadable, DamageParked: damageParked}.Run(t, fresh)
 }
 
 // appendUnreadable stores a message of one event, without its record.
@@ -36,6 +36,15 @@ func appendUnreadable(t *testing.T, s store.Store, a store.Aggregate, first stor
 	subject, js := s.(*namedStore).Store.(*jetstream.Store).CommitsSubject(a)
 	msg := &nats.Msg{Subject: subject, Header: nats.Header{"Ganglion-Versions": {fmt.Sprintf("%d-%d", first, first)}}, Data: []byte("damaged")}
 	if _, err := js.PublishMsg(t.Context(), msg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damageParked replaces a record by something that is none.
+func damageParked(t *testing.T, s store.Store, a store.Aggregate, commandID string) {
+	t.Helper()
+	subject, js := s.(*namedStore).Store.(*jetstream.Store).ParkedSubject(a, commandID)
+	if _, err := js.Publish(t.Context(), subject, []byte("damaged")); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -170,9 +170,9 @@ func (s *Store) FindParked(ctx context.Context, a store.Aggregate, commandID str
 	if err != nil {
 		return store.Parked{}, false, fmt.Errorf("find parked command of %q: %w", a, unavailable(err))
 	}
-	var r parkedRecord
-	if err := decodeRecord(m.Data, &r); err != nil {
-		return store.Parked{}, false, fmt.Errorf("parked command at %d: %w", m.Sequence, err)
+	r, err := s.decodeParked(m)
+	if err != nil {
+		return store.Parked{}, false, err
 	}
 	whole, err := s.assemble(ctx, &r)
 	if err != nil || !whole {
@@ -189,7 +189,8 @@ func (r *parkedRecord) parked() store.Parked {
 }
 
 // ListParked implements [store.Parking]. It reads everything twice, first for
-// the order, and holds one record at a time.
+// the order, and holds one record at a time. One that is damaged has the time at which
+// the stream took it.
 func (s *Store) ListParked(ctx context.Context, a store.Aggregate) iter.Seq2[store.Parked, error] {
 	return func(yield func(store.Parked, error) bool) {
 		places, err := s.parkedPlaces(ctx, a)
@@ -198,31 +199,19 @@ func (s *Store) ListParked(ctx context.Context, a store.Aggregate) iter.Seq2[sto
 			return
 		}
 		for _, place := range places {
-			r, err := s.parkedAt(ctx, place.seq)
-			if errors.Is(err, jetstream.ErrMsgNotFound) {
-				continue // removed or replaced since
-			}
-			if err != nil {
-				yield(store.Parked{}, fmt.Errorf("list parked: %w", unavailable(err)))
-				return
-			}
-			whole, err := s.assembleOne(ctx, &r)
-			if err != nil {
-				yield(store.Parked{}, fmt.Errorf("list parked: %w", err))
-				return
-			}
-			if whole && !yield(r.parked(), nil) {
-				return
+			p, found, err := s.parkedAt(ctx, place.seq)
+			switch {
+			case err != nil:
+				if !yield(p, fmt.Errorf("list parked: %w", err)) || !errors.Is(err, store.ErrCorrupt) {
+					return
+				}
+			case found: // else removed or replaced since
+				if !yield(p, nil) {
+					return
+				}
 			}
 		}
 	}
-}
-
-// assembleOne is assemble with a bound of its own.
-func (s *Store) assembleOne(ctx context.Context, r *parkedRecord) (bool, error) {
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	return s.assemble(ctx, r)
 }
 
 type parkedPlace struct {
@@ -245,25 +234,48 @@ func (s *Store) parkedPlaces(ctx context.Context, a store.Aggregate) ([]parkedPl
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		var r parkedRecord
-		if err := decodeRecord(m.Data, &r); err != nil {
-			return nil, fmt.Errorf("parked command at %d: %w", m.Sequence, err)
+		at := m.Time
+		if r, err := s.decodeParked(m); err == nil {
+			at = r.Time
 		}
-		places = append(places, parkedPlace{m.Sequence, r.Time})
+		places = append(places, parkedPlace{m.Sequence, at})
 		seq = m.Sequence + 1
 	}
 	slices.SortFunc(places, func(a, b parkedPlace) int { return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.seq, b.seq)) })
 	return places, nil
 }
 
-func (s *Store) parkedAt(ctx context.Context, seq uint64) (parkedRecord, error) {
+// parkedAt returns what is parked at a place; false: it is not there any more. An error
+// that wraps [store.ErrCorrupt] comes with what its subject says.
+func (s *Store) parkedAt(ctx context.Context, seq uint64) (store.Parked, bool, error) {
 	m, err := s.parkedMessage(ctx, seq)
-	if err != nil {
-		return parkedRecord{}, err
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return store.Parked{}, false, nil
 	}
+	if err != nil {
+		return store.Parked{}, false, unavailable(err)
+	}
+	r, err := s.decodeParked(m)
+	if err != nil {
+		return r.parked(), false, err
+	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	whole, err := s.assemble(ctx, &r)
+	return r.parked(), whole, err
+}
+
+// decodeParked returns the record of a message. Of one that is damaged, or is no record
+// of that place, it returns the address and the id, by the subject.
+func (s *Store) decodeParked(m *jetstream.RawStreamMsg) (parkedRecord, error) {
 	var r parkedRecord
-	if err := decodeRecord(m.Data, &r); err != nil {
-		return parkedRecord{}, fmt.Errorf("parked command at %d: %w", seq, err)
+	err := decodeRecord(m.Data, &r)
+	if err == nil && s.subjects.parked(r.Aggregate, r.CommandID) != m.Subject {
+		err = fmt.Errorf("a record of %q, id %q: %w", r.Aggregate, r.CommandID, store.ErrCorrupt)
+	}
+	if err != nil {
+		a, id, _ := s.subjects.commandOf(m.Subject)
+		return parkedRecord{Aggregate: a, CommandID: id}, fmt.Errorf("parked command at %d: %w", m.Sequence, err)
 	}
 	return r, nil
 }

@@ -58,16 +58,32 @@ func encodeToken(text string) string {
 // aggregateOf is the inverse of commits. known is false for any other subject.
 func (s subjects) aggregateOf(subject string) (a store.Aggregate, known bool) {
 	rest, ok := strings.CutPrefix(subject, s.ns+".agg.")
-	kind, id, two := strings.Cut(rest, ".")
-	if !ok || !two {
+	if !ok {
 		return "", false
 	}
+	a = decodeAggregate(rest)
+	return a, s.commits(a) == subject // nothing else is decoded to what is encoded like it
+}
+
+// commandOf is the inverse of parked. known is false for any other subject.
+func (s subjects) commandOf(subject string) (a store.Aggregate, commandID string, known bool) {
+	rest, ok := strings.CutPrefix(subject, s.ns+".park.")
+	dot := strings.LastIndexByte(rest, '.')
+	if !ok || dot < 0 {
+		return "", "", false
+	}
+	a, commandID = decodeAggregate(rest[:dot]), decodeToken(rest[dot+1:])
+	return a, commandID, s.parked(a, commandID) == subject
+}
+
+// decodeAggregate is the inverse of aggregateTokens, for what that has written.
+func decodeAggregate(tokens string) store.Aggregate {
+	kind, id, _ := strings.Cut(tokens, ".")
 	text := decodeToken(id)
 	if kind != noKind {
 		text = decodeToken(kind) + "/" + text
 	}
-	a = store.Aggregate(text)
-	return a, s.commits(a) == subject // nothing else is decoded to what is encoded like it
+	return store.Aggregate(text)
 }
 
 // decodeToken is the inverse of encodeToken, for what that has written.

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -113,6 +114,14 @@ func (s *Store) removeParts(ctx context.Context, set string) {
 	}
 }
 
+// assembleDocument is assemble for a document that has yet to be decoded.
+func (s *Store) assembleDocument(ctx context.Context, doc bson.Raw, p *parked) (bool, error) {
+	if err := bson.Unmarshal(doc, p); err != nil {
+		return false, corrupt("%w", err)
+	}
+	return s.assemble(ctx, p)
+}
+
 // assemble puts the parts of a message together; false: it has been removed.
 func (s *Store) assemble(ctx context.Context, p *parked) (bool, error) {
 	if p.Parts == 0 {
@@ -158,21 +167,16 @@ func (s *Store) ListParked(ctx context.Context, aggregate store.Aggregate) iter.
 		oldestFirst := options.Find().SetSort(bson.D{{Key: "t", Value: 1}, {Key: "_id", Value: 1}}).SetHint(parkedIndex)
 		for doc, err := range s.stream(ctx, s.parked, filter, oldestFirst) {
 			var p parked
-			if err == nil {
-				if bad := bson.Unmarshal(doc, &p); bad != nil { // the others are read all the same
-					if !yield(store.Parked{Aggregate: store.Aggregate(p.ID.Aggregate), CommandID: p.ID.CommandID}, readError("list parked commands", corrupt("%w", bad))) {
-						return
-					}
-					continue
-				}
-			}
 			whole := false
 			if err == nil {
-				whole, err = s.assemble(ctx, &p)
+				whole, err = s.assembleDocument(ctx, doc, &p)
 			}
-			if err != nil {
-				yield(store.Parked{}, readError("list parked commands", err))
-				return
+			if err != nil { // behind what cannot be read, the others are read all the same
+				err = readError("list parked commands", err)
+				if !yield(store.Parked{Aggregate: store.Aggregate(p.ID.Aggregate), CommandID: p.ID.CommandID}, err) || !errors.Is(err, store.ErrCorrupt) {
+					return
+				}
+				continue
 			}
 			if whole && !yield(p.decode(), nil) {
 				return
@@ -194,10 +198,7 @@ func (s *Store) FindParked(ctx context.Context, aggregate store.Aggregate, comma
 		return store.Parked{}, false, readError(what, err)
 	}
 	var p parked
-	if err := bson.Unmarshal(doc, &p); err != nil {
-		return store.Parked{}, false, readError(what, corrupt("%w", err))
-	}
-	whole, err := s.assemble(ctx, &p)
+	whole, err := s.assembleDocument(ctx, doc, &p)
 	if err != nil || !whole {
 		return store.Parked{}, false, readError(what, err)
 	}

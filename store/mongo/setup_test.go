@@ -74,6 +74,21 @@ func TestStore_Contract(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		DamageParked: func(t *testing.T, s store.Store, a store.Aggregate, commandID string) {
+			t.Helper()
+			client, err := driver.Connect(options.Client().ApplyURI(uri))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) }()
+			majority := options.Collection().SetWriteConcern(writeconcern.Majority())
+			id := bson.D{{Key: "_id", Value: bson.D{{Key: "a", Value: string(a)}, {Key: "id", Value: commandID}}}}
+			done, err := client.Database(s.(*contractStore).database).Collection("parked", majority).
+				UpdateOne(t.Context(), id, bson.D{{Key: "$set", Value: bson.D{{Key: "message", Value: 1.5}}}})
+			if err != nil || done.MatchedCount != 1 {
+				t.Fatalf("%+v, %v", done, err)
+			}
+		},
 	}.Run(t, func(t *testing.T) store.Store {
 		t.Helper()
 		database := testharness.DatabaseName(t)

@@ -30,6 +30,9 @@ type Config struct {
 	// AppendUnreadable stores, under that address and version, a commit that cannot be
 	// understood. nil: the store can hold none, and what it does with one is not tested.
 	AppendUnreadable func(t *testing.T, s store.Store, a store.Aggregate, first store.Version)
+	// DamageParked makes what is parked under that address and id something that cannot be
+	// understood. nil: as for AppendUnreadable.
+	DamageParked func(t *testing.T, s store.Store, a store.Aggregate, commandID string)
 	// Wait bounds each subtest's calls. 0: 60 s.
 	Wait time.Duration
 }
@@ -53,6 +56,9 @@ func (cfg Config) Run(t *testing.T, open func(t *testing.T) store.Store) {
 	var unreadable []testCase
 	if cfg.AppendUnreadable != nil {
 		unreadable = unreadableCases()
+	}
+	if cfg.DamageParked != nil {
+		unreadable = append(unreadable, testCase{"Parking/goes on behind what cannot be read", testParkingUnreadable})
 	}
 	for _, c := range slices.Concat(
 		unreadable,

@@ -73,3 +73,41 @@ func testLoadUnreadable(t *testing.T, s *setup) {
 		wantError(t, "load what cannot be read", failed, store.ErrCorrupt)
 	}
 }
+
+// testParkingUnreadable: what is parked beside a damaged record is listed, and the error
+// says which one that is, so that it can be replaced or removed.
+func testParkingUnreadable(t *testing.T, s *setup) {
+	x, y, z := sampleParked("account/a %", "id 1", 1), sampleParked("account/a %", "id.2", 2), sampleParked("account/b", "id 1", 3)
+	for _, p := range []store.Parked{x, y, z} {
+		must(t, "park", s.Park(s.ctx, p))
+	}
+	s.cfg.DamageParked(t, s.Store, x.Aggregate, x.CommandID)
+	for _, client := range s.clients() {
+		for of, want := range map[store.Aggregate][]store.Parked{"": {y, z}, x.Aggregate: {y}, z.Aggregate: {z}} {
+			var got []store.Parked
+			damaged := 0
+			for p, err := range client.ListParked(s.ctx, of) {
+				if err == nil {
+					got = append(got, p)
+					continue
+				}
+				damaged++
+				wantError(t, "list what cannot be read", err, store.ErrCorrupt)
+				if p.Aggregate != x.Aggregate || p.CommandID != x.CommandID {
+					t.Errorf("what cannot be read is %q, id %q", p.Aggregate, p.CommandID)
+				}
+			}
+			diffRecord(t, got, want)
+			if is := map[store.Aggregate]int{"": 1, x.Aggregate: 1}[of]; damaged != is {
+				t.Errorf("of %q: %d damaged records, want %d", of, damaged, is)
+			}
+		}
+		_, _, err := client.FindParked(s.ctx, x.Aggregate, x.CommandID)
+		wantError(t, "find what cannot be read", err, store.ErrCorrupt)
+	}
+	must(t, "replace", s.Park(s.ctx, x))
+	s.checkParked(t, "", x, y, z)
+	s.cfg.DamageParked(t, s.Store, x.Aggregate, x.CommandID)
+	must(t, "remove", s.Unpark(s.ctx, x.Aggregate, x.CommandID))
+	s.checkParked(t, "", y, z)
+}
