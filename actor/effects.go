@@ -108,7 +108,12 @@ func (i *Instance) applyTimer(o *Outgoing) {
 	}
 }
 
+// setTimer notes a timer. Earlier builds set some beyond [MaxTimerTime], where no clock
+// counts: they are as if set for that.
 func (i *Instance) setTimer(t Timer) {
+	if t.At.After(MaxTimerTime) {
+		t.At = MaxTimerTime
+	}
 	if i.timers == nil {
 		i.timers = map[string]Timer{}
 	}

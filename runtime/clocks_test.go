@@ -7,6 +7,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/runtime"
+	"github.com/ganglion-go/ganglion/store"
 )
 
 // setClock is a clock whose wall time is set while it runs.
@@ -73,6 +74,70 @@ func TestNode_Timer_ByTheOwnersClock(t *testing.T) {
 				s.eventually("it strikes", func() bool { return len(s.heard("a")) == 1 })
 				if took := time.Since(start); took < 6*time.Second || took > 7*time.Second {
 					t.Errorf("caller %v off: struck after %v", caller, took)
+				}
+			})
+		})
+	}
+}
+
+// TestNode_Timer_OfAnEarlierBuild_BeyondTheLatest: earlier builds set timers for times at
+// which nothing fires. One that fires all the same, as those who fire timers bound the
+// time or pass over it, is set again once, after TimerPatience, for a time that is kept;
+// and it takes effect then.
+func TestNode_Timer_OfAnEarlierBuild_BeyondTheLatest(t *testing.T) {
+	t.Parallel()
+	for name, at := range map[string]time.Time{
+		"just beyond": actor.MaxTimerTime.Add(time.Hour),
+		"last year":   time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+		"no JSON":     time.Date(20_000, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				clock := &setClock{virtualClock: virtualClock{time.Now()}}
+				snapshots := make(chan error, 10)
+				s := newSetup(t, nil, func(c *runtime.Config) {
+					c.Clock = clock
+					c.Listener.SnapshotSaved = func(_ actor.Kind, _ int, err error) { snapshots <- err }
+				}, clockworks(2, nil))
+				set := actor.Outgoing{
+					ID: actor.InternalID(time.Now(), "out"), To: address("a"), Name: "strike", Timer: "x", At: at, Data: []byte(`{"Say":"x"}`),
+				}
+				earlier := store.Commit{
+					Aggregate: aggregate("a"), First: 1, Time: time.Now().UnixMicro(),
+					Events:   []store.Event{{Name: actor.EventEffects, Data: []byte(`{"set":1}`)}},
+					Outcomes: []store.Outcome{{CommandID: string(s.nextID()), Events: 1, Reply: []byte("null")}},
+					Out:      []store.Outgoing{{ID: string(set.ID), To: aggregate("a"), Name: set.Name, Timer: set.Timer, At: at.UnixMicro(), Data: set.Data}},
+				}
+				if err := s.store.Append(t.Context(), []store.Commit{earlier})[0]; err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				s.want(s.ask(set.Message(start)), actor.CodeCancelled)
+				if took := time.Since(start); took < 5*time.Second {
+					t.Errorf("set again after %v", took)
+				}
+				again := s.commits("a")
+				if len(again) != 2 || len(again[1].Out) != 1 {
+					t.Fatalf("commits: %+v", again)
+				}
+				if is := time.UnixMicro(again[1].Out[0].At).UTC(); !is.Equal(actor.MaxTimerTime) {
+					t.Errorf("set again for %v", is)
+				}
+				if err := <-snapshots; err != nil {
+					t.Errorf("snapshot: %v", err)
+				}
+				clock.by.Store(int64(actor.MaxTimerTime.Sub(time.Now()) + time.Second))
+				for range 2 { // also from the snapshot
+					s.restart()
+					out, err := runtime.Outgoing(&again[1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					s.want(s.ask(out[0].Message(start)), actor.CodeOK)
+				}
+				s.wants("a", "x")
+				if n := len(s.commits("a")); n != 3 {
+					t.Errorf("%d commits", n)
 				}
 			})
 		})

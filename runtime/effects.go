@@ -153,7 +153,8 @@ func (a *activation) firing(d *delivery) bool {
 		}
 		return !behind && err == nil // Decide says that it is cancelled
 	}
-	late := a.partition.cfg.Clock.Now().Sub(t.At)
+	now := a.partition.cfg.Clock.Now()
+	late := now.Sub(t.At)
 	if f := a.partition.cfg.Listener.TimerFired; f != nil {
 		f(a.behavior.Kind(), late)
 	}
@@ -163,7 +164,7 @@ func (a *activation) firing(d *delivery) bool {
 	if !d.early {
 		d.early = true
 		// A little longer: another clock measures the wait.
-		a.partition.postpone(a.behavior, d, min(-late+time.Millisecond, a.partition.cfg.TimerPatience))
+		a.partition.postpone(a.behavior, d, min(t.At.Sub(now), a.partition.cfg.TimerPatience)+time.Millisecond)
 		return false
 	}
 	a.accept(d, a.instance.SetAgain(&d.Message))
