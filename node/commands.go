@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/node/internal/redact"
 )
 
 // target is the running node that a subcommand asks.
@@ -84,6 +84,9 @@ const answerMax = 64 << 20
 
 // call asks a node and returns the body of its answer.
 func call(client *http.Client, method, base, path string, header http.Header) ([]byte, error) {
+	if u, err := url.Parse(base); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("%q is not the URL of a node, such as http://localhost:8080: %w", redact.URLs(base), ErrConfig)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout) //nolint:forbidigo // the root of the process
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base, "/")+path, nil)
@@ -105,7 +108,7 @@ func call(client *http.Client, method, base, path string, header http.Header) ([
 		if json.Unmarshal(body, &p) == nil && p.Code != "" {
 			return nil, fmt.Errorf("%s: %s %s", resp.Status, p.Code, p.Detail)
 		}
-		return nil, errors.New(resp.Status)
+		return nil, fmt.Errorf("%s %s: %s, and no reason: is it the right server of a node?", method, req.URL.Redacted(), resp.Status)
 	}
 	return body, nil
 }

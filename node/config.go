@@ -41,7 +41,7 @@ type Config struct {
 	NATSTLSKey  string `name:"nats-tls-key" help:"PEM file of its key." env:"GANGLION_NATS_TLS_KEY" placeholder:"FILE"`
 
 	NATSClusterAddr string `name:"nats-cluster-addr" help:"Address on which the embedded NATS server listens for those of other nodes. Default: it has no cluster." env:"GANGLION_NATS_CLUSTER_ADDR" placeholder:"HOST:PORT"`
-	NATSRoutes      string `name:"nats-routes" help:"Comma-separated cluster addresses of all other nodes." env:"GANGLION_NATS_ROUTES" placeholder:"HOST:PORT,..."`
+	NATSRoutes      string `name:"nats-routes" help:"Comma-separated cluster addresses of the other nodes, or of all." env:"GANGLION_NATS_ROUTES" placeholder:"HOST:PORT,..."`
 	NATSSecretFile  string `name:"nats-secret-file" help:"File with the secret that embedded servers show each other, and that clients give as their token." env:"GANGLION_NATS_SECRET_FILE" placeholder:"FILE"`
 	NATSClientAddr  string `name:"nats-client-addr" help:"Address on which the embedded NATS server listens for clients. Default: none but this process." env:"GANGLION_NATS_CLIENT_ADDR" placeholder:"HOST:PORT"`
 

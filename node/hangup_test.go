@@ -44,6 +44,9 @@ func TestNode_Hangup_EndsNothing(t *testing.T) {
 		t.Errorf("it began to end:\n%s", log)
 	}
 	p.Terminate(t)
+	if log := p.Log(); !strings.Contains(log, "has ended in order") || strings.Contains(log, "error=<nil>") {
+		t.Errorf("after its end the log has\n%s", log)
+	}
 }
 
 // TestNode_LogReaderGone_EndsNothing is a node whose log goes through a pipe to a process

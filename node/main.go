@@ -170,8 +170,12 @@ func (n *Node) end(ctx context.Context, signals <-chan os.Signal, ended <-chan e
 	select {
 	case err := <-down:
 		err = errors.Join(err, <-ended)
-		n.cfg.Logger.InfoContext(context.WithoutCancel(ctx), "has ended in order", "after", since(begin), "error", err)
-		return err
+		if err != nil {
+			n.cfg.Logger.ErrorContext(context.WithoutCancel(ctx), "has ended, but not in order", "after", since(begin), "error", err)
+			return err
+		}
+		n.cfg.Logger.InfoContext(context.WithoutCancel(ctx), "has ended in order", "after", since(begin))
+		return nil
 	case s := <-signals:
 		n.cfg.Logger.WarnContext(ctx, "stopping at once", "signal", s.String())
 		cancel()

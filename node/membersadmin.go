@@ -17,10 +17,15 @@ type membersView struct {
 	Lacking []streamLack   `json:"lacking"`
 }
 
-// register adds the paths of operation. A node without a cluster of embedded servers has
-// none.
+// register adds the paths of operation. A node without a cluster of embedded servers says
+// so there.
 func (m *memberships) register(mux *http.ServeMux, watch *replicaWatch) {
 	if m == nil {
+		none := func(w http.ResponseWriter, _ *http.Request) {
+			answerProblem(w, http.StatusNotFound, codeNotFound, "the node is in no cluster of embedded NATS servers")
+		}
+		mux.HandleFunc("GET /nats-members", none)
+		mux.HandleFunc("POST /nats-members/{name}/replace", none)
 		return
 	}
 	mux.HandleFunc("GET /nats-members", func(w http.ResponseWriter, r *http.Request) {

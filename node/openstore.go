@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/store"
@@ -10,8 +11,8 @@ import (
 
 // OpenStore opens the store that nodes of the configuration use, without being one:
 // for tools that read what was committed. It is MongoDB, or JetStream on the NATS
-// servers named, or on those of the data folder, which no node may have open then. The
-// store is valid until closing is called. Errors are those of [Open].
+// servers named, or on that of the data folder, which must be there, and which no node may
+// have open then. The store is valid until closing is called. Errors are those of [Open].
 func OpenStore(ctx context.Context, cfg Config) (_ store.Store, closing func(), err error) {
 	s, err := cfg.check()
 	if err != nil {
@@ -37,8 +38,12 @@ func OpenStore(ctx context.Context, cfg Config) (_ store.Store, closing func(), 
 	return n.store, n.release, nil
 }
 
-// openFolder locks the data folder, and leaves the node's name alone.
+// openFolder locks the data folder, and leaves the node's name alone. Who reads what was
+// committed makes no folder: with another name it would be an empty store.
 func (n *Node) openFolder(context.Context, []actor.Registrable) error {
+	if _, err := os.Stat(n.cfg.DataDir); err != nil {
+		return fmt.Errorf("--data-dir: %w: %w", err, ErrConfig)
+	}
 	dir, err := openDataDir(n.cfg.DataDir)
 	if err != nil {
 		return err

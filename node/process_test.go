@@ -1,7 +1,10 @@
 package node_test
 
 import (
+	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -49,6 +52,26 @@ func TestNode_CommandLine(t *testing.T) {
 	}
 	if out, code := execute(t, binary, "inspect", url, "portfolio/nobody"); code != 1 || !strings.Contains(out, "does_not_exist") {
 		t.Errorf("inspect of nobody: exit %d\n%s", code, out)
+	}
+
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, run := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"status", "--url="}, 2, "is not the URL of a node"},
+		{[]string{"status", "--url=localhost:8080"}, 2, "is not the URL of a node"},
+		{[]string{"replace-member", "n3", "--admin-url=" + p.AdminURL()}, 1, "in no cluster of embedded NATS servers"},
+		{[]string{"drain", "--admin-url=" + p.URL() + "/v1"}, 1, "404"},
+		{[]string{"check-events", "--data-dir=" + missing}, 2, "no such file"},
+	} {
+		if out, code := execute(t, binary, run.args...); code != run.code || !strings.Contains(out, run.want) {
+			t.Errorf("%v: exit %d, no %q in\n%s", run.args, code, run.want, out)
+		}
+	}
+	if _, err := os.Stat(missing); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a check of a store that is not there has made it: %v", err)
 	}
 
 	if out, code := execute(t, binary, "drain", "--admin-url="+p.AdminURL()); code != 0 {
