@@ -18,8 +18,9 @@ import (
 // that version: when all are, the rescan is over.
 type knownEvents struct {
 	last map[[16]byte]knownVersion
-	// began is the time of the first event, if others before it have been removed
-	// because of a limit of the stream. Zero: none have.
+	// began is the earliest time of an event, if others before the first have been
+	// removed because of a limit of the stream. Zero: none have. It need not be the time
+	// of the first: clocks of owners differ.
 	began time.Time
 }
 
@@ -29,8 +30,10 @@ type knownVersion struct {
 	event   uint64 // hash of what it is
 }
 
-// trimmedMargin is by how much a commit may be older than one before it in the feed:
-// the difference of two clocks, and the longest that a write takes.
+// trimmedMargin is by how much a commit that is not relayed may be older than everything
+// in the event stream: the difference of two clocks, and the longest that a write takes.
+// What has been relayed, and was removed, is relayed again if it is within the margin:
+// readers pass over versions that they have.
 const trimmedMargin = time.Minute
 
 var (
@@ -43,12 +46,13 @@ var (
 func (s *relaying) learn(ctx context.Context) error {
 	s.cfg.Logger.WarnContext(ctx, "the whole store is compared with the event stream", "events", s.last)
 	known := &knownEvents{last: map[[16]byte]knownVersion{}}
-	first := true
+	first, trimmed := true, false
 	for e, err := range s.outbox.EventNames(ctx, s.stream, s.last) {
 		if err != nil {
 			return fmt.Errorf("relay: %w", err)
 		}
-		if first && e.Position > 1 {
+		trimmed = trimmed || first && e.Position > 1
+		if trimmed && (first || e.Time.Before(known.began)) {
 			known.began = e.Time
 		}
 		first = false
