@@ -37,6 +37,10 @@ import (
 //	                         the command is executed, and its name is taken away.
 //	hand-over while          A release says that all is well, since a process that is
 //	watching                 there to release has not died.
+//	a query                  waits its turn, and is never named: nobody reads it again
+//	                         but its caller, and reads of an aggregate have no ids. Of
+//	                         two nodes that were killed amid reads, all later reads
+//	                         would be blamed.
 //	a build without this     leaves the fields of the claim as they are.
 //
 // Progress is a durable command of the partition that came to its end. A direct command
@@ -158,7 +162,7 @@ func (p *partition) nextWatched() (next *delivery, over bool) {
 // executeWatched brings one message to its end, and returns false when the partition is
 // left.
 func (p *partition) executeWatched(d *delivery) bool {
-	if d.replayed || d.Sequence == 0 { // it may have killed a predecessor
+	if d.Message.Type == actor.TypeCommand && (d.replayed || d.Sequence == 0) { // it may have killed a predecessor
 		select {
 		case p.feared <- struct{}{}:
 			defer func() { <-p.feared }()
@@ -227,12 +231,6 @@ func (p *partition) name(d *delivery, deaths int) bool {
 func (p *partition) condemn(d *delivery, deaths int) (condemned, ok bool) {
 	reason := fmt.Sprintf("%d processes in a row died while they executed it", deaths)
 	ans := answer{delivery: d, outcome: actor.Failure(actor.CodeParked, reason)}
-	if d.Message.Type != actor.TypeCommand {
-		p.cfg.Logger.Error("query refused: processes die of it", "aggregate", d.Message.Target.String(), "name", d.Message.Name, "deaths", deaths)
-		ans.outcome.Code = actor.CodeUnloadable
-		p.conclude(ans)
-		return true, true
-	}
 	decided := false
 	err := p.retryBounded(func(ctx context.Context) (err error) {
 		_, timed := d.Message.ID.UnixMilli()
