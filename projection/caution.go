@@ -20,6 +20,12 @@ import (
 //	epoch 8   finds 100 named, names it again, dies        suspect: 100, one death
 //	epoch 9   finds it with two deaths: it is parked, and waits for an operator
 //
+// Where one death was counted, the event's handlers first run in a transaction that is not
+// committed, and the checkpoint notes that they have returned: who dies after that, as while
+// the storage takes no commit, or because of something else that kills this node every few
+// seconds, is counted apart. Only many such deaths park the event. What its handlers do
+// outside the transaction they do once more.
+//
 // Cautious slots of a node take turns, together with the commands that its runtime fears:
 // of two things that were done at the same time, nobody could tell which one did it.
 //
@@ -38,6 +44,7 @@ import (
 const (
 	epochsFeared   = 2 // claims without progress, the last owner dead, after which a slot is cautious
 	deathsCondemns = 2 // deaths under its name after which an event is parked
+	sparedCondemns = 6 // likewise, after its handlers had returned
 )
 
 // Claim is how this node came to own a partition.
@@ -52,8 +59,10 @@ type Claim struct {
 type suspect struct {
 	Source  string `json:"source"`
 	Version uint64 `json:"version"`
-	Epoch   uint64 `json:"epoch"`  // of the claim of who named it
-	Deaths  int    `json:"deaths"` // under its name, before that
+	Epoch   uint64 `json:"epoch"`             // of the claim of who named it
+	Deaths  int    `json:"deaths"`            // under its name, before that
+	Handled bool   `json:"handled,omitempty"` // its handlers have returned
+	Spared  int    `json:"spared,omitempty"`  // deaths after that, before that claim
 }
 
 // caution is what a slot knows beside others that follows on the dead. It is of the
@@ -75,7 +84,11 @@ func newCaution(cp *checkpoint, c Claim, head uint64, batchMax int) *caution {
 	switch {
 	case cp.Suspect.Source != "" && cp.Suspect.Epoch < c.Epoch:
 		cautious.known = cp.Suspect
-		cautious.known.Deaths++
+		if cautious.known.Handled {
+			cautious.known.Spared++
+		} else {
+			cautious.known.Deaths++
+		}
 	case cp.Epoch == 0:
 		cautious.unmarked = true
 	case c.Epoch < cp.Epoch+epochsFeared:
@@ -111,21 +124,29 @@ func (sl *slot) bewareQueued(ctx context.Context, r *record) (release func(), er
 	if sl.caution == nil || !sl.caution.unmarked && !sl.fears(r.Position) {
 		return func() {}, nil
 	}
-	return sl.beware(ctx, r.Source.String(), uint64(r.Version), r.Position)
+	return sl.beware(ctx, r.Source.String(), uint64(r.Version), r.Position, func(ctx context.Context, a *attempt) error {
+		_, err := a.takeAll(ctx, []record{*r})
+		return err
+	})
 }
 
 // bewareParked is [slot.beware] for the first of the parked events of a source.
-func (sl *slot) bewareParked(ctx context.Context, p *parked, waiting []parkedEvent) (release func(), err error) {
+func (sl *slot) bewareParked(ctx context.Context, source actor.Address, p *parked, waiting []parkedEvent) (release func(), err error) {
 	if sl.caution == nil || len(waiting) == 0 || p.Ask == askSkip {
 		return func() {}, nil
 	}
-	return sl.beware(ctx, p.Source, waiting[0].Version, waiting[0].Position)
+	return sl.beware(ctx, p.Source, waiting[0].Version, waiting[0].Position, func(ctx context.Context, a *attempt) error {
+		_, err := a.again(ctx, source, &waiting[0])
+		return err
+	})
 }
 
 // beware is called before the handlers of an event run, when there may be something to
 // fear. It waits for the slot's turn and names the event, or condemns it if it has been
 // named twice by owners that died. release ends the turn.
-func (sl *slot) beware(ctx context.Context, source string, version, position uint64) (release func(), err error) {
+func (sl *slot) beware(
+	ctx context.Context, source string, version, position uint64, handle func(context.Context, *attempt) error,
+) (release func(), err error) {
 	c := sl.caution
 	if c.unmarked {
 		sl.caution = nil
@@ -137,10 +158,10 @@ func (sl *slot) beware(ctx context.Context, source string, version, position uin
 	}
 	s := suspect{Source: source, Version: version, Epoch: sl.claim.Epoch}
 	if c.known.Source == source && c.known.Version == version {
-		s.Deaths = c.known.Deaths
+		s.Deaths, s.Spared = c.known.Deaths, c.known.Spared
 	}
-	if s.Deaths >= deathsCondemns {
-		sl.failing[position] = &killedError{s.Deaths}
+	if s.Deaths >= deathsCondemns || s.Spared >= sparedCondemns {
+		sl.failing[position] = &killedError{s.Deaths + s.Spared}
 		return release, nil
 	}
 	if !c.told {
@@ -152,7 +173,29 @@ func (sl *slot) beware(ctx context.Context, source string, version, position uin
 		release()
 		return nil, err
 	}
+	if _, failing := sl.failing[position]; failing || s.Deaths == 0 {
+		return release, nil
+	}
+	s.Handled = sl.rehearse(ctx, handle)
+	err = context.Cause(ctx)
+	if err == nil && s.Handled {
+		err = sl.writeMark(ctx, func(cp *checkpoint) { cp.Suspect = s })
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
 	return release, nil
+}
+
+// rehearse runs the handlers of an event in a transaction that it gives up, and reports
+// whether they have returned.
+func (sl *slot) rehearse(ctx context.Context, handle func(context.Context, *attempt) error) bool {
+	ctx, cancel := context.WithTimeout(ctx, sl.session.engine.cfg.BatchTimeout)
+	defer cancel()
+	a := sl.attempt()
+	defer a.tx.txn.Abort(ctx)
+	return handle(ctx, a) == nil
 }
 
 // writeMark changes the checkpoint in what it says of deaths.

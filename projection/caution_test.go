@@ -267,3 +267,64 @@ func TestEngine_OneDeathCostsNothing(t *testing.T) {
 		f.check(t, p)
 	}
 }
+
+// mortalStorage ends the process while it commits what handlers wrote for one document.
+type mortalStorage struct {
+	projection.Storage
+	of   *mortals
+	left atomic.Int64 // deaths
+}
+
+func (s *mortalStorage) Begin() projection.Transaction { return &mortalTx{s.Storage.Begin(), s} }
+
+type mortalTx struct {
+	projection.Transaction
+	storage *mortalStorage
+}
+
+func (t *mortalTx) Commit(ctx context.Context, writes []projection.Write) ([]projection.Revision, error) {
+	for _, w := range writes {
+		if w.Key == "bad" && t.storage.left.Add(-1) >= 0 {
+			return nil, t.storage.of.die()
+		}
+	}
+	return t.Transaction.Commit(ctx, writes)
+}
+
+// TestEngine_DeathsAfterTheHandlers: processes die again and again while an event is
+// committed, as when something else kills them: it is not blamed for few of these, and
+// is for many.
+func TestEngine_DeathsAfterTheHandlers(t *testing.T) {
+	t.Parallel()
+	for _, lives := range []int64{6, 100} {
+		t.Run(fmt.Sprint(lives), func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			m := f.mortals()
+			defer m.end()
+			s := &mortalStorage{Storage: f.storage, of: m}
+			s.left.Store(lives)
+			f.storage = s
+			p := balances(&hook{}, func(d *projection.Definition) { d.Singleton() })
+			f.deposit("a", 1, 2, 3)
+			f.deposit("bad", 4)
+			f.deposit("b", 5)
+			done := func() bool {
+				got, err := f.control(p).Show(t.Context(), p.Name())
+				return err == nil && got.Done == uint64(len(f.stream.All()))
+			}
+			deaths := m.until(t, done, p)
+			parked := f.parkedOf(t, p)
+			switch {
+			case lives == 6 && (deaths != 6 || len(parked) != 0):
+				t.Errorf("after %d deaths: %+v", deaths, parked)
+			case lives == 100 && (deaths < 8 || deaths > 12 || len(parked) != 1 || parked[0].Source.ID != "bad"):
+				t.Errorf("after %d deaths: %+v", deaths, parked)
+			}
+			if lives == 6 {
+				f.settle(t, f.view(p))
+				f.check(t, p)
+			}
+		})
+	}
+}

@@ -152,7 +152,7 @@ func (sl *slot) retry(ctx context.Context, p *parked) error {
 	if err != nil {
 		return err
 	}
-	release, err := sl.bewareParked(ctx, p, waiting)
+	release, err := sl.bewareParked(ctx, source, p, waiting)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type delivery struct {
 
 	ended    chan struct{} // closed when the partition is done with it; nil: nobody waits for that
 	hasEnded bool          // ended is closed; guarded by partition.mu
+	executed func()        // called when its handler has returned; nil: nobody waits for that
 
 	refuse *actor.Outcome // decided: with this; nil: not yet
 	early  bool           // a firing that has been waited for once

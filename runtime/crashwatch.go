@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -21,6 +22,11 @@ import (
 //	session C   watches: names X, executes it, dies     suspect: X, 0 deaths
 //	session D   watches: names X, executes it, dies     suspect: X, 1 death
 //	session E   finds X named by D, which died: two deaths under its name. X is parked.
+//
+// Where one death was counted, the claim also notes when X was executed: who dies after
+// that, as while the store takes no commit, or because of something else that kills this
+// node every few seconds, is counted apart. Only many such deaths park X, as it may have
+// left something behind that kills later.
 //
 // Commands of all watched partitions of a node take turns: of two that were executed at
 // the same time, nobody could tell which one did it.
@@ -48,6 +54,7 @@ import (
 const (
 	deathsFeared  = 2                // deaths after which the partition is watched
 	deathsSuspect = 2                // deaths under its name after which a command is parked
+	sparedSuspect = 6                // likewise, after it was executed
 	watchFor      = 30 * time.Second // at least
 	fearFor       = 5 * time.Second  // for which others wait for one that takes its time
 )
@@ -58,8 +65,13 @@ type suspect struct {
 	Aggregate string `json:"aggregate"`
 	ID        string `json:"id"`
 	Name      string `json:"name"`
-	Deaths    int    `json:"deaths"` // under its name, before that session
+	Deaths    int    `json:"deaths"`             // under its name, before that session
+	Executed  bool   `json:"executed,omitempty"` // its handler has returned
+	Spared    int    `json:"spared,omitempty"`   // deaths after that, before that session
 }
+
+// condemned reports whether enough processes died of it.
+func (s *suspect) condemned() bool { return s.Deaths >= deathsSuspect || s.Spared >= sparedSuspect }
 
 func (s *suspect) encode() string {
 	data, err := json.Marshal(s)
@@ -88,7 +100,11 @@ func newCrashWatch(in *incarnation, c *store.Claim) *crashWatch {
 	w := &crashWatch{deaths: c.Deaths, wake: make(chan struct{}, 1), until: in.cfg.Clock.Elapsed() + watchFor}
 	var s suspect
 	if c.Suspect != "" && json.Unmarshal([]byte(c.Suspect), &s) == nil {
-		if s.Session != in.session.Incarnation {
+		switch {
+		case s.Session == in.session.Incarnation:
+		case s.Executed:
+			s.Spared++
+		default:
 			s.Deaths++
 		}
 		w.known = &s
@@ -162,6 +178,10 @@ func (p *partition) nextWatched() (next *delivery, over bool) {
 // executeWatched brings one message to its end, and returns false when the partition is
 // left.
 func (p *partition) executeWatched(d *delivery) bool {
+	var (
+		named    *suspect
+		executed <-chan struct{}
+	)
 	if d.Message.Type == actor.TypeCommand && (d.replayed || d.Sequence == 0) { // it may have killed a predecessor
 		select {
 		case p.feared <- struct{}{}:
@@ -169,19 +189,22 @@ func (p *partition) executeWatched(d *delivery) bool {
 		case <-p.ctx.Done():
 			return false
 		}
-		deaths := 0
-		if s := p.watch.known; s != nil && s.ID == string(d.Message.ID) && s.Aggregate == d.Message.Target.String() {
-			deaths = s.Deaths
-		}
-		if deaths >= deathsSuspect {
-			condemned, ok := p.condemn(d, deaths)
+		s := p.suspectOf(d)
+		if s.condemned() {
+			condemned, ok := p.condemn(d, s.Deaths+s.Spared)
 			if !ok || condemned {
 				return ok
 			}
 		}
-		if !p.name(d, deaths) {
+		if !p.name(s) {
 			return false
 		}
+		if s.Deaths > 0 {
+			returned := make(chan struct{})
+			d.executed = sync.OnceFunc(func() { close(returned) })
+			s.Executed, executed = true, returned
+		}
+		named = s
 	}
 	for !p.post(p.behaviors[d.Message.Target.Kind], d) {
 		if d.Sequence == 0 {
@@ -193,22 +216,45 @@ func (p *partition) executeWatched(d *delivery) bool {
 			return false
 		}
 	}
-	select {
-	case <-d.ended:
-	case <-time.After(fearFor):
-	case <-p.ctx.Done():
-		return false
+	return p.awaitWatched(d, executed, named)
+}
+
+// awaitWatched waits for the end of a message, for a bounded time, and notes in between
+// that it was executed.
+func (p *partition) awaitWatched(d *delivery, executed <-chan struct{}, s *suspect) bool {
+	patience := time.After(fearFor)
+	for {
+		select {
+		case <-d.ended:
+			return true
+		case <-executed:
+			executed = nil
+			if !p.name(s) {
+				return false
+			}
+		case <-patience:
+			return true
+		case <-p.ctx.Done():
+			return false
+		}
 	}
-	return true
+}
+
+// suspectOf returns what the claim is to say of a message, with the deaths under its name.
+func (p *partition) suspectOf(d *delivery) *suspect {
+	s := &suspect{
+		Session: p.session.Incarnation, Aggregate: d.Message.Target.String(), ID: string(d.Message.ID),
+		Name: shorten(d.Message.Name, 128),
+	}
+	if known := p.watch.known; known != nil && known.ID == s.ID && known.Aggregate == s.Aggregate {
+		s.Deaths, s.Spared = known.Deaths, known.Spared
+	}
+	return s
 }
 
 // name writes into the claim what is executed next, and returns false when the partition
 // is left first.
-func (p *partition) name(d *delivery, deaths int) bool {
-	s := suspect{
-		Session: p.session.Incarnation, Aggregate: d.Message.Target.String(), ID: string(d.Message.ID),
-		Name: shorten(d.Message.Name, 128), Deaths: deaths,
-	}
+func (p *partition) name(s *suspect) bool {
 	named := s.encode()
 	p.mu.Lock()
 	p.claimSuspect = named

@@ -52,7 +52,11 @@ func (a *activation) handle(d *delivery) {
 	if d.decided.IsZero() {
 		d.decided = time.UnixMicro(a.partition.cfg.Clock.Now().UnixMicro())
 	}
-	a.accept(d, a.instance.DecideAt(&d.Message, d.decided))
+	dec := a.instance.DecideAt(&d.Message, d.decided)
+	if d.executed != nil {
+		d.executed()
+	}
+	a.accept(d, dec)
 }
 
 // recall finds the outcome of a command that was decided before.
