@@ -35,14 +35,14 @@ type carried struct {
 
 // recordCarried makes commits of what the claim carries. It fails when the store does
 // not take them in time; the claim then still has them, and a later try goes on from
-// there. What no store will ever take is given up: it must not keep the partition from
+// there. A history may be long: time counts from its last commit that was read. What no store will ever take is given up: it must not keep the partition from
 // being served.
-func (p *partition) recordCarried(ctx context.Context) error {
+func (p *partition) recordCarried() error {
 	if p.claim.Carry == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.WriteTimeout)
-	defer cancel()
+	ctx, w := watch(p.ctx, p.cfg.WriteTimeout)
+	defer w.stop()
 	var all []*carried
 	if err := json.Unmarshal([]byte(p.claim.Carry), &all); err != nil {
 		p.cfg.Logger.ErrorContext(ctx, "outcomes that an earlier build left in the claim cannot be read", "partition", uint32(p.id), "error", err)
@@ -55,7 +55,7 @@ func (p *partition) recordCarried(ctx context.Context) error {
 		}
 	}
 	for address, outcomes := range of {
-		err := p.recordCarriedOf(ctx, store.Aggregate(address.String()), outcomes)
+		err := p.recordCarriedOf(ctx, store.Aggregate(address.String()), outcomes, w)
 		switch {
 		case errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrTooLarge):
 			p.cfg.Logger.ErrorContext(ctx, "outcomes that an earlier build left in the claim cannot be recorded",
@@ -70,15 +70,17 @@ func (p *partition) recordCarried(ctx context.Context) error {
 
 // recordCarriedOf appends a commit that holds outcomes of one aggregate, but for those
 // that a commit holds. Another writer may be under way, as always: then it begins anew.
-func (p *partition) recordCarriedOf(ctx context.Context, a store.Aggregate, outcomes []store.Outcome) error {
+func (p *partition) recordCarriedOf(ctx context.Context, a store.Aggregate, outcomes []store.Outcome, w *watchdog) error {
+	progress := w.progress
 	for failures := 0; ; failures++ {
-		c, err := p.carriedCommit(ctx, a, outcomes)
+		c, err := p.carriedCommit(ctx, a, outcomes, progress)
 		if err == nil && c != nil {
 			err = p.store.Append(ctx, []store.Commit{*c})[0]
 		}
 		if err == nil || errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrTooLarge) {
 			return err
 		}
+		progress = func() {} // to read the same again is none
 		if pauseErr := pauseBackOff(ctx, failures); pauseErr != nil {
 			return errors.Join(err, pauseErr)
 		}
@@ -86,13 +88,14 @@ func (p *partition) recordCarriedOf(ctx context.Context, a store.Aggregate, outc
 }
 
 // carriedCommit returns the commit, or nil when the history has all of it.
-func (p *partition) carriedCommit(ctx context.Context, a store.Aggregate, outcomes []store.Outcome) (*store.Commit, error) {
+func (p *partition) carriedCommit(ctx context.Context, a store.Aggregate, outcomes []store.Outcome, progress func()) (*store.Commit, error) {
 	recorded := map[string]bool{}
 	c := store.Commit{Aggregate: a, First: 1, Partition: store.Partition(p.id)}
 	for earlier, err := range p.store.Load(ctx, a, 0) {
 		if err != nil {
 			return nil, fmt.Errorf("load: %w", err)
 		}
+		progress()
 		c.First, c.Position, c.Time = earlier.Last()+1, earlier.Position, earlier.Time
 		for i := range earlier.Outcomes {
 			recorded[earlier.Outcomes[i].CommandID] = true

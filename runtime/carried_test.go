@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"iter"
 	"testing"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/store"
+	"github.com/ganglion-go/ganglion/store/memory"
 )
 
 // leftInClaim is a refusal in the form in which builds up to 6bff7de left it in the
@@ -147,5 +149,50 @@ func TestNode_Carried_StoreTakesNothing(t *testing.T) {
 		s.awaitServing()
 		s.want(s.add(id, 1000), actor.CodeOK)
 		s.want(s.ask(m), actor.CodeRejected)
+	})
+}
+
+// slowLoads needs a while for each commit.
+type slowLoads struct {
+	store.Store
+	each time.Duration
+}
+
+func (s *slowLoads) Load(ctx context.Context, a store.Aggregate, after store.Version) iter.Seq2[store.Commit, error] {
+	return func(yield func(store.Commit, error) bool) {
+		for c, err := range s.Store.Load(ctx, a, after) {
+			select {
+			case <-ctx.Done():
+				yield(store.Commit{}, store.ErrUnavailable)
+				return
+			case <-time.After(s.each):
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestNode_Carried_LongHistory: it takes longer to read than one write may take, and the
+// partition is served all the same.
+func TestNode_Carried_LongHistory(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		slow := &slowLoads{Store: memory.New()}
+		s := newSetup(t, slow, func(c *runtime.Config) { c.WriteTimeout = lease })
+		id := s.idsIn(1, 1)[0]
+		for range 10 {
+			s.want(s.add(id, 1), actor.CodeOK)
+		}
+		s.close()
+		m := s.message(id, "add", add{N: -17})
+		s.leaveInClaim(1, "["+leftInClaim(id, m.ID)+"]")
+		slow.each = lease / 4
+		s.launch("n1")
+		s.eventually("all partitions are served", func() bool { return len(s.node.Status().Partitions) == partitions })
+		s.want(s.ask(m), actor.CodeRejected)
+		if n := len(s.outcomes(id, m.ID)); n != 1 {
+			t.Errorf("it is in %d commits", n)
+		}
 	})
 }

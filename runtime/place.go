@@ -287,7 +287,12 @@ func (in *incarnation) serve(ctx context.Context, held []store.Claim, end func()
 
 // start serves a partition. One that cannot be served is left for the next round.
 func (in *incarnation) start(ctx context.Context, p *partition) {
-	err := p.recordCarried(ctx)
+	err := p.recordCarried() // may take longer than ctx lasts
+	if err == nil && p.claim.Carry != "" {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(in.ctx, in.cfg.WriteTimeout)
+		defer cancel()
+	}
 	if err == nil {
 		err = p.serve(ctx)
 	}
