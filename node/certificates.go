@@ -131,7 +131,8 @@ type certificates struct {
 	own    *identities  // of the embedded server; nil: it has none
 	reload func() error // has the server take it
 
-	faultSince time.Time // own files do not go together
+	untaken    bool      // own has something new that the server does not have yet
+	faultSince time.Time // own files do not go together, or are not taken
 	told       map[string]notice
 }
 
@@ -241,8 +242,10 @@ func (c *certificates) renew(ctx context.Context, now time.Time) {
 		return
 	}
 	changed, err := c.own.look(now)
-	if err == nil && changed {
+	c.untaken = c.untaken || changed
+	if err == nil && c.untaken {
 		if err = c.reload(); err == nil {
+			c.untaken = false
 			c.logger.InfoContext(ctx, "the embedded NATS server has new certificates", "file", c.own.files.cert,
 				"expires", c.own.used.Load().expiry(now))
 		}

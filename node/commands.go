@@ -147,11 +147,21 @@ func (c *statusCommand) Run(out io.Writer) error {
 		return err
 	}
 	for _, m := range view.Members {
-		if m.ClockAhead != 0 {
-			_, _ = fmt.Fprintf(out, "the clock of %s is ahead of that of %s by %+.1f s at least\n", m.Name, view.Node, m.ClockAhead)
-		}
+		_, _ = io.WriteString(out, clockLine(m.Name, view.Node, m.ClockAhead))
 	}
 	return nil
+}
+
+// clockLine says that the clock of a node differs from another one's; empty: it does not.
+func clockLine(name, from string, ahead float64) string {
+	switch {
+	case ahead > 0:
+		return fmt.Sprintf("the clock of %s is ahead of that of %s by at least %.1f s\n", name, from, ahead)
+	case ahead < 0:
+		return fmt.Sprintf("the clock of %s is behind that of %s by at least %.1f s\n", name, from, -ahead)
+	default:
+		return ""
+	}
 }
 
 type partitionsCommand struct{ target }

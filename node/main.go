@@ -154,7 +154,7 @@ func (n *Node) broken(ctx context.Context, what string, err error) error {
 		return err
 	}
 	log := n.cfg.Logger
-	if !errors.Is(err, context.Canceled) {
+	if _, said := errors.AsType[*signalError](err); !said && !errors.Is(err, context.Canceled) {
 		log = log.With("error", err)
 	}
 	log.InfoContext(context.WithoutCancel(ctx), "has ended before it served, as a signal asked for", "signal", asked.signal.String(), "while_it", what)
