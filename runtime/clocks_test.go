@@ -126,7 +126,7 @@ func TestNode_Timer_OfAnEarlierBuild_BeyondTheLatest(t *testing.T) {
 				if err := <-snapshots; err != nil {
 					t.Errorf("snapshot: %v", err)
 				}
-				clock.by.Store(int64(actor.MaxTimerTime.Sub(time.Now()) + time.Second))
+				clock.by.Store(int64(time.Until(actor.MaxTimerTime) + time.Second))
 				for range 2 { // also from the snapshot
 					s.restart()
 					out, err := runtime.Outgoing(&again[1])
