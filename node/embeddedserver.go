@@ -291,19 +291,24 @@ func (n *Node) startServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	dir := n.cfg.DataDir
+	space := func() (free, total uint64, err error) { return diskSpace(dir) }
+	b := newBallast(dir, space)
+	if b.giveUp() {
+		n.cfg.Logger.WarnContext(ctx, "the disk is full: its ballast is given up for what the start writes", "file", b.path)
+	}
 	n.start.waitsFor(e.waitsFor)
 	if err := e.start(ctx); err != nil {
 		return err
 	}
 	n.nats = e
 	n.onClose(e.close)
-	dir := n.cfg.DataDir
-	n.storage = &storage{
-		server: e, logger: n.cfg.Logger,
-		space: func() (free, total uint64, err error) { return diskSpace(dir) },
-	}
+	n.storage = &storage{server: e, logger: n.cfg.Logger, space: space, ballast: b}
 	now := n.storage.look(ctx, storageState{}, nil) // before anything is taken in
 	n.storage.state.Store(&now)
+	if now.fault == nil {
+		b.take()
+	}
 	if n.metrics != nil {
 		n.metrics.observeStorage(n.storage)
 	}

@@ -54,6 +54,8 @@ type storage struct {
 	others func(ctx context.Context) bool // whether the cluster stores without this server; nil: there is none
 	logger *slog.Logger
 
+	ballast *ballast // nil: none
+
 	state atomic.Pointer[storageState]
 }
 
@@ -132,6 +134,9 @@ func (s *storage) run(ctx context.Context) error {
 		}
 		now := s.look(ctx, before, frozen)
 		s.state.Store(&now)
+		if now.fault == nil {
+			s.ballast.take()
+		}
 		reminded = s.say(ctx, before, now, reminded)
 		if frozen == nil || errors.Is(now.fault, ErrStorageFull) {
 			continue
