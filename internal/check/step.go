@@ -139,7 +139,7 @@ func (c *checker) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"test", "-json", "-timeout=15m"}, race...)
+	args := append([]string{"test", "-json", "-timeout=45m"}, race...)
 	if err := c.goTest(ctx, env, append(args, "./...")...); err != nil {
 		return err
 	}
