@@ -13,6 +13,7 @@ import (
 // TestNode_Watch_DeathsAfterExecution: who dies after a suspect was executed, as while the
 // store takes nothing, is no proof against it. Many are.
 func TestNode_Watch_DeathsAfterExecution(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		suspect string
 		want    actor.Code
