@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -188,6 +189,7 @@ func TestNode_Memory_IsThatOfTheStates(t *testing.T) {
 					for range c.commands {
 						s.want(s.ask(direct(s.message(fmt.Sprint(i), "collect", collect{N: c.events, Bytes: c.bytes}))), actor.CodeOK)
 					}
+					synctest.Wait() // an activation is weighed behind its answer
 					st := s.node.Status()
 					if least := st.Activations * 9_000; st.MemoryBytes < least {
 						t.Fatalf("%d activations of 10 KB are estimated at %d bytes", st.Activations, st.MemoryBytes)
