@@ -206,7 +206,7 @@ func TestNode_EventThatKillsTheProcessIsParked(t *testing.T) {
 			for _, id := range append(ids, "f") {
 				testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(get(t, p.URL()+"/v1/notes/"+id), `"version":1`) })
 			}
-			adminCall(t, http.MethodPost, p.AdminURL()+"/parked/skip?projection="+c.in+"&aggregate=mine/fatal", http.StatusOK)
+			adminCall(t, http.MethodPost, p.AdminURL()+"/parked/skip?projection="+c.in+"&aggregate=mine/fatal", http.StatusAccepted)
 			testharness.Eventually(t, 30*time.Second, func() bool {
 				return !strings.Contains(get(t, p.AdminURL()+"/parked"), "mine/fatal")
 			})
