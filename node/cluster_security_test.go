@@ -80,19 +80,7 @@ func TestNode_EmbeddedCluster_Secured(t *testing.T) {
 		cfgs[i].NATSClientAddr = nodes.FreeAddress(t)
 		urls = append(urls, "nats://"+cfgs[i].NATSClientAddr)
 	}
-	opened, errs := openTogether(t, cfgs)
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, len(opened))
-	for _, n := range opened {
-		go func() { ended <- n.Run(t.Context()) }()
-	}
-	for _, n := range opened {
-		if err := n.AwaitServing(t.Context(), 1); err != nil {
-			t.Fatal(err)
-		}
-	}
+	opened, ended := runTogether(t, cfgs)
 	id := ca.issue("client", time.Now().Add(time.Hour))
 	for name, opts := range map[string][]nats.Option{
 		"no token":       {nats.RootCAs(ca.file), nats.ClientCert(id.cert, id.key)},
@@ -194,4 +182,23 @@ func TestNode_EmbeddedCluster_KeepsOtherStreams(t *testing.T) {
 	if got := c.do("GET", "/v1/gauge/a", ""); string(got.body) != `{"version":1,"state":{"Level":3}}` {
 		t.Errorf("after the refusal: %s", got.body)
 	}
+}
+
+// runTogether opens nodes at once and runs them. ended has the outcome of each run.
+func runTogether(t *testing.T, cfgs []node.Config) (opened []*node.Node, ended chan error) {
+	t.Helper()
+	opened, errs := openTogether(t, cfgs)
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	ended = make(chan error, len(opened))
+	for _, n := range opened {
+		go func() { ended <- n.Run(t.Context()) }()
+	}
+	for _, n := range opened {
+		if err := n.AwaitServing(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return opened, ended
 }

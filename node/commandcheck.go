@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/natsbus"
@@ -45,15 +44,7 @@ type UndeclaredError struct {
 
 // Error lists them, one in a line.
 func (e *UndeclaredError) Error() string {
-	var b strings.Builder
-	b.WriteString("timers or messages carry commands that this build does not declare (a renamed one needs actor.From):")
-	for _, u := range e.Commands {
-		b.WriteString("\n  " + u.String())
-	}
-	if e.More > 0 {
-		fmt.Fprintf(&b, "\n  and %d sorts more", e.More)
-	}
-	return b.String()
+	return listSorts("timers or messages carry commands that this build does not declare (a renamed one needs actor.From):", e.Commands, e.More)
 }
 
 // Unwrap returns [actor.ErrUnknownCommand].

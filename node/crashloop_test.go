@@ -32,18 +32,7 @@ func TestNode_CommandThatKillsTheProcessIsParked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			flags := []string{"--partitions", "2", "--lease", "500ms"}
-			if c.flags != nil {
-				flags = append(flags, c.flags(t)...)
-			}
-			p := nodes.Spawn(t, binary, nil, flags...)
-			t.Cleanup(func() {
-				if t.Failed() {
-					t.Log(p.Log())
-				}
-			})
-			lives := supervise(t, p)
-			m := &miner{t: t, url: p.URL()}
+			p, lives, m := supervised(t, binary, c.flags)
 			m.post("before", "Dig", "{}", "Prefer", "respond-async")
 			blast, header := "Blast?lane=direct&timeout=5s", []string{"Idempotency-Key", "the-blast"}
 			if c.async {
@@ -74,6 +63,22 @@ func TestNode_CommandThatKillsTheProcessIsParked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// supervised starts a node that is started again whenever it dies. flags may be nil.
+func supervised(t *testing.T, binary string, flags func(t *testing.T) []string) (*nodes.Process, *atomic.Int64, *miner) {
+	t.Helper()
+	all := []string{"--partitions", "2", "--lease", "500ms"}
+	if flags != nil {
+		all = append(all, flags(t)...)
+	}
+	p := nodes.Spawn(t, binary, nil, all...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(p.Log())
+		}
+	})
+	return p, supervise(t, p), &miner{t: t, url: p.URL()}
 }
 
 func onMongo(t *testing.T) []string {
@@ -177,18 +182,7 @@ func TestNode_EventThatKillsTheProcessIsParked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			flags := []string{"--partitions", "2", "--lease", "500ms"}
-			if c.flags != nil {
-				flags = append(flags, c.flags(t)...)
-			}
-			p := nodes.Spawn(t, binary, nil, flags...)
-			t.Cleanup(func() {
-				if t.Failed() {
-					t.Log(p.Log())
-				}
-			})
-			lives := supervise(t, p)
-			m := &miner{t: t, url: p.URL()}
+			p, lives, m := supervised(t, binary, c.flags)
 			m.post("before", "Dig", "{}")
 			m.post("fatal", "Dig", c.body)
 			ids := []string{"before", "b", "c", "d", "e"}

@@ -3,7 +3,6 @@ package node_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -82,19 +81,7 @@ func TestNode_EmbeddedCluster_ClientsHang(t *testing.T) {
 	for i := range cfgs {
 		cfgs[i].NATSSecretFile, cfgs[i].NATSClientAddr, cfgs[i].Partitions = file, nodes.FreeAddress(t), fmt.Sprint(partitions)
 	}
-	opened, errs := openTogether(t, cfgs)
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, len(opened))
-	for _, n := range opened {
-		go func() { ended <- n.Run(t.Context()) }()
-	}
-	for _, n := range opened {
-		if err := n.AwaitServing(t.Context(), 1); err != nil {
-			t.Fatal(err)
-		}
-	}
+	opened, ended := runTogether(t, cfgs)
 	nc, err := nats.Connect("nats://"+cfgs[1].NATSClientAddr, nats.Token(secret))
 	if err != nil {
 		t.Fatal(err)

@@ -42,13 +42,18 @@ type UndecodableError struct {
 
 // Error lists them, one in a line.
 func (e *UndecodableError) Error() string {
+	return listSorts("stored events that this build cannot read:", e.Events, e.More)
+}
+
+// listSorts lists what a start has found, one in a line.
+func listSorts[S fmt.Stringer](what string, sorts []S, more int) string {
 	var b strings.Builder
-	b.WriteString("stored events that this build cannot read:")
-	for _, u := range e.Events {
-		b.WriteString("\n  " + u.String())
+	b.WriteString(what)
+	for _, s := range sorts {
+		b.WriteString("\n  " + s.String())
 	}
-	if e.More > 0 {
-		fmt.Fprintf(&b, "\n  and %d sorts more", e.More)
+	if more > 0 {
+		fmt.Fprintf(&b, "\n  and %d sorts more", more)
 	}
 	return b.String()
 }

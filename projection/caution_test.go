@@ -226,24 +226,6 @@ func TestEngine_SeveralEventsThatKillTheProcess(t *testing.T) {
 	}
 }
 
-// counting counts commits.
-type counting struct {
-	projection.Storage
-	commits atomic.Int64
-}
-
-func (c *counting) Begin() projection.Transaction { return &countingTx{c.Storage.Begin(), c} }
-
-type countingTx struct {
-	projection.Transaction
-	of *counting
-}
-
-func (c *countingTx) Commit(ctx context.Context, writes []projection.Write) ([]projection.Revision, error) {
-	c.of.commits.Add(1)
-	return c.Transaction.Commit(ctx, writes)
-}
-
 // TestEngine_OneDeathCostsNothing: who follows on a process that was killed writes what
 // any other owner writes.
 func TestEngine_OneDeathCostsNothing(t *testing.T) {
@@ -257,38 +239,16 @@ func TestEngine_OneDeathCostsNothing(t *testing.T) {
 		f.settle(t, f.view(p))
 		m.stop()
 		f.deposit("a", 4, 5, 6, 7)
-		c := &counting{Storage: f.storage}
+		commits := atomic.Int64{}
+		c := &interposed{f.storage, func([]projection.Write) error { commits.Add(1); return nil }}
 		m.live(t, c, orphan, p)
 		f.settle(t, f.view(p))
-		if n := c.commits.Load(); n > 4 {
+		if n := commits.Load(); n > 4 {
 			t.Errorf("orphan %v: %d transactions for 4 events", orphan, n)
 		}
 		m.stop()
 		f.check(t, p)
 	}
-}
-
-// mortalStorage ends the process while it commits what handlers wrote for one document.
-type mortalStorage struct {
-	projection.Storage
-	of   *mortals
-	left atomic.Int64 // deaths
-}
-
-func (s *mortalStorage) Begin() projection.Transaction { return &mortalTx{s.Storage.Begin(), s} }
-
-type mortalTx struct {
-	projection.Transaction
-	storage *mortalStorage
-}
-
-func (t *mortalTx) Commit(ctx context.Context, writes []projection.Write) ([]projection.Revision, error) {
-	for _, w := range writes {
-		if w.Key == "bad" && t.storage.left.Add(-1) >= 0 {
-			return nil, t.storage.of.die()
-		}
-	}
-	return t.Transaction.Commit(ctx, writes)
 }
 
 // TestEngine_DeathsAfterTheHandlers: processes die again and again while an event is
@@ -302,9 +262,16 @@ func TestEngine_DeathsAfterTheHandlers(t *testing.T) {
 			f := setup(t)
 			m := f.mortals()
 			defer m.end()
-			s := &mortalStorage{Storage: f.storage, of: m}
-			s.left.Store(lives)
-			f.storage = s
+			left := atomic.Int64{}
+			left.Store(lives)
+			f.storage = &interposed{f.storage, func(writes []projection.Write) error {
+				for _, w := range writes { // what the handlers of the event wrote is committed
+					if w.Key == "bad" && left.Add(-1) >= 0 {
+						return m.die()
+					}
+				}
+				return nil
+			}}
 			p := balances(&hook{}, func(d *projection.Definition) { d.Singleton() })
 			f.deposit("a", 1, 2, 3)
 			f.deposit("bad", 4)

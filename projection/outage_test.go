@@ -11,22 +11,25 @@ import (
 	"github.com/ganglion-go/ganglion/projection"
 )
 
-// away is a storage whose writes fail for a while.
-type away struct {
+// interposed is a storage that calls before with what a transaction is about to write. An
+// error ends the commit.
+type interposed struct {
 	projection.Storage
-	down atomic.Bool
+	before func(writes []projection.Write) error
 }
 
-func (a *away) Begin() projection.Transaction { return &awayTransaction{a.Storage.Begin(), a} }
+func (i *interposed) Begin() projection.Transaction {
+	return &interposedTransaction{i.Storage.Begin(), i.before}
+}
 
-type awayTransaction struct {
+type interposedTransaction struct {
 	projection.Transaction
-	away *away
+	before func(writes []projection.Write) error
 }
 
-func (t *awayTransaction) Commit(ctx context.Context, writes []projection.Write) ([]projection.Revision, error) {
-	if t.away.down.Load() {
-		return nil, fmt.Errorf("%w: %w", projection.ErrUnavailable, errInjected)
+func (t *interposedTransaction) Commit(ctx context.Context, writes []projection.Write) ([]projection.Revision, error) {
+	if err := t.before(writes); err != nil {
+		return nil, err
 	}
 	return t.Transaction.Commit(ctx, writes)
 }
@@ -37,16 +40,22 @@ func TestEngine_GoesOnSoonAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t)
-		storage := &away{Storage: f.storage}
+		down := atomic.Bool{}
+		storage := &interposed{f.storage, func([]projection.Write) error {
+			if down.Load() {
+				return fmt.Errorf("%w: %w", projection.ErrUnavailable, errInjected)
+			}
+			return nil
+		}}
 		p := balances(&hook{})
 		_, stop := f.runOn(t, storage, projection.Config{}, p)
 		defer stop()
 		f.deposit("a", 1)
 		f.settle(t, f.view(p))
-		storage.down.Store(true)
+		down.Store(true)
 		f.deposit("a", 2)
 		<-time.After(time.Minute)
-		storage.down.Store(false)
+		down.Store(false)
 		back := time.Now()
 		f.settle(t, f.view(p))
 		if took := time.Since(back); took > 3*time.Second {

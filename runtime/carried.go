@@ -35,8 +35,8 @@ type carried struct {
 
 // recordCarried makes commits of what the claim carries. It fails when the store does
 // not take them in time; the claim then still has them, and a later try goes on from
-// there. A history may be long: time counts from its last commit that was read. What no store will ever take is given up: it must not keep the partition from
-// being served.
+// there. A history may be long: time counts from its last commit that was read. What no
+// store will ever take is given up: it must not keep the partition from being served.
 func (p *partition) recordCarried() error {
 	if p.claim.Carry == "" {
 		return nil

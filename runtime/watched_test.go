@@ -10,6 +10,24 @@ import (
 	"github.com/ganglion-go/ganglion/store"
 )
 
+// suspected starts the node anew as one that follows on three dead sessions, the last of
+// which has named what it was about to execute for an aggregate that is at 5.
+func (s *setup) suspected(suspect string) (id string) {
+	s.t.Helper()
+	id = s.idsIn(1, 1)[0]
+	s.want(s.add(id, 5), actor.CodeOK)
+	s.close()
+	c := s.claim(1)
+	c.Revision += 1000
+	c.Deaths = 3
+	c.Suspect = fmt.Sprintf(`{"session":"gone","aggregate":%q,%s}`, address(id), suspect)
+	if err := s.store.SaveWatermarks(s.t.Context(), []store.Claim{c}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.start("n1")
+	return id
+}
+
 // TestNode_Watch_DeathsAfterExecution: who dies after a suspect was executed, as while the
 // store takes nothing, is no proof against it. Many are.
 func TestNode_Watch_DeathsAfterExecution(t *testing.T) {
@@ -28,17 +46,7 @@ func TestNode_Watch_DeathsAfterExecution(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				h := newHooked()
 				s := newSetup(t, h, nil)
-				id := s.idsIn(1, 1)[0]
-				s.want(s.add(id, 5), actor.CodeOK)
-				s.close()
-				claim := s.claim(1)
-				claim.Revision += 1000
-				claim.Deaths = 3
-				claim.Suspect = fmt.Sprintf(`{"session":"gone","aggregate":%q,"id":"key","name":"add",%s}`, address(id), c.suspect)
-				if err := s.store.SaveWatermarks(t.Context(), []store.Claim{claim}); err != nil {
-					t.Fatal(err)
-				}
-				s.start("n1")
+				id := s.suspected(`"id":"key","name":"add",` + c.suspect)
 				held := h.holdAppends()
 				m := direct(s.message(id, "add", add{N: 1}))
 				m.ID = "key"
@@ -55,4 +63,20 @@ func TestNode_Watch_DeathsAfterExecution(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNode_Watch_AnswersReads: two nodes were killed while they answered reads of an
+// aggregate. Reads have no ids that would tell them apart, and none was seen to kill: the
+// next owner answers them, and names none.
+func TestNode_Watch_AnswersReads(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSetup(t, nil, nil)
+		id := s.suspected(`"id":"","name":"sum","deaths":1`)
+		for range 3 {
+			if sum, v := s.read(id); sum != 5 || v != 1 {
+				t.Errorf("sum %d at version %d", sum, v)
+			}
+		}
+		s.want(s.ask(direct(s.message(id, "add", add{N: 1}))), actor.CodeOK)
+	})
 }

@@ -63,27 +63,15 @@ func TestStore_Contract(t *testing.T) {
 		},
 		AppendUnreadable: func(t *testing.T, s store.Store, a store.Aggregate, first store.Version) {
 			t.Helper()
-			client, err := driver.Connect(options.Client().ApplyURI(uri))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) }()
-			majority := options.Collection().SetWriteConcern(writeconcern.Majority())
 			doc := bson.D{{Key: "_id", Value: bson.D{{Key: "a", Value: string(a)}, {Key: "v", Value: int64(first)}}}, {Key: "ev", Value: "damaged"}} //nolint:gosec // small
-			if _, err := client.Database(s.(*contractStore).database).Collection("commits", majority).InsertOne(t.Context(), doc); err != nil {
+			if _, err := rawCollection(t, uri, s, "commits").InsertOne(t.Context(), doc); err != nil {
 				t.Fatal(err)
 			}
 		},
 		DamageParked: func(t *testing.T, s store.Store, a store.Aggregate, commandID string) {
 			t.Helper()
-			client, err := driver.Connect(options.Client().ApplyURI(uri))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) }()
-			majority := options.Collection().SetWriteConcern(writeconcern.Majority())
 			id := bson.D{{Key: "_id", Value: bson.D{{Key: "a", Value: string(a)}, {Key: "id", Value: commandID}}}}
-			done, err := client.Database(s.(*contractStore).database).Collection("parked", majority).
+			done, err := rawCollection(t, uri, s, "parked").
 				UpdateOne(t.Context(), id, bson.D{{Key: "$set", Value: bson.D{{Key: "message", Value: 1.5}}}})
 			if err != nil || done.MatchedCount != 1 {
 				t.Fatalf("%+v, %v", done, err)
@@ -94,4 +82,15 @@ func TestStore_Contract(t *testing.T) {
 		database := testharness.DatabaseName(t)
 		return &contractStore{Store: open(t, uri, mongostore.Config{Database: database}), database: database}
 	})
+}
+
+// rawCollection is a collection of a store of the contract, beside the store.
+func rawCollection(t *testing.T, uri string, s store.Store, name string) *driver.Collection {
+	t.Helper()
+	client, err := driver.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) })
+	return client.Database(s.(*contractStore).database).Collection(name, options.Collection().SetWriteConcern(writeconcern.Majority()))
 }
