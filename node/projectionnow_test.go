@@ -9,6 +9,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/node"
 	"github.com/ganglion-go/ganglion/projection"
+	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
 
@@ -60,7 +61,30 @@ func TestNode_Projections_NowIsBeforeItServes(t *testing.T) {
 	if effects.Load() < many || after.Load() < many {
 		t.Errorf("%d effects and %d events from now on, want %d", effects.Load(), after.Load(), many)
 	}
-	if s, err := n.Projections().Show(ctx, paused.Name()); err != nil || !s.Paused || s.Done != 0 {
-		t.Errorf("paused: %+v, %v", s, err)
+	// Nodes take notice of a pause when they look next: from then on nothing is applied.
+	done := func() uint64 {
+		s, err := n.Projections().Show(ctx, paused.Name())
+		if err != nil || !s.Paused {
+			t.Fatalf("paused: %+v, %v", s, err)
+		}
+		return s.Done
+	}
+	version := actor.Version(1)
+	again := func(times int) (before uint64) {
+		before = done()
+		for range times {
+			if _, err := actor.Ask(ctx, n.Client(), from.ID("a"), payIn{Cents: 1}); err != nil {
+				t.Fatal(err)
+			}
+			version++
+			if err := n.View(fromNow).Wait(ctx, projection.Version(from.ID("a"), version)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return before
+	}
+	testharness.Eventually(t, 30*time.Second, func() bool { return again(1) == done() })
+	if before := again(many); done() != before {
+		t.Errorf("paused, and still %d more events were applied", done()-before)
 	}
 }

@@ -119,7 +119,8 @@ func (c *Control) known(name string) (*Projection, error) {
 	return nil, fmt.Errorf("projection %q: %w", name, ErrNotFound)
 }
 
-// Pause has all nodes stop applying events, a rebuild included. It is idempotent.
+// Pause has all nodes stop applying events, a rebuild included, each when it looks next:
+// [Config.Tick]. It is idempotent.
 func (c *Control) Pause(ctx context.Context, name string) error { return c.pause(ctx, name, true) }
 
 // Resume ends a pause. It is idempotent.
