@@ -146,7 +146,10 @@ func (d *Driver) look(ctx context.Context, pending []actor.Address) (*glance, er
 // trading reads a saga; nil: there is none yet, or it could not be read.
 func (d *Driver) trading(ctx context.Context, saga actor.Address) *domain.TradingView {
 	var view domain.TradingView
-	if d.client.State(ctx, saga, &view) != nil {
+	if err := d.client.State(ctx, saga, &view); err != nil {
+		if missing, ok := missingFrom(err); ok { // what has not begun by now is moving, and is looked at again
+			d.recorder.early(saga.Kind, missing)
+		}
 		return nil
 	}
 	return &view
