@@ -133,6 +133,16 @@ func (c *client) one(t *testing.T) actor.Message {
 	return sent[0]
 }
 
+// givesUpAfter checks that a message that was asked for since a moment gives up after a
+// time. From when exactly the gateway counts is between that moment and now.
+func givesUpAfter(t *testing.T, m actor.Message, since time.Time, want time.Duration) {
+	t.Helper()
+	earliest, latest := since.Round(0).Add(want), time.Now().Round(0).Add(want)
+	if got := m.Deadline.Round(0); got.Before(earliest) || got.After(latest) {
+		t.Errorf("deadline %v, not from %v to %v", got, earliest, latest)
+	}
+}
+
 // history is an in-memory gateway.History of one aggregate.
 type history struct {
 	mu     sync.Mutex
