@@ -50,8 +50,11 @@ func (g *Gateway) serveQuery(ctx context.Context, c *call) *Problem {
 // message makes the message that the request asks for. Whatever can be found
 // wrong with it without its owner is found here.
 func (g *Gateway) message(ctx context.Context, c *call, t actor.MessageType) (actor.Message, options, *Problem) {
-	o, err := parseOptions(t, c.r.Header, c.query)
-	if err != nil {
+	o, err := parseOptions(t, c.params)
+	switch {
+	case errors.Is(err, errContradict):
+		return actor.Message{}, o, newProblem(actor.CodeVersionMismatch, err.Error())
+	case err != nil:
 		return actor.Message{}, o, malformed(err.Error())
 	}
 	data, p := g.readBody(c)

@@ -12,7 +12,7 @@ import (
 var (
 	errIfMatch     = errors.New(`If-Match must be one version in quotes, such as "41", or *`)
 	errIfNoneMatch = errors.New(`If-None-Match of a command or query must be *`)
-	errContradict  = errors.New("If-Match and If-None-Match contradict each other")
+	errContradict  = errors.New("If-Match and If-None-Match contradict each other: no aggregate meets both")
 )
 
 // etag returns the entity tag of a version.
@@ -25,34 +25,33 @@ func parseETag(tag string) (actor.Version, bool) {
 	return v, err == nil && etag(v) == tag
 }
 
-// parseExpectation reads the conditions of a command or query.
-func parseExpectation(h http.Header) (actor.Expectation, error) {
-	x, err := parseIfMatch(h)
+// parseExpectation reads the conditions of a command or query. Two that contradict each
+// other are each well formed: they are [errContradict], as conditions that nothing meets.
+func parseExpectation(p params) (actor.Expectation, error) {
+	x, err := parseIfMatch(p)
 	if err != nil {
 		return x, err
 	}
-	none, given := h["If-None-Match"]
+	none, err := p.ofHeader("If-None-Match")
 	switch {
-	case !given:
+	case err != nil:
+		return x, err
+	case none == "":
 		return x, nil
-	case len(none) != 1 || strings.TrimSpace(none[0]) != "*":
+	case none != "*":
 		return x, errIfNoneMatch
-	case x != actor.Expectation{}:
-		return x, errContradict
+	case x != actor.Expectation{} && x != actor.Expectation{Exact: true}:
+		return x, errContradict // version 0 is that of a new aggregate
 	}
 	return actor.Expectation{Creation: actor.MustBeNew}, nil
 }
 
-func parseIfMatch(h http.Header) (actor.Expectation, error) {
-	match, given := h["If-Match"]
-	if !given {
-		return actor.Expectation{}, nil
-	}
-	if len(match) != 1 {
-		return actor.Expectation{}, errIfMatch
-	}
-	tag := strings.TrimSpace(match[0])
-	if tag == "*" {
+func parseIfMatch(p params) (actor.Expectation, error) {
+	tag, err := p.ofHeader("If-Match")
+	switch {
+	case err != nil || tag == "":
+		return actor.Expectation{}, err
+	case tag == "*":
 		return actor.Expectation{Creation: actor.MustExist}, nil
 	}
 	v, ok := parseETag(tag)

@@ -82,7 +82,11 @@ func (d *describer) describeOwn(s *schemas) {
 	s.components["Version"] = object{"type": "integer", "minimum": 0, "description": "The number of events in the aggregate's history."}
 	d.operation("/openapi.json", "get", object{
 		"operationId": "description", "tags": []string{clusterTag}, "summary": "This document.",
-		"responses": object{"200": answer("An OpenAPI 3.1 document.", object{"type": "object"})},
+		"parameters": parameters("IfNoneMatch", "Timeout"),
+		"responses": withFailures(object{
+			"200": answer("An OpenAPI 3.1 document.", object{"type": "object"}),
+			"304": object{"description": "The caller has this document."},
+		}, 400),
 	})
 	if d.cfg.History != nil {
 		s.components["EventPage"] = objectSchema(object{
@@ -97,7 +101,7 @@ func (d *describer) describeOwn(s *schemas) {
 		view := d.schema(s, reflect.TypeFor[ClusterView](), output)
 		d.operation("/v1/cluster", "get", object{
 			"operationId": "cluster", "tags": []string{clusterTag}, "summary": "Members, partitions, owners, epochs and lag.",
-			"parameters": parameters("TimeoutHeader", "Timeout"),
+			"parameters": parameters("Timeout"),
 			"responses":  withFailures(object{"200": answer("As one node sees it.", view)}, 400, 500, 503),
 		})
 	}
@@ -143,7 +147,7 @@ func (d *describer) schema(s *schemas, t reflect.Type, dir direction) any {
 }
 
 func (d *describer) stateOperation(b *actor.Behavior, state any) object {
-	params := parameters("ID", "IfNoneMatch", "TimeoutHeader", "Timeout")
+	params := parameters("ID", "IfMatch", "IfNoneMatch", "Timeout", "Traceparent", "CorrelationID", "CausationID")
 	if d.cfg.History != nil {
 		params = append(params, ref("parameters", "Consistency"))
 	}
@@ -165,7 +169,7 @@ func eventsOperation(b *actor.Behavior) object {
 	}}
 	return object{
 		"operationId": "events/" + string(b.Kind()), "tags": []string{string(b.Kind())},
-		"summary": "The events.", "parameters": parameters("ID", "After", "Limit", "LastEventID", "TimeoutHeader", "Timeout"),
+		"summary": "The events.", "parameters": parameters("ID", "After", "Limit", "LastEventID", "Timeout"),
 		"responses": withFailures(object{"200": page}, 400, 404, 429, 500, 503),
 	}
 }
@@ -182,8 +186,8 @@ func (d *describer) commandOperation(b *actor.Behavior, c actor.HandlerInfo, s *
 	return object{
 		"operationId": "command/" + string(b.Kind()) + "/" + c.Name, "tags": []string{string(b.Kind())},
 		"summary": c.Name + creationText(c.Creation),
-		"parameters": parameters("ID", "IdempotencyKey", "IfMatch", "IfNoneMatchAny", "Prefer", "LaneHeader", "Lane",
-			"TimeoutHeader", "Timeout", "Traceparent", "CorrelationID", "CausationID"),
+		"parameters": parameters("ID", "IdempotencyKey", "IfMatch", "IfNoneMatchAny", "Prefer", "Lane",
+			"Timeout", "Traceparent", "CorrelationID", "CausationID"),
 		"requestBody": requestBody(d.schema(s, c.Payload, input)),
 		"responses": withFailures(object{"200": ok, "202": accepted, "422": rejections(b)},
 			400, 404, 408, 409, 412, 413, 429, 500, 503, 504, 507),
@@ -195,7 +199,7 @@ func (d *describer) queryOperation(b *actor.Behavior, q actor.HandlerInfo, s *sc
 	return object{
 		"operationId": "query/" + string(b.Kind()) + "/" + q.Name, "tags": []string{string(b.Kind())},
 		"summary": q.Name + creationText(q.Creation),
-		"parameters": parameters("ID", "IfMatch", "IfNoneMatchAny", "TimeoutHeader", "Timeout",
+		"parameters": parameters("ID", "IfMatch", "IfNoneMatchAny", "Timeout",
 			"Traceparent", "CorrelationID", "CausationID"),
 		"requestBody": requestBody(d.schema(s, q.Payload, input)),
 		"responses": withFailures(object{"200": ok, "422": rejections(b)},

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -118,35 +120,78 @@ func parameters(names ...string) []object {
 
 func (d *describer) parameters() object {
 	text := object{"type": "string"}
-	version := object{"type": "integer", "minimum": 0}
+	version := object{"type": "integer", "format": "int64", "minimum": 0, "maximum": uint64(maxVersion)}
 	lanes := object{"type": "string", "enum": []string{"durable", "direct"}}
-	timeout := fmt.Sprintf("How long the request may take: a Go duration such as 500ms, at most %v; default %v.", d.cfg.MaxTimeout, d.cfg.DefaultTimeout)
-	lane := "durable: through the command stream. direct: no disk on the way; a command whose owner dies is gone unless the caller asks again."
+	timeout := fmt.Sprintf("How long the request may take, in milliseconds or seconds, such as 500ms; at most %v, default %v. "+
+		"Other Go durations within these bounds are taken as well. The header %s says the same; if both are there they agree.",
+		d.cfg.MaxTimeout, d.cfg.DefaultTimeout, headerTimeout)
+	lane := "durable: through the command stream. direct: no disk on the way; a command whose owner dies is gone unless the caller asks again. " +
+		"The header " + headerLane + " says the same; if both are there they agree."
 	all := object{
-		"IdempotencyKey": header("Idempotency-Key", "The command's id, scoped to its aggregate. A repeated key gets the recorded outcome.",
-			object{"type": "string", "minLength": 1, "maxLength": actor.MaxCommandIDBytes}),
-		"IfMatch":        header("If-Match", "The version in quotes at which the aggregate must be, or *: it must exist.", text),
+		"IdempotencyKey": header("Idempotency-Key", "The command's id, scoped to its aggregate. A repeated key gets the recorded outcome. "+otherText, shortText(actor.MaxCommandIDBytes)),
+		"IfMatch": header("If-Match", "The version in quotes at which the aggregate must be, or *: it must exist.",
+			object{"type": "string", "pattern": `^(\*|"(0|[1-9][0-9]{0,18})")$`}),
 		"IfNoneMatch":    header("If-None-Match", "Entity tags that the caller has, or *.", text),
 		"IfNoneMatchAny": header("If-None-Match", "*: the aggregate must be new.", object{"type": "string", "const": "*"}),
 		"Prefer":         header("Prefer", "respond-async: answer when the command is stored.", text),
-		"LaneHeader":     header(headerLane, lane, lanes),
 		"Lane":           parameter("query", "lane", lane, lanes),
-		"TimeoutHeader":  header(headerTimeout, timeout, text),
-		"Timeout":        parameter("query", "timeout", timeout, text),
-		"Traceparent":    header("traceparent", "W3C Trace Context.", text),
-		"CorrelationID":  header("X-Correlation-ID", "The id of the conversation.", object{"type": "string", "maxLength": maxTraceBytes}),
-		"CausationID":    header("X-Causation-ID", "The id of the message that caused this one.", object{"type": "string", "maxLength": maxTraceBytes}),
+		"Timeout":        parameter("query", "timeout", timeout, object{"type": "string", "pattern": timeoutPattern(d.cfg.MaxTimeout)}),
+		"Traceparent":    header("traceparent", "W3C Trace Context. One that is not valid is passed over.", text),
+		"CorrelationID":  header("X-Correlation-ID", "The id of the conversation. "+otherText, shortText(maxTraceBytes)),
+		"CausationID":    header("X-Causation-ID", "The id of the message that caused this one. "+otherText, shortText(maxTraceBytes)),
 		"Consistency": parameter("query", "consistency", "linearizable: the owner's answer. local: this node's own reading of the store, which may be behind.",
 			object{"type": "string", "enum": []string{"linearizable", "local"}, "default": "linearizable"}),
 		"After":       parameter("query", "after", "The version after which to begin.", version),
 		"Limit":       parameter("query", "limit", "The most events of a page.", object{"type": "integer", "minimum": 1, "maximum": maxPageEvents, "default": defaultPageEvents}),
-		"LastEventID": header("Last-Event-ID", "The version after which to resume a stream.", version),
+		"LastEventID": header("Last-Event-ID", "The version after which to resume a stream, in the place of after.", version),
 	}
 	id := parameter("path", "id", fmt.Sprintf("Any UTF-8 of 1 to %d bytes, percent-encoded.", actor.MaxIDBytes),
 		object{"type": "string", "minLength": 1, "maxLength": actor.MaxIDBytes})
 	id["required"] = true
 	all["ID"] = id
 	return all
+}
+
+// otherText is said of headers whose schema has ASCII alone: which bytes a client makes
+// of other characters, OpenAPI leaves open.
+const otherText = "Other characters are taken as well, as UTF-8."
+
+// shortText returns the schema of a header: text without blanks around it.
+func shortText(most int) object {
+	return object{"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+}
+
+// timeoutPattern matches whole milliseconds and seconds up to a limit.
+func timeoutPattern(most time.Duration) string {
+	var units []string
+	if n := most / time.Millisecond; n > 0 {
+		units = append(units, "("+numbersUpTo(int64(n))+")ms")
+	}
+	if n := most / time.Second; n > 0 {
+		units = append(units, "("+numbersUpTo(int64(n))+")s")
+	}
+	return "^(" + strings.Join(units, "|") + ")$"
+}
+
+// numbersUpTo is a regular expression for the whole numbers from 1 to n: those of fewer
+// digits, those that are smaller from some digit on, and n itself. Of 250 it makes
+// [1-9][0-9]{0,1}|1[0-9]{2}|2[0-4][0-9]{1}|250.
+func numbersUpTo(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	var alternatives []string
+	if len(digits) > 1 {
+		alternatives = append(alternatives, fmt.Sprintf("[1-9][0-9]{0,%d}", len(digits)-2))
+	}
+	for i, digit := range digits {
+		least := '0'
+		if i == 0 {
+			least = '1'
+		}
+		if digit > least {
+			alternatives = append(alternatives, fmt.Sprintf("%s[%c-%c][0-9]{%d}", digits[:i], least, digit-1, len(digits)-1-i))
+		}
+	}
+	return strings.Join(append(alternatives, digits), "|")
 }
 
 func header(name, description string, schema object) object {

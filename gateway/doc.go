@@ -18,6 +18,12 @@
 //
 // # Requests
 //
+// Headers and parameters of the query follow one rule on every route: each may be
+// absent; one that is there has a value, is there once, and is UTF-8 without control
+// characters. Else it is 400 malformed. A header and a parameter that mean the same may
+// both be there if they agree. Lists (Accept, Prefer, If-None-Match of a read) may have
+// several lines and empty members. Parameters that a route does not know are ignored.
+//
 // A body is one JSON object, whatever its Content-Type says (curl -d declares a
 // form); no body is {}. Unknown fields are tolerated, of two fields with the
 // same name the last one counts, invalid UTF-8 is refused.
@@ -33,8 +39,9 @@
 //     refused (422 key_reused); the order of members, white space and how numbers
 //     are written do not count.
 //   - If-Match: "<version>": the aggregate must be at this version (412);
-//     If-Match: * it must exist, If-None-Match: * it must be new (409). A list,
-//     a weak tag, and both headers at once are refused.
+//     If-Match: * it must exist, If-None-Match: * it must be new (409). A list
+//     and a weak tag are refused; both headers at once are 412, but for
+//     If-Match: "0", which means what If-None-Match: * does.
 //   - Prefer: respond-async: 202 once the command is stored durably; it is then
 //     executed even if nobody waits, and without a deadline.
 //   - Ganglion-Timeout, or ?timeout=: how long the request may take, as a Go

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -20,16 +19,16 @@ const (
 
 func (g *Gateway) serveEvents(ctx context.Context, c *call) *Problem {
 	c.w.Header().Set("Vary", "Accept")
-	after, err := parseAfter(c.query["after"])
+	after, resume, err := parsePlace(c.params)
 	if err != nil {
 		return malformed(err.Error())
 	}
-	limit, err := parseLimit(c.query["limit"])
+	limit, err := parseLimit(c.params)
 	if err != nil {
 		return malformed(err.Error())
 	}
 	if acceptsStream(c.r.Header) && c.r.Method == http.MethodGet {
-		return g.serveStream(ctx, c, after)
+		return g.serveStream(ctx, c, resume)
 	}
 	page, p := g.readEvents(ctx, c, after, limit)
 	if p != nil {
@@ -76,33 +75,49 @@ func (p *pageBody) add(events []Event, limit int) {
 	}
 }
 
-func parseAfter(values []string) (actor.Version, error) {
-	if len(values) == 0 {
+// parsePlace returns the version after which a page begins, and that after which a stream
+// resumes, which is what the client has last had if it says so.
+func parsePlace(p params) (after, resume actor.Version, err error) {
+	text, err := p.ofQuery("after")
+	if err == nil {
+		after, err = parseVersion("after", text)
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	if text, err = p.ofHeader("Last-Event-Id"); err != nil || text == "" {
+		return after, after, err
+	}
+	resume, err = parseVersion("Last-Event-ID", text)
+	return after, resume, err
+}
+
+// parseVersion reads a version to begin after; "": 0. No history is as long as 63 bits
+// can count, and stores keep versions as signed numbers.
+func parseVersion(name, text string) (actor.Version, error) {
+	if text == "" {
 		return 0, nil
 	}
-	v, err := parseVersion(values[0])
-	if err != nil || len(values) > 1 {
-		return 0, errors.New("after must be one version, a whole number from 0 to 9223372036854775807")
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0, fmt.Errorf("%s must be a version, a whole number from 0 to %d", name, uint64(maxVersion))
 	}
-	return v, nil
+	return actor.Version(n), nil
 }
 
-// parseVersion reads a version to begin after. No history is as long as 63 bits
-// can count, and stores keep versions as signed numbers.
-func parseVersion(s string) (actor.Version, error) {
-	n, err := strconv.ParseUint(s, 10, 63)
-	return actor.Version(n), err
-}
+// maxVersion is the highest version that can be asked for.
+const maxVersion actor.Version = 1<<63 - 1
 
-func parseLimit(values []string) (int, error) {
-	if len(values) == 0 {
-		return defaultPageEvents, nil
+func parseLimit(p params) (int, error) {
+	text, err := p.ofQuery("limit")
+	if err != nil || text == "" {
+		return defaultPageEvents, err
 	}
-	n, err := strconv.Atoi(values[0])
-	if err != nil || len(values) > 1 || n < 1 || n > maxPageEvents {
-		return 0, fmt.Errorf("limit must be one number from 1 to %d", maxPageEvents)
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n < 1 || n > maxPageEvents {
+		return 0, fmt.Errorf("limit must be a number from 1 to %d", maxPageEvents)
 	}
-	return n, nil
+	return int(n), nil
 }
 
 // acceptsStream reports whether Accept names text/event-stream.

@@ -54,14 +54,16 @@ func TestEvents_Malformed(t *testing.T) {
 	for _, query := range []string{
 		"after=-1", "after=x", "after=", "after=1&after=2", "after=9223372036854775808", "after=1.0",
 		"after=18446744073709551617", "after=1e3", "after=0x1", "after=%2B1", "after=+1", "after=1%20", "after=NaN",
-		"limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "limit=1&limit=1",
+		"limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "limit=1&limit=1", "limit=%2B1", "limit=%FF", "after=1%00",
 	} {
 		for _, accept := range []string{"*/*", "text/event-stream"} {
 			setup(t).do(t, "GET", "/v1/account/a/events?"+query, "", "Accept: "+accept).fails(t, 400, actor.CodeMalformed)
 		}
 	}
-	for _, id := range []string{"x", "-1", "9223372036854775808", "1.0"} {
-		setup(t).do(t, "GET", "/v1/account/a/events", "", "Accept: text/event-stream", "Last-Event-ID: "+id).fails(t, 400, actor.CodeMalformed)
+	for _, id := range []string{"x", "-1", "9223372036854775808", "1.0", "", "1, 2", "\xff"} {
+		for _, accept := range []string{"*/*", "text/event-stream"} {
+			setup(t).do(t, "GET", "/v1/account/a/events", "", "Accept: "+accept, "Last-Event-ID: "+id).fails(t, 400, actor.CodeMalformed)
+		}
 	}
 }
 

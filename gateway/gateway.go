@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -77,7 +76,7 @@ func (g *Gateway) EndStreams() { g.end() }
 type call struct {
 	w        *recorder
 	r        *http.Request
-	query    url.Values
+	params   params
 	start    time.Time
 	deadline time.Time
 	route    route
@@ -115,15 +114,15 @@ func (g *Gateway) serve(ctx context.Context, c *call) *Problem {
 	if c.route, c.behavior, p = g.resolve(ctx, c.deadline, c.r.Method, c.r.URL.EscapedPath()); p != nil {
 		return p
 	}
-	query, err := url.ParseQuery(c.r.URL.RawQuery)
-	if err != nil {
-		return malformed("the query of the URL is malformed")
+	var err error
+	if c.params, err = parseParams(c.r); err != nil {
+		return malformed(err.Error())
 	}
-	timeout, err := g.cfg.parseTimeout(c.r.Header, query)
+	timeout, err := g.cfg.parseTimeout(c.params)
 	if err != nil {
 		return malformed(err.Error())
 	}
-	c.query, c.deadline = query, c.start.Add(timeout)
+	c.deadline = c.start.Add(timeout)
 	switch c.route.endpoint {
 	case endpointCommand:
 		return g.serveCommand(ctx, c)

@@ -4,11 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -37,48 +34,35 @@ var errAsyncDirect = errors.New("the preference respond-async needs the durable 
 
 // parseOptions reads the options of a command; a query has the same but for id,
 // lane and preference.
-func parseOptions(t actor.MessageType, h http.Header, query url.Values) (o options, err error) {
-	if o.expect, err = parseExpectation(h); err != nil {
+func parseOptions(t actor.MessageType, p params) (o options, err error) {
+	if o.expect, err = parseExpectation(p); err != nil {
 		return o, err
 	}
-	if o.metadata, err = parseMetadata(h); err != nil {
+	if o.metadata, err = parseMetadata(p); err != nil {
 		return o, err
 	}
 	if t != actor.TypeCommand {
 		o.lane = actor.LaneDirect
 		return o, nil
 	}
-	if o.id, err = parseCommandID(h); err != nil {
+	if o.id, err = parseCommandID(p); err != nil {
 		return o, err
 	}
-	if o.lane, err = parseLane(h, query); err != nil {
+	if o.lane, err = parseLane(p); err != nil {
 		return o, err
 	}
-	if o.async = prefersAsync(h); o.async && o.lane == actor.LaneDirect {
+	if o.async = prefersAsync(p.header); o.async && o.lane == actor.LaneDirect {
 		return o, errAsyncDirect
 	}
 	return o, nil
 }
 
-// single returns the one value that a header and a query parameter have
-// together. A value given twice must be the same.
-func single(h http.Header, header string, query url.Values, param string) (value string, given bool, err error) {
-	for _, v := range append(append([]string{}, h[header]...), query[param]...) {
-		v = strings.TrimSpace(v)
-		if given && v != value {
-			return "", true, fmt.Errorf("%s is given as %q and as %q", header, value, v)
-		}
-		value, given = v, true
-	}
-	return value, given, nil
-}
-
-func parseLane(h http.Header, query url.Values) (actor.Lane, error) {
-	value, given, err := single(h, headerLane, query, "lane")
+func parseLane(p params) (actor.Lane, error) {
+	value, err := p.ofEither(headerLane, "lane")
 	switch {
 	case err != nil:
 		return 0, err
-	case !given || value == "durable":
+	case value == "" || value == "durable":
 		return actor.LaneDurable, nil
 	case value == "direct":
 		return actor.LaneDirect, nil
@@ -87,9 +71,9 @@ func parseLane(h http.Header, query url.Values) (actor.Lane, error) {
 	}
 }
 
-func (c Config) parseTimeout(h http.Header, query url.Values) (time.Duration, error) {
-	value, given, err := single(h, headerTimeout, query, "timeout")
-	if err != nil || !given {
+func (c Config) parseTimeout(p params) (time.Duration, error) {
+	value, err := p.ofEither(headerTimeout, "timeout")
+	if err != nil || value == "" {
 		return c.DefaultTimeout, err
 	}
 	d, err := time.ParseDuration(value)
@@ -99,35 +83,28 @@ func (c Config) parseTimeout(h http.Header, query url.Values) (time.Duration, er
 	return d, nil
 }
 
-func parseCommandID(h http.Header) (actor.CommandID, error) {
-	values := h["Idempotency-Key"]
-	if len(values) == 0 {
-		return "", nil
-	}
-	if len(values) > 1 {
-		return "", errors.New("Idempotency-Key is given more than once")
-	}
-	id := strings.TrimSpace(values[0])
-	if len(id) == 0 || len(id) > actor.MaxCommandIDBytes {
-		return "", fmt.Errorf("Idempotency-Key of %d bytes, 1 to %d are allowed", len(id), actor.MaxCommandIDBytes)
-	}
-	if !isText(id) {
-		return "", errors.New("Idempotency-Key has control characters or is not valid UTF-8")
-	}
-	return actor.CommandID(id), nil
+func parseCommandID(p params) (actor.CommandID, error) {
+	id, err := shortHeader(p, "Idempotency-Key", actor.MaxCommandIDBytes)
+	return actor.CommandID(id), err
 }
 
-func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }
+// shortHeader returns the value of a header that has at most so many bytes.
+func shortHeader(p params, name string, most int) (string, error) {
+	value, err := p.ofHeader(name)
+	if err == nil && len(value) > most {
+		return "", fmt.Errorf("%s of %d bytes, at most %d are allowed", name, len(value), most)
+	}
+	return value, err
+}
 
-func parseMetadata(h http.Header) (actor.Metadata, error) {
-	md := actor.Metadata{Correlation: h.Get("X-Correlation-Id"), Causation: h.Get("X-Causation-Id")}
-	if len(md.Correlation) > maxTraceBytes || !isText(md.Correlation) {
-		return md, fmt.Errorf("X-Correlation-ID must be text of at most %d bytes", maxTraceBytes)
+func parseMetadata(p params) (md actor.Metadata, err error) {
+	if md.Correlation, err = shortHeader(p, "X-Correlation-Id", maxTraceBytes); err != nil {
+		return md, err
 	}
-	if len(md.Causation) > maxTraceBytes || !isText(md.Causation) {
-		return md, fmt.Errorf("X-Causation-ID must be text of at most %d bytes", maxTraceBytes)
+	if md.Causation, err = shortHeader(p, "X-Causation-Id", maxTraceBytes); err != nil {
+		return md, err
 	}
-	if trace := h["Traceparent"]; len(trace) == 1 && isTraceparent(trace[0]) {
+	if trace := p.header["Traceparent"]; len(trace) == 1 && isTraceparent(trace[0]) {
 		md.Trace = trace[0]
 	}
 	return md, nil

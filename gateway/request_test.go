@@ -212,6 +212,7 @@ func TestConditions_OfCommands(t *testing.T) {
 		headers []string
 		want    actor.Expectation
 		bad     bool
+		never   bool
 	}{
 		{headers: []string{`If-Match: "0"`}, want: actor.Expectation{Exact: true}},
 		{headers: []string{`If-Match: "18446744073709551615"`}, want: actor.Expectation{Exact: true, Version: 1<<64 - 1}},
@@ -230,15 +231,26 @@ func TestConditions_OfCommands(t *testing.T) {
 		{headers: []string{`If-Match: `}, bad: true},
 		{headers: []string{`If-None-Match: "41"`}, bad: true},
 		{headers: []string{`If-None-Match: *, *`}, bad: true},
-		{headers: []string{`If-Match: *`, `If-None-Match: *`}, bad: true},
-		{headers: []string{`If-Match: "0"`, `If-None-Match: *`}, bad: true},
+		{headers: []string{`If-None-Match: `}, bad: true},
+		{headers: []string{`If-None-Match: *`, `If-None-Match: *`}, bad: true},
+		// Both are well formed, and a schema cannot forbid them together.
+		{headers: []string{`If-Match: *`, `If-None-Match: *`}, never: true},
+		{headers: []string{`If-Match: "1"`, `If-None-Match: *`}, never: true},
+		{headers: []string{`If-Match: "0"`, `If-None-Match: *`}, want: actor.Expectation{Creation: actor.MustBeNew}},
 	} {
 		t.Run(strings.Join(c.headers, " & "), func(t *testing.T) {
 			t.Parallel()
 			f := setup(t)
 			a := f.do(t, "POST", "/v1/account/a-1/Deposit", "", c.headers...)
-			if c.bad {
-				a.fails(t, 400, actor.CodeMalformed)
+			if c.bad || c.never {
+				if c.bad {
+					a.fails(t, 400, actor.CodeMalformed)
+				} else {
+					a.fails(t, 412, actor.CodeVersionMismatch)
+				}
+				if sent := f.client.sent(); len(sent) != 0 {
+					t.Errorf("sent %+v", sent)
+				}
 				return
 			}
 			if diff := cmp.Diff(c.want, f.client.one(t).Expect); diff != "" {
@@ -272,6 +284,13 @@ func TestOptions_Malformed(t *testing.T) {
 		"correlation control":  {"X-Correlation-ID: a\tb"},
 		"long causation":       {"X-Causation-ID: " + long},
 		"causation not UTF-8":  {"X-Causation-ID: \xc3"},
+		"empty correlation":    {"X-Correlation-ID: "},
+		"empty causation":      {"X-Causation-ID: "},
+		"two correlations":     {"X-Correlation-ID: a", "X-Correlation-ID: a"},
+		"empty lane":           {"Ganglion-Lane: "},
+		"empty timeout":        {"Ganglion-Timeout: "},
+		"same key twice":       {"Idempotency-Key: a", "Idempotency-Key: a"},
+		"same lane twice":      {"Ganglion-Lane: direct", "Ganglion-Lane: direct"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -282,13 +301,13 @@ func TestOptions_Malformed(t *testing.T) {
 			}
 		})
 	}
-	for _, query := range []string{"lane=fast", "lane=direct&lane=durable", "timeout=x", "lane=%zz", "a;b"} {
+	for _, query := range []string{"lane=fast", "lane=direct&lane=durable", "timeout=x", "lane=%zz", "a;b", "lane=", "timeout=", "lane", "lane=durable&lane=durable", "timeout=1s&timeout=1s", "timeout=+1s", "lane=direct%20", "lane=%ff"} {
 		t.Run("?"+query, func(t *testing.T) {
 			t.Parallel()
 			setup(t).do(t, "POST", "/v1/account/a-1/Deposit?"+query, "{}").fails(t, 400, actor.CodeMalformed)
 		})
 	}
-	for _, query := range []string{"consistency=eventual", "consistency=local&consistency=local", "timeout=61s"} {
+	for _, query := range []string{"consistency=eventual", "consistency=local&consistency=local", "timeout=61s", "consistency=", "consistency=local%00", "timeout="} {
 		t.Run("GET ?"+query, func(t *testing.T) {
 			t.Parallel()
 			setup(t).do(t, "GET", "/v1/account/a-1?"+query, "").fails(t, 400, actor.CodeMalformed)

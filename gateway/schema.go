@@ -74,9 +74,17 @@ func (s *schemas) of(t reflect.Type, d direction) (*jsonschema.Schema, error) {
 		jsonschema.InterceptDefName(func(t reflect.Type, _ string) string { return s.name(typeUse{t, d}) }),
 		jsonschema.InterceptSchema(func(p jsonschema.InterceptSchemaParams) (bool, error) { return describeType(p, d), nil }),
 		jsonschema.InterceptProp(func(p jsonschema.InterceptPropParams) error { return describeField(p, d) }),
-		jsonschema.CollectDefinitions(func(name string, component jsonschema.Schema) { s.components[name] = component }))
+		jsonschema.CollectDefinitions(func(name string, component jsonschema.Schema) {
+			if d == input {
+				acceptNull(&component)
+			}
+			s.components[name] = component
+		}))
 	if err != nil {
 		return nil, fmt.Errorf("schema of %v: %w", t, err)
+	}
+	if d == input {
+		acceptNull(&schema)
 	}
 	if d == output && nilable {
 		allowNull(&schema)
@@ -128,12 +136,15 @@ func allowNull(s *jsonschema.Schema) {
 // describeType settles the types that encoding/json does not treat by their
 // kind. Types that tell their schema have been asked before.
 func describeType(p jsonschema.InterceptSchemaParams, d direction) (done bool) {
-	if p.Processed {
-		return false
-	}
 	t := p.Value.Type()
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
+	}
+	if p.Processed {
+		if d == input {
+			boundNumber(p.Schema, t)
+		}
+		return false
 	}
 	switch {
 	case t == reflect.TypeFor[time.Time]() || t == reflect.TypeFor[json.RawMessage]():
@@ -149,6 +160,9 @@ func describeType(p jsonschema.InterceptSchemaParams, d direction) (done bool) {
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
 		p.Schema.AddType(jsonschema.String)
 		p.Schema.WithContentEncoding("base64")
+		if d == input {
+			p.Schema.WithPattern(base64Text)
+		}
 	default:
 		return false
 	}
@@ -175,6 +189,7 @@ func describeField(p jsonschema.InterceptPropParams, d direction) error {
 		*p.PropertySchema = jsonschema.Schema{Description: p.PropertySchema.Description}
 		p.PropertySchema.AddType(jsonschema.String)
 	}
+	preferDeclared(p.PropertySchema)
 	kind := p.Field.Type.Kind()
 	if kind == reflect.Array && p.PropertySchema.Ref == nil {
 		p.PropertySchema.RemoveType(jsonschema.Null)

@@ -12,11 +12,15 @@ import (
 )
 
 func (g *Gateway) serveState(ctx context.Context, c *call) *Problem {
-	expect, err := parseIfMatch(c.r.Header)
+	expect, err := parseIfMatch(c.params)
 	if err != nil {
 		return malformed(err.Error())
 	}
-	local, err := g.parseConsistency(c.query["consistency"])
+	local, err := g.parseConsistency(c.params)
+	if err != nil {
+		return malformed(err.Error())
+	}
+	metadata, err := parseMetadata(c.params)
 	if err != nil {
 		return malformed(err.Error())
 	}
@@ -30,7 +34,7 @@ func (g *Gateway) serveState(ctx context.Context, c *call) *Problem {
 	if local && c.behavior != nil {
 		state, version, p = g.localState(ctx, c)
 	} else {
-		state, version, p = g.currentState(ctx, c)
+		state, version, p = g.currentState(ctx, c, metadata)
 	}
 	switch {
 	case p != nil:
@@ -43,25 +47,21 @@ func (g *Gateway) serveState(ctx context.Context, c *call) *Problem {
 	return c.reply(http.StatusOK, stateBody{Version: version, State: state})
 }
 
-func (g *Gateway) parseConsistency(values []string) (local bool, err error) {
-	if len(values) > 1 {
-		return false, errors.New("consistency is given more than once")
-	}
-	if len(values) == 0 || values[0] == "linearizable" {
+func (g *Gateway) parseConsistency(p params) (local bool, err error) {
+	value, err := p.ofQuery("consistency")
+	switch {
+	case err != nil:
+		return false, err
+	case value == "" || value == "linearizable":
 		return false, nil
-	}
-	if values[0] == "local" && g.cfg.History != nil {
+	case value == "local" && g.cfg.History != nil:
 		return true, nil
 	}
-	return false, fmt.Errorf("consistency %q is not offered", values[0])
+	return false, fmt.Errorf("consistency %q is not offered", value)
 }
 
 // currentState asks the aggregate's owner.
-func (g *Gateway) currentState(ctx context.Context, c *call) (json.RawMessage, actor.Version, *Problem) {
-	metadata, err := parseMetadata(c.r.Header)
-	if err != nil {
-		return nil, 0, malformed(err.Error())
-	}
+func (g *Gateway) currentState(ctx context.Context, c *call, metadata actor.Metadata) (json.RawMessage, actor.Version, *Problem) {
 	out := g.client.Deliver(ctx, actor.Message{
 		Type: actor.TypeState, Lane: actor.LaneDirect, Target: c.route.target,
 		Time: g.cfg.Now().UTC(), Deadline: c.deadline, Metadata: metadata,

@@ -29,13 +29,6 @@ type stream struct {
 // serveStream follows the aggregate's events until the client goes away, the
 // server shuts down, or the history cannot be read.
 func (g *Gateway) serveStream(ctx context.Context, c *call, after actor.Version) *Problem {
-	if last := c.r.Header.Get("Last-Event-Id"); last != "" {
-		v, err := parseVersion(last)
-		if err != nil {
-			return malformed("Last-Event-ID must be a version, a whole number from 0 to 9223372036854775807")
-		}
-		after = v
-	}
 	leave, p := g.enterStream()
 	if p != nil {
 		return p
