@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,5 +33,21 @@ func TestModuleDirs_FindsModulesButNotTheToolsOrTheMainOne(t *testing.T) {
 	slices.Sort(got)
 	if diff := cmp.Diff([]string{"bench", filepath.Join("deep", "below")}, got); diff != "" {
 		t.Errorf("modules (-want +got):\n%s", diff)
+	}
+}
+
+func TestFaultPackages_FindsThoseWithSuchTests(t *testing.T) {
+	t.Parallel()
+	got, err := faultPackages(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"./node", "./runtime", "./store/mongo", "./testharness"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is not among %v", want, got)
+		}
+	}
+	if slices.Contains(got, "./gateway") || slices.ContainsFunc(got, func(p string) bool { return strings.HasPrefix(p, "./bench") }) {
+		t.Errorf("packages without such tests, or of other modules: %v", got)
 	}
 }

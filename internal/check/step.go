@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,8 +169,51 @@ func (c *checker) faults(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	packages, err := faultPackages(".")
+	if err != nil {
+		return err
+	}
 	args := append([]string{"test", "-json", "-timeout=10m", "-count=1", "-run=" + faultTests}, race...)
-	return c.goTest(ctx, append(env, envSeed+"="+c.seed), append(args, "./...")...)
+	return c.goTest(ctx, append(env, envSeed+"="+c.seed), append(args, packages...)...)
+}
+
+// faultPackages lists the packages of the main module that have such tests. The others
+// would be linked with the race detector, seconds each, to run nothing.
+func faultPackages(root string) (packages []string, err error) {
+	test := regexp.MustCompile(`(?m)^func Test\w*` + faultTests + `\w*\(`)
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && isOther(path, d):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !test.Match(text) {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(path))
+		if dir = "./" + filepath.ToSlash(dir); err == nil && !slices.Contains(packages, dir) {
+			packages = append(packages, dir)
+		}
+		return err
+	})
+	if err == nil && len(packages) == 0 {
+		err = errors.New("no test takes a seed")
+	}
+	return packages, err
+}
+
+// isOther reports whether a folder is no part of the main module: hidden, of test data, or
+// another module.
+func isOther(path string, d fs.DirEntry) bool {
+	if strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(path, "go.mod"))
+	return err == nil
 }
 
 // mongod finds or fetches the server before the tests do, so that the progress
