@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -29,18 +28,12 @@ type Process struct {
 	child   *child.Process
 }
 
-// Build compiles a main package of this module into the test's folder and
-// returns the path of the binary. The package is a path as go build takes it,
-// seen from the test's directory.
+// Build is [testharness.Program]: it compiles a main package of this module once for all
+// tests of a package, and returns the path of the binary. The package is a path as go
+// build takes it, seen from the test's directory.
 func Build(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "node")
-	args := append(append([]string{"build"}, flags...), "-o", binary, pkg)
-	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("nodes: build %s: %v\n%s", pkg, err, out)
-	}
-	return binary
+	return testharness.Program(t, pkg, flags...)
 }
 
 // Spawn starts a node binary with the given flags, besides data folder and
