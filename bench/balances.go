@@ -31,6 +31,7 @@ type shownAccount struct {
 // balances is the view: every event changes the document of its account.
 func balances() *projection.Projection {
 	return projection.Define(balancesName, func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[shownAccount](balancesName))
 		projection.On(d, accounts(), func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
 			return projection.Update(ctx, tx, balancesName, e.Source.ID, func(v *shownAccount) error {
 				v.Balance, v.Deposits, v.Version = v.Balance+e.Data.Amount, v.Deposits+1, e.Version

@@ -74,7 +74,9 @@ func (w *watchedView) begin(ctx context.Context) (end func(), err error) {
 }
 
 func (w *watchedView) subscribe(ctx context.Context) (stop func(), err error) {
-	w.notices, stop = w.e.node.Subscribe(w.projection, projection.Interest{Collection: balancesName})
+	if w.notices, stop, err = w.e.node.Subscribe(w.projection, projection.Interest{Collection: balancesName}); err != nil {
+		return nil, err
+	}
 	select {
 	case n := <-w.notices:
 		if n.Reset { // as every subscription begins

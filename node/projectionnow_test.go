@@ -26,6 +26,7 @@ func TestNode_Projections_NowIsBeforeItServes(t *testing.T) {
 		}, projection.LiveOnly())
 	})
 	fromNow := projection.Define("afterwards", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[actor.Version]("seen"))
 		d.StartAt(projection.FromNow)
 		projection.On(d, from, func(ctx context.Context, tx *projection.Tx, e projection.Event[paidIn]) error {
 			after.Add(1)
@@ -33,6 +34,7 @@ func TestNode_Projections_NowIsBeforeItServes(t *testing.T) {
 		})
 	})
 	paused := projection.Define("paused", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[actor.Version]("seen"))
 		projection.On(d, from, func(ctx context.Context, tx *projection.Tx, e projection.Event[paidIn]) error {
 			return tx.Put("seen", e.Source.ID, e.Version)
 		})

@@ -138,9 +138,9 @@ func (n *Node) View(p *projection.Projection) *projection.View {
 
 // Subscribe tells of changes of the view of one of the node's projections while the
 // node runs, see [projection.Hub.Subscribe]. It panics for another one.
-func (n *Node) Subscribe(p *projection.Projection, i projection.Interest) (notices <-chan projection.Notice, stop func()) {
+func (n *Node) Subscribe(p *projection.Projection, i projection.Interest) (notices <-chan projection.Notice, stop func(), err error) {
 	n.mustRun(p)
-	return n.projections.hubs[p].Subscribe(i)
+	return n.projections.hubs[p].Subscribe(i) //nolint:wrapcheck // it names what failed
 }
 
 // Projections returns the control of the node's projections; nil: it has none.

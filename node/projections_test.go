@@ -76,6 +76,7 @@ type purseView struct {
 
 func purseViews(from *actor.Aggregate[purse], broken *atomic.Bool) *projection.Projection {
 	return projection.Define("purses", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[purseView]("purses"))
 		projection.On(d, from, func(ctx context.Context, tx *projection.Tx, e projection.Event[paidIn]) error {
 			if broken.Load() && e.Source.ID == "p-0" {
 				panic("broken")
@@ -112,7 +113,10 @@ func TestNode_Projections(t *testing.T) {
 				cfg.MongoURI, cfg.MongoDatabase = testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)
 			}
 			n := nodes.Start(t, cfg, from, bonus, greeter)
-			notices, stop := n.Subscribe(views, projection.Interest{Collection: "purses", Prefix: "bonus"})
+			notices, stop, err := n.Subscribe(views, projection.Interest{Collection: "purses", Prefix: "bonus"})
+			if err != nil {
+				t.Fatal(err)
+			}
 			defer stop()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

@@ -61,6 +61,7 @@ const (
 
 func shownTills(from *actor.Aggregate[till], live func(actor.EventRecord)) *projection.Projection {
 	return projection.Define("rebuilt", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[shownPartition](partitionsShown), projection.NewCollection[shownTill](tillsShown))
 		projection.On(d, from, func(ctx context.Context, tx *projection.Tx, e projection.Event[entered]) error {
 			err := projection.Update(ctx, tx, partitionsShown, partitionName(e.Partition), func(s *shownPartition) error {
 				s.Entries++

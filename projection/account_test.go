@@ -67,6 +67,7 @@ var errOutOfOrder = errors.New("out of order")
 // twice. Documents are written before it fails, so that what is left of that shows.
 func balances(h *hook, more ...func(*projection.Definition)) *projection.Projection {
 	return projection.Define("balances", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[balance]("accounts"))
 		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
 			err := projection.Update(ctx, tx, "accounts", e.Source.ID, func(b *balance) error {
 				if uint64(e.Version) <= b.Version {

@@ -19,7 +19,7 @@ type attempt struct {
 func (sl *slot) attempt() *attempt {
 	s := sl.session
 	sl.cache.begin()
-	tx := newTx(s.engine.store, s.projection.name, s.generation, sl.cache)
+	tx := newTx(s.engine.store, s.projection, s.generation, sl.cache)
 	tx.confirms = sl.confirm
 	return &attempt{slot: sl, tx: tx, next: sl.cp, parked: map[string]*parked{}, applied: map[string]applied{}}
 }

@@ -98,6 +98,7 @@ func TestCache_ReadingIsNotOlderThanASecond(t *testing.T) {
 			t.Parallel()
 			f, clock := setup(t), &jumping{}
 			p := projection.Define("balances", func(d *projection.Definition) {
+				d.Collections(projection.NewCollection[int64]("shared"), projection.NewCollection[int64]("copies"))
 				projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
 					if e.Data.Amount > 0 {
 						return projection.Update(ctx, tx, "shared", "sum", func(n *int64) error { *n += e.Data.Amount; return nil })
@@ -141,6 +142,7 @@ func TestCache_RetrySeesWhatIsNew(t *testing.T) {
 	one, other := twoPartitions()
 	f, clock := setup(t), &jumping{}
 	p := projection.Define("balances", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[int64]("shared"))
 		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
 			if e.Data.Amount > 0 {
 				return projection.Update(ctx, tx, "shared", "sum", func(n *int64) error { *n += e.Data.Amount; return nil })

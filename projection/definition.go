@@ -28,6 +28,8 @@ type Projection struct {
 	route     func(actor.EventRecord) ([]actor.Message, error) // of a router
 	wants     map[actor.Kind]map[string]bool                   // of a router; nil names: all
 	liveOnly  bool                                             // a handler has effects outside
+
+	collections map[string]Declared // by name
 }
 
 // Start says where a projection begins that has never run.
@@ -60,7 +62,7 @@ func newProjection(name string) *Projection {
 	}
 	return &Projection{
 		name: name, batchMax: DefaultBatchMax,
-		behaviors: map[actor.Kind]*followed{}, handlers: map[eventKey][]*handler{},
+		behaviors: map[actor.Kind]*followed{}, handlers: map[eventKey][]*handler{}, collections: map[string]Declared{},
 	}
 }
 

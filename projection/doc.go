@@ -1,8 +1,11 @@
 // Package projection is how one writes a read model, and the engine that runs it.
 //
+//	var accounts = projection.NewCollection[Balance]("accounts")
+//
 //	var Balances = projection.Define("balances", func(d *projection.Definition) {
+//		d.Collections(accounts)
 //		projection.On(d, Accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[Deposited]) error {
-//			return projection.Update(ctx, tx, "accounts", e.Source.ID, func(b *Balance) error {
+//			return accounts.Update(ctx, tx, e.Source.ID, func(b *Balance) error {
 //				b.Cents += e.Data.Amount
 //				return nil
 //			})
@@ -16,6 +19,11 @@
 // read. So an event changes the view once, whoever else runs the same partition at
 // the same time. A [View] reads the documents, waits until they show an event, and
 // a [Hub] tells of changes.
+//
+// A [Collection] is typed, and declared: a misspelt name is an error wherever it is used.
+// A key is an id, or a [Key] of several parts: texts, numbers and times, in whose order
+// the documents are. A [Range] selects those under some first parts, forward or backward,
+// for [Collection.List], [Collection.Page] and [Collection.Count].
 //
 // A projection runs partition by partition, on the owners of the partitions, unless
 // it is a [Definition.Singleton]. The events of one aggregate come in order. A

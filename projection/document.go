@@ -35,6 +35,14 @@ func (d documentTypes) check(value any) error {
 	return d.walk(reflect.ValueOf(value), 0, 0)
 }
 
+// checkType reports as a [*actor.TypeError] what is lost of all values of a type.
+func checkType(t reflect.Type) error {
+	if t.Kind() != reflect.Pointer {
+		t = reflect.PointerTo(t)
+	}
+	return actor.CheckJSON(t)
+}
+
 func (d documentTypes) of(t reflect.Type) documentType {
 	known, ok := d[t]
 	if !ok {

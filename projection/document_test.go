@@ -62,6 +62,7 @@ func TestTx_Put_RefusesWhatCannotBeRead(t *testing.T) {
 	}
 	f := setup(t)
 	p := projection.Define("documents", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[int]("before"), projection.NewCollection[any]("after"))
 		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
 			if err := tx.Put("before", e.Source.ID, 1); err != nil {
 				return err

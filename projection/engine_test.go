@@ -262,6 +262,7 @@ func TestEngine_RebuildWhileWritesGoOn(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	p := projection.Define("balances", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[balance]("accounts"))
 		d.BatchMax(16)
 		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
 			return projection.Update(ctx, tx, "accounts", e.Source.ID, func(b *balance) error {

@@ -50,6 +50,14 @@ var (
 	ErrTooDeep = errors.New("the document is nested too deeply")
 	// ErrName: a collection or key that cannot be stored.
 	ErrName = errors.New("invalid name of a collection or key")
+	// ErrCollection: the projection has no such collection. The error is a
+	// [*CollectionError].
+	ErrCollection = errors.New("the projection declares no such collection")
+	// ErrRange: a [Range] with a limit that is negative, or too high for a page, or with
+	// a prefix or a beginning that no key can have.
+	ErrRange = errors.New("invalid range")
+	// ErrKey: a key that [Key] has not made, or not of such parts.
+	ErrKey = errors.New("the key is not made of such parts")
 )
 
 // ParkedError is the answer to who waits for a view that lacks an event, as it or one

@@ -34,6 +34,7 @@ func TestParking_LargeEvents(t *testing.T) {
 	f := setup(t)
 	var fixed atomic.Bool
 	p := projection.Define("boards", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[int]("sizes"))
 		projection.On(d, boards, func(_ context.Context, tx *projection.Tx, e projection.Event[remark]) error {
 			if !fixed.Load() {
 				return errors.New("not yet")
@@ -119,6 +120,7 @@ func TestParking_UnknownEventIsTriedForEver(t *testing.T) {
 		actor.Apply(d, (*account).deposited, actor.From("renamed.v9", func(struct{}) deposited { return deposited{100} }))
 	})
 	upgraded := projection.Define("balances", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[balance]("accounts"))
 		projection.On(d, newer, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
 			return projection.Update(ctx, tx, "accounts", e.Source.ID, func(b *balance) error {
 				*b = balance{b.Sum + e.Data.Amount, b.Count + 1, uint64(e.Version)}
@@ -265,8 +267,9 @@ func TestTx_Names(t *testing.T) {
 	f := setup(t)
 	failures := make(chan error, 16)
 	p := projection.Define("names", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[int]("a"))
 		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, _ projection.Event[deposited]) error {
-			for _, n := range [][2]string{{"_applied", "a"}, {"", "a"}, {"a.b", "a"}, {"a", ""}, {"a", strings.Repeat("x", 513)}, {"a", "\xff"}} {
+			for _, n := range [][2]string{{"_applied", "a"}, {"", "a"}, {"a.b", "a"}, {"a", ""}, {"a", strings.Repeat("x", projection.MaxKeyBytes+1)}, {"a", "\xff"}} {
 				_, _, err := projection.Get[int](ctx, tx, n[0], n[1])
 				failures <- errors.Join(err, tx.Put(n[0], n[1], 1), tx.Delete(n[0], n[1]))
 			}
@@ -304,6 +307,7 @@ func TestTx_Put_RefusesTypes(t *testing.T) {
 	f := setup(t)
 	refused := make(chan error, 100)
 	p := projection.Define("lossy", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[any]("a"))
 		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
 			refused <- errors.Join(
 				projection.Update(ctx, tx, "a", "1", func(v *lossy) error { v.hidden++; return nil }),

@@ -70,6 +70,7 @@ func (t *faultyTransaction) Commit(ctx context.Context, writes []projection.Writ
 // totals also writes a document that all partitions share.
 func totals() *projection.Projection {
 	return balances(&hook{}, func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[int]("totals"))
 		d.BatchMax(7)
 		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, _ projection.Event[deposited]) error {
 			return projection.Update(ctx, tx, "totals", "deposits", func(n *int) error { *n++; return nil })

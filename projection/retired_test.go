@@ -99,6 +99,7 @@ func TestEngine_BoundsTheBytesThatWait(t *testing.T) {
 	const events, size, share = 100, 10 << 10, 64 << 10
 	a, late := &ahead{Source: f.stream}, int64(0)
 	p := projection.Define("boards", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[int]("sizes"))
 		d.BatchMax(1)
 		projection.On(d, boards, func(_ context.Context, tx *projection.Tx, e projection.Event[remark]) error {
 			if n := a.handled.Load(); n == 0 || n == events/2 {

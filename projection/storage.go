@@ -7,8 +7,8 @@ import (
 
 // Bounds of names, in bytes.
 const (
-	MaxNameBytes = 64  // of projections and collections
-	MaxKeyBytes  = 512 // of documents
+	MaxNameBytes = 64   // of projections and collections
+	MaxKeyBytes  = 2560 // of documents: a [Key] of three ids and a number, whatever the ids contain
 )
 
 // Place is a set of documents: one collection of one generation of a view. The
@@ -40,11 +40,13 @@ type Write struct {
 	Expect Revision
 }
 
-// Range selects documents of a place by key, in the order of their bytes.
+// Range selects documents of a place by key, in the order of their bytes, or from the
+// last to the first. Prefix and After are UTF-8.
 type Range struct {
-	Prefix string
-	After  string // empty: from the first
-	Limit  int    // 0: all
+	Prefix  string // of the keys; see [KeyPrefix]
+	After   string // those that come behind this key in the order of the range; empty: from the beginning
+	Limit   int    // 0: all
+	Reverse bool   // from the last key to the first
 }
 
 // Change tells that a document was written or deleted.
@@ -70,8 +72,10 @@ type Storage interface {
 	// Read returns one document for each key, in their order; those that do not
 	// exist have no Revision.
 	Read(ctx context.Context, at Place, keys ...string) ([]Document, error)
-	// List yields documents in the order of their keys.
+	// List yields documents in the order of the range.
 	List(ctx context.Context, at Place, r Range) iter.Seq2[Document, error]
+	// Count returns how many documents List yields.
+	Count(ctx context.Context, at Place, r Range) (int, error)
 	// Begin returns a transaction. It costs nothing until it is used.
 	Begin() Transaction
 	// Drop removes all documents of a generation. It is idempotent.

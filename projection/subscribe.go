@@ -61,8 +61,14 @@ func NewHub(v *View) *Hub {
 // Subscribe returns a channel of notices, the first of which is a Reset once
 // changes are seen from there on: read then. A subscriber that is slow is told with
 // a Reset in the place of what it missed. stop ends it, and is idempotent; the
-// channel is never closed.
-func (h *Hub) Subscribe(i Interest) (notices <-chan Notice, stop func()) {
+// channel is never closed. The error is a [*CollectionError] or wraps [ErrName]: the
+// view has no such collection. Then there is nothing to stop.
+func (h *Hub) Subscribe(i Interest) (notices <-chan Notice, stop func(), err error) {
+	if i.Collection != "" {
+		if err := h.view.projection.has(i.Collection); err != nil {
+			return nil, func() {}, err
+		}
+	}
 	if i.Buffer <= 0 {
 		i.Buffer = subscriberBuffer
 	}
@@ -81,7 +87,7 @@ func (h *Hub) Subscribe(i Interest) (notices <-chan Notice, stop func()) {
 		h.mu.Lock()
 		delete(h.subscribers, s)
 		h.mu.Unlock()
-	}
+	}, nil
 }
 
 // Run watches the storage while there are subscribers, until ctx ends. It may run

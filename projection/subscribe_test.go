@@ -18,6 +18,16 @@ func hub(t *testing.T, f *fixture, p *projection.Projection) *projection.Hub {
 	return h
 }
 
+func subscribe(t *testing.T, h *projection.Hub, i projection.Interest) <-chan projection.Notice {
+	t.Helper()
+	notices, stop, err := h.Subscribe(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return notices
+}
+
 func next(t *testing.T, notices <-chan projection.Notice) projection.Notice {
 	t.Helper()
 	select {
@@ -37,10 +47,8 @@ func TestHub_TellsOfDocumentsAndEvents(t *testing.T) {
 	f.run(t, config(), p)
 	f.settle(t, f.view(p))
 	h := hub(t, f, p)
-	documents, stop := h.Subscribe(projection.Interest{Collection: "accounts", Prefix: "b"})
-	defer stop()
-	events, stop := h.Subscribe(projection.Interest{Applied: true})
-	defer stop()
+	documents := subscribe(t, h, projection.Interest{Collection: "accounts", Prefix: "b"})
+	events := subscribe(t, h, projection.Interest{Applied: true})
 	for _, notices := range []<-chan projection.Notice{documents, events} {
 		if n := next(t, notices); !n.Reset {
 			t.Errorf("the first notice is %+v, want a Reset", n)
@@ -75,10 +83,8 @@ func TestHub_SlowSubscriberIsTold(t *testing.T) {
 	p := balances(&hook{}, func(d *projection.Definition) { d.BatchMax(1) })
 	f.run(t, config(), p)
 	h := hub(t, f, p)
-	slow, stop := h.Subscribe(projection.Interest{Buffer: 2})
-	defer stop()
-	quick, stop := h.Subscribe(projection.Interest{Buffer: 1000})
-	defer stop()
+	slow := subscribe(t, h, projection.Interest{Buffer: 2})
+	quick := subscribe(t, h, projection.Interest{Buffer: 1000})
 	next(t, slow)
 	next(t, quick)
 	const many = 50

@@ -13,10 +13,12 @@ import (
 type Reader interface {
 	read(ctx context.Context, collection, key string) (data []byte, found bool, err error)
 	storage() Storage
+	declares() *Projection
 }
 
 // Get returns a document, and whether there is one. In a handler it sees what
-// events before have written.
+// events before have written. The error wraps [ErrName], [ErrCollection] or
+// [ErrUnavailable], or says that the document is no T.
 func Get[T any](ctx context.Context, r Reader, collection, key string) (value T, found bool, err error) {
 	data, found, err := r.read(ctx, collection, key)
 	if err != nil || !found {
@@ -52,7 +54,7 @@ func Update[T any](ctx context.Context, tx *Tx, collection, key string, change f
 type Tx struct {
 	store      Storage
 	txn        Transaction
-	projection string
+	projection *Projection
 	generation uint64
 	cache      *cache
 
@@ -91,18 +93,20 @@ type undo struct {
 	was      *pending // nil: none
 }
 
-func newTx(s Storage, projection string, generation uint64, c *cache) *Tx {
+func newTx(s Storage, projection *Projection, generation uint64, c *cache) *Tx {
 	return &Tx{store: s, txn: s.Begin(), projection: projection, generation: generation, cache: c, writes: map[document]*pending{}, revisions: map[document]Revision{}}
 }
 
 func (tx *Tx) storage() Storage { return tx.store }
 
+func (tx *Tx) declares() *Projection { return tx.projection }
+
 func (tx *Tx) place(collection string) Place {
-	return Place{Projection: tx.projection, Generation: tx.generation, Collection: collection}
+	return Place{Projection: tx.projection.name, Generation: tx.generation, Collection: collection}
 }
 
 func (tx *Tx) read(ctx context.Context, collection, key string) ([]byte, bool, error) {
-	if err := checkNames(collection, key); err != nil {
+	if err := checkKey(collection, key, tx.projection); err != nil {
 		return nil, false, err
 	}
 	return tx.load(ctx, collection, key)
@@ -129,13 +133,13 @@ func (tx *Tx) load(ctx context.Context, collection, key string) ([]byte, bool, e
 	return known.Data, known.Revision != "", nil
 }
 
-// Put writes a document in the place of any other with the same key. A collection
-// has a name like a projection; a key is any UTF-8 of 1 to [MaxKeyBytes] bytes. The
-// value is encoded at once. The error wraps [ErrName] or [ErrTooDeep], is an
+// Put writes a document in the place of any other with the same key, which is any UTF-8
+// of 1 to [MaxKeyBytes] bytes. The value is encoded at once. The error wraps [ErrName],
+// [ErrCollection] or [ErrTooDeep], is an
 // [*actor.TypeError] for a type that JSON does not bring back as it was, also one that an
 // interface in the value holds, or says that the value cannot be encoded.
 func (tx *Tx) Put(collection, key string, value any) error {
-	if err := checkNames(collection, key); err != nil {
+	if err := checkKey(collection, key, tx.projection); err != nil {
 		return err
 	}
 	if err := tx.cache.types.check(value); err != nil {
@@ -153,9 +157,10 @@ func (tx *Tx) put(collection, key string, value any) error {
 	return nil
 }
 
-// Delete removes a document if there is one. The error wraps [ErrName].
+// Delete removes a document if there is one. The error wraps [ErrName] or
+// [ErrCollection].
 func (tx *Tx) Delete(collection, key string) error {
-	if err := checkNames(collection, key); err != nil {
+	if err := checkKey(collection, key, tx.projection); err != nil {
 		return err
 	}
 	tx.set(document{collection, key}, nil)
@@ -258,11 +263,13 @@ func (tx *Tx) commit(ctx context.Context) error {
 	return nil
 }
 
-func checkNames(collection, key string) error {
-	switch {
-	case !validName(collection):
-		return fmt.Errorf("collection %q: %w", collection, ErrName)
-	case key == "" || len(key) > MaxKeyBytes || !utf8.ValidString(key):
+// checkKey reports a collection that the projection does not have, and a key that cannot
+// be stored.
+func checkKey(collection, key string, p *Projection) error {
+	if err := p.has(collection); err != nil {
+		return err
+	}
+	if key == "" || len(key) > MaxKeyBytes || !utf8.ValidString(key) {
 		return fmt.Errorf("key of %d bytes, UTF-8 of 1 to %d is allowed: %w", len(key), MaxKeyBytes, ErrName)
 	}
 	return nil

@@ -29,12 +29,15 @@ func (v *View) Storage() Storage { return v.store }
 
 func (v *View) storage() Storage { return v.store }
 
+func (v *View) declares() *Projection { return v.projection }
+
 // Place returns where the documents of a collection are at this moment, for
 // functions of a storage's package that read them in their own way. A rebuild
-// moves them; what was there is kept for half a minute.
+// moves them; what was there is kept for half a minute. Generation is 0 before the
+// projection first ran. The error is a [*CollectionError] or the storage's.
 func (v *View) Place(ctx context.Context, collection string) (Place, error) {
-	if !validName(collection) {
-		return Place{}, fmt.Errorf("collection %q: %w", collection, ErrName)
+	if err := v.projection.has(collection); err != nil {
+		return Place{}, err
 	}
 	live, err := v.live(ctx)
 	return Place{v.projection.name, live, collection}, err
@@ -49,16 +52,21 @@ func (v *View) live(ctx context.Context) (uint64, error) {
 	return h.Live, err
 }
 
-// read looks again where a document was not found: the generation may have been
-// dropped between the two reads.
 func (v *View) read(ctx context.Context, collection, key string) ([]byte, bool, error) {
-	if err := checkNames(collection, key); err != nil {
-		return nil, false, err
+	doc, found, err := v.document(ctx, collection, key)
+	return doc.Data, found, err
+}
+
+func (v *View) document(ctx context.Context, collection, key string) (Document, bool, error) {
+	if err := checkKey(collection, key, v.projection); err != nil {
+		return Document{}, false, err
 	}
 	return v.load(ctx, collection, key)
 }
 
-func (v *View) load(ctx context.Context, collection, key string) ([]byte, bool, error) {
+// load is document for any collection. It looks again where a document was not found: the
+// generation may have been dropped between the two reads.
+func (v *View) load(ctx context.Context, collection, key string) (Document, bool, error) {
 	live, err := v.live(ctx)
 	for err == nil && live > 0 {
 		var docs []Document
@@ -66,28 +74,51 @@ func (v *View) load(ctx context.Context, collection, key string) ([]byte, bool, 
 			break
 		}
 		if docs[0].Revision != "" {
-			return docs[0].Data, true, nil
+			return docs[0], true, nil
 		}
 		looked := live
 		if live, err = v.live(ctx); live == looked {
 			break
 		}
 	}
-	return nil, false, err
+	return Document{}, false, err
 }
 
-// Entry is a document and its key.
+// Entry is a document with its key.
 type Entry[T any] struct {
-	Key   string
-	Value T
+	Key      string
+	Revision Revision // one of this state of the document, and of no other
+	Value    T
 }
 
-// List yields the documents of a collection in the order of their keys. It is not
-// one moment of all of them. The error wraps [ErrRetired] when a rebuild has
-// replaced the view meanwhile and what was read is gone.
+// GetEntry is [Get] with the document's revision.
+func GetEntry[T any](ctx context.Context, v *View, collection, key string) (e Entry[T], found bool, err error) {
+	doc, found, err := v.document(ctx, collection, key)
+	if err != nil || !found {
+		return e, false, err
+	}
+	e, err = entryOf[T](v, collection, doc)
+	return e, err == nil, err
+}
+
+func entryOf[T any](v *View, collection string, doc Document) (Entry[T], error) {
+	e := Entry[T]{Key: doc.Key, Revision: doc.Revision}
+	if err := v.store.Unmarshal(doc.Data, &e.Value); err != nil {
+		return Entry[T]{}, fmt.Errorf("decode %s %q: %w", collection, doc.Key, err)
+	}
+	return e, nil
+}
+
+// List yields the documents of a range of a collection. It is not one moment of all of
+// them. The error wraps [ErrRange], [ErrCollection], [ErrName] or [ErrUnavailable], or
+// [ErrRetired] when a rebuild has replaced the view meanwhile and what was read is gone.
 func List[T any](ctx context.Context, v *View, collection string, r Range) iter.Seq2[Entry[T], error] {
 	return func(yield func(Entry[T], error) bool) {
-		at, err := v.Place(ctx, collection)
+		err := r.validate()
+		var at Place
+		if err == nil {
+			at, err = v.Place(ctx, collection)
+		}
 		if err != nil || at.Generation == 0 {
 			if err != nil {
 				yield(Entry[T]{}, err)
@@ -95,9 +126,9 @@ func List[T any](ctx context.Context, v *View, collection string, r Range) iter.
 			return
 		}
 		for doc, err := range v.store.List(ctx, at, r) {
-			e := Entry[T]{Key: doc.Key}
+			var e Entry[T]
 			if err == nil {
-				err = v.store.Unmarshal(doc.Data, &e.Value)
+				e, err = entryOf[T](v, collection, doc)
 			}
 			if err != nil {
 				yield(Entry[T]{}, fmt.Errorf("list %s: %w", collection, err))

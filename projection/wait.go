@@ -70,12 +70,12 @@ func (v *View) shows(ctx context.Context, u Until) (shown bool, waits *parked, e
 	if v.projection.singleton {
 		id = 0
 	}
-	data, found, err := v.load(ctx, checkpointsName, id.key())
+	doc, found, err := v.load(ctx, checkpointsName, id.key())
 	if err != nil || !found {
 		return u.position == 0, nil, err
 	}
 	var cp checkpoint
-	if err := v.store.Unmarshal(data, &cp); err != nil {
+	if err := v.store.Unmarshal(doc.Data, &cp); err != nil {
 		return false, nil, fmt.Errorf("decode checkpoint: %w", err)
 	}
 	if max(cp.Position, cp.Passed) < u.position {
@@ -89,12 +89,12 @@ func (v *View) shows(ctx context.Context, u Until) (shown bool, waits *parked, e
 
 func (v *View) showsVersion(ctx context.Context, u Until) (shown bool, waits *parked, err error) {
 	source := u.source.String()
-	data, found, err := v.load(ctx, appliedName, source)
+	doc, found, err := v.load(ctx, appliedName, source)
 	if err != nil || !found {
 		return false, nil, err
 	}
 	var a applied
-	if err := v.store.Unmarshal(data, &a); err != nil {
+	if err := v.store.Unmarshal(doc.Data, &a); err != nil {
 		return false, nil, fmt.Errorf("decode what was applied of %s: %w", u.source, err)
 	}
 	if a.Version < uint64(u.version) {

@@ -20,6 +20,9 @@ import (
 const (
 	// readMany is how many documents one request reads.
 	readMany = 200
+	// someDeleted is how many documents more than are wanted one request reads, as some
+	// of them may be deleted.
+	someDeleted = 8
 
 	// One request is waited for from firstAttempt to longestAttempt: its answer can be
 	// lost with the replica that would have sent it.
@@ -38,7 +41,9 @@ func (s *Storage) Read(ctx context.Context, at projection.Place, keys ...string)
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	docs := make([]projection.Document, 0, len(keys))
-	for some := range slices.Chunk(keys, readMany) {
+	for len(keys) > 0 {
+		some := keys[:s.fitting(at, keys)]
+		keys = keys[len(some):]
 		found, err := s.last(ctx, at, some)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w: %w", at.Collection, projection.ErrUnavailable, err)
@@ -50,6 +55,21 @@ func (s *Storage) Read(ctx context.Context, at projection.Place, keys ...string)
 		}
 	}
 	return docs, nil
+}
+
+// requestSpace is more than a request has besides subjects.
+const requestSpace = 1024
+
+// fitting returns how many of the documents one request can ask for, at least one: long
+// names of many are more than a server takes.
+func (s *Storage) fitting(at projection.Place, keys []string) (n int) {
+	left := int(s.nc.MaxPayload()) - requestSpace - len(s.mark())
+	for ; n < min(len(keys), readMany); n++ {
+		if left -= len(s.subject(at, keys[n])) + len(`"",`); left < 0 && n > 0 {
+			break
+		}
+	}
+	return n
 }
 
 // last returns the documents that exist, by subject.
@@ -230,8 +250,13 @@ func (s *Storage) List(ctx context.Context, at projection.Place, r projection.Ra
 			return
 		}
 		left := r.Limit
-		for some := range slices.Chunk(keys, readMany) {
-			docs, err := s.Read(ctx, at, some...)
+		for len(keys) > 0 {
+			n := min(readMany, len(keys))
+			if left > 0 {
+				n = min(n, left+someDeleted)
+			}
+			docs, err := s.Read(ctx, at, keys[:n]...)
+			keys = keys[n:]
 			if err != nil {
 				yield(projection.Document{}, err)
 				return
@@ -251,7 +276,19 @@ func (s *Storage) List(ctx context.Context, at projection.Place, r projection.Ra
 	}
 }
 
-// keys returns the keys of a range, those of deleted documents included, sorted.
+// Count implements [projection.Storage]. The names tell of documents that were deleted,
+// too, so it reads them all.
+func (s *Storage) Count(ctx context.Context, at projection.Place, r projection.Range) (n int, err error) {
+	for _, err := range s.List(ctx, at, r) {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// keys returns the keys of a range, those of deleted documents included, in its order.
 func (s *Storage) keys(ctx context.Context, at projection.Place, r projection.Range) ([]string, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
@@ -262,12 +299,19 @@ func (s *Storage) keys(ctx context.Context, at projection.Place, r projection.Ra
 	keys := make([]string, 0, len(info.State.Subjects))
 	for subject := range info.State.Subjects {
 		_, key, ok := s.parse(subject)
-		if ok && strings.HasPrefix(key, r.Prefix) && key > r.After {
+		if ok && strings.HasPrefix(key, r.Prefix) && isBehind(key, r) {
 			keys = append(keys, key)
 		}
 	}
 	slices.Sort(keys)
+	if r.Reverse {
+		slices.Reverse(keys)
+	}
 	return keys, nil
+}
+
+func isBehind(key string, r projection.Range) bool {
+	return r.After == "" || r.Reverse && key < r.After || !r.Reverse && key > r.After
 }
 
 // info asks the leader until one answers that is as far as this storage has seen.

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,8 +26,18 @@ func (s *Storage) collection(at projection.Place) string {
 }
 
 func (s *Storage) subject(at projection.Place, key string) string {
+	if len(key) > longKey {
+		return s.collection(at) + longMark + base64.RawURLEncoding.EncodeToString([]byte(key))
+	}
 	return s.collection(at) + token(key)
 }
+
+// A server takes a line of 4096 bytes, so long keys are written in a form that takes a
+// third more than they do and not up to three times as much. No token begins like it.
+const (
+	longKey  = 512 // bytes; builds before that form had no longer ones, nor has the engine
+	longMark = "~"
+)
 
 // parse is the inverse of subject.
 func (s *Storage) parse(subject string) (at projection.Place, key string, ok bool) {
@@ -35,12 +46,21 @@ func (s *Storage) parse(subject string) (at projection.Place, key string, ok boo
 		return at, "", false
 	}
 	generation, err := strconv.ParseUint(parts[1], 10, 64)
-	key, ok = untoken(parts[3])
+	key, ok = keyOf(parts[3])
 	at = projection.Place{Projection: parts[0], Generation: generation, Collection: parts[2]}
 	if at.Projection == common {
 		at.Projection = ""
 	}
 	return at, key, ok && err == nil
+}
+
+// keyOf is the inverse of what subject makes of a key.
+func keyOf(t string) (key string, ok bool) {
+	if long, is := strings.CutPrefix(t, longMark); is {
+		data, err := base64.RawURLEncoding.DecodeString(long)
+		return string(data), err == nil
+	}
+	return untoken(t)
 }
 
 const upperHex = "0123456789ABCDEF"

@@ -73,16 +73,31 @@ func (s *Storage) List(ctx context.Context, at projection.Place, r projection.Ra
 	}
 }
 
+func isBehind(key string, r projection.Range) bool {
+	return r.After == "" || r.Reverse && key < r.After || !r.Reverse && key > r.After
+}
+
+// Count implements [projection.Storage].
+func (s *Storage) Count(ctx context.Context, at projection.Place, r projection.Range) (int, error) {
+	if err := ended(ctx); err != nil {
+		return 0, err
+	}
+	return len(s.selected(at, r)), nil
+}
+
 func (s *Storage) selected(at projection.Place, r projection.Range) []projection.Document {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var docs []projection.Document
 	for key, doc := range s.places[at] {
-		if strings.HasPrefix(key, r.Prefix) && key > r.After {
+		if strings.HasPrefix(key, r.Prefix) && isBehind(key, r) {
 			docs = append(docs, doc)
 		}
 	}
 	slices.SortFunc(docs, func(a, b projection.Document) int { return strings.Compare(a.Key, b.Key) })
+	if r.Reverse {
+		slices.Reverse(docs)
+	}
 	if r.Limit > 0 && len(docs) > r.Limit {
 		docs = docs[:r.Limit]
 	}

@@ -262,20 +262,40 @@ func (s *Storage) Read(ctx context.Context, at projection.Place, keys ...string)
 // List implements [projection.Storage].
 func (s *Storage) List(ctx context.Context, at projection.Place, r projection.Range) iter.Seq2[projection.Document, error] {
 	h := homeOf(at)
-	opts := options.Find().SetSort(bson.D{{Key: "_id", Value: 1}})
+	order := 1
+	if r.Reverse {
+		order = -1
+	}
+	opts := options.Find().SetSort(bson.D{{Key: "_id", Value: order}})
 	if r.Limit > 0 {
 		opts.SetLimit(int64(r.Limit))
 	}
 	return func(yield func(projection.Document, error) bool) {
-		for doc, err := range s.find(ctx, h, h.keys(r.Prefix, r.After), opts) {
-			if err == nil && !strings.HasPrefix(doc.Key, r.Prefix) {
-				return
-			}
+		for doc, err := range s.find(ctx, h, h.keys(r), opts) {
 			if !yield(doc, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// Count implements [projection.Storage]. The server reads the range, and sends a number.
+func (s *Storage) Count(ctx context.Context, at projection.Place, r projection.Range) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	h := homeOf(at)
+	what := "count " + h.collection
+	ctx, end, err := s.reading(ctx)
+	if err != nil {
+		return 0, unavailable(what, err)
+	}
+	defer end()
+	opts := options.Count()
+	if r.Limit > 0 {
+		opts.SetLimit(int64(r.Limit))
+	}
+	n, err := s.collection(h).CountDocuments(ctx, h.keys(r), opts)
+	return int(n), unavailable(what, err)
 }
 
 func (s *Storage) find(ctx context.Context, h home, filter bson.D, opts *options.FindOptionsBuilder) iter.Seq2[projection.Document, error] {

@@ -3,6 +3,7 @@ package mongo
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -40,18 +41,44 @@ func idPrefix(at projection.Place) string {
 	return at.Collection + "/"
 }
 
-// keys selects the documents whose keys begin with start, and come after one unless
-// that is empty.
-func (h home) keys(start, after string) bson.D {
-	from := bson.D{{Key: "$gte", Value: h.prefix + start}}
-	if after != "" {
-		from = append(from, bson.E{Key: "$gt", Value: h.prefix + after})
+// keys selects the documents of a range, by one bound on each side.
+func (h home) keys(r projection.Range) bson.D {
+	above, from := "$gte", h.prefix+r.Prefix
+	end := behindAll(from)
+	switch after := h.prefix + r.After; {
+	case r.After == "":
+	case r.Reverse && (end == "" || after < end):
+		end = after
+	case !r.Reverse && after >= from:
+		above, from = "$gt", after
 	}
-	if h.prefix != "" { // '0' comes after '/'
-		from = append(from, bson.E{Key: "$lt", Value: strings.TrimSuffix(h.prefix, "/") + "0"})
+	bounds := bson.D{{Key: above, Value: from}}
+	if end != "" {
+		bounds = append(bounds, bson.E{Key: "$lt", Value: end})
 	}
-	return bson.D{{Key: "_id", Value: from}}
+	return bson.D{{Key: "_id", Value: bounds}}
 }
+
+// behindAll returns the first text behind all that begin with start; empty: there is none.
+// It is UTF-8 as start is: the last character is replaced by its successor, as the order
+// of UTF-8 as bytes is that of its characters.
+func behindAll(start string) string {
+	for start != "" {
+		last, size := utf8.DecodeLastRuneInString(start)
+		start = start[:len(start)-size]
+		switch last {
+		case utf8.MaxRune:
+			continue // has none: that of the character before it, then
+		case surrogatesBegin - 1:
+			last = surrogatesEnd
+		}
+		return start + string(last+1)
+	}
+	return ""
+}
+
+// Between these there are no characters.
+const surrogatesBegin, surrogatesEnd = 0xD800, 0xDFFF
 
 // placeOf returns the place and the key of a document; ok is false for one of somebody
 // else.

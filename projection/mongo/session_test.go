@@ -33,6 +33,7 @@ func TestSession(t *testing.T) {
 	rooms := actor.Define("room", func(d *actor.Definition[room]) { actor.Apply(d, (*room).entered) })
 	var fixed atomic.Bool
 	p := projection.Define("rooms", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[any]("people"))
 		projection.On(d, rooms, func(ctx context.Context, tx *projection.Tx, e projection.Event[entered]) error {
 			inside, db, err := mongo.Session(ctx, tx)
 			if err != nil {

@@ -20,7 +20,8 @@ func Bench(b *testing.B, open func(b *testing.B) projection.Storage) {
 	b.Helper()
 	from := counters()
 	p := projection.Define("tallies", func(d *projection.Definition) {
-		projection.On(d, from, tallyUp)
+		d.Collections(each())
+		projection.On(d, from, tallyUp())
 	})
 	stream := NewStream(benchPartitions)
 	for i := range b.N {

@@ -37,9 +37,11 @@ func counters() *actor.Aggregate[counter] {
 // tallies counts events, of each counter and of all in one document.
 func tallies(from *actor.Aggregate[counter]) *projection.Projection {
 	return projection.Define("tallies", func(d *projection.Definition) {
+		all, each, tallyUp := all(), each(), tallyUp()
+		d.Collections(all, each)
 		d.BatchMax(16)
 		projection.On(d, from, func(ctx context.Context, tx *projection.Tx, e projection.Event[added]) error {
-			if err := projection.Update(ctx, tx, "all", "count", func(n *int) error { *n++; return nil }); err != nil {
+			if err := all.Update(ctx, tx, "count", func(n *int) error { *n++; return nil }); err != nil {
 				return err
 			}
 			return tallyUp(ctx, tx, e)
@@ -47,11 +49,19 @@ func tallies(from *actor.Aggregate[counter]) *projection.Projection {
 	})
 }
 
-func tallyUp(ctx context.Context, tx *projection.Tx, e projection.Event[added]) error {
-	return projection.Update(ctx, tx, "each", e.Source.ID, func(l *tally) error {
-		*l = tally{l.Sum + e.Data.N, l.Count + 1, uint64(e.Version)}
-		return nil
-	})
+// all has one document, each one for each counter.
+func all() projection.Collection[int]    { return projection.NewCollection[int]("all") }
+func each() projection.Collection[tally] { return projection.NewCollection[tally]("each") }
+
+// tallyUp returns a handler that keeps each.
+func tallyUp() func(context.Context, *projection.Tx, projection.Event[added]) error {
+	each := each()
+	return func(ctx context.Context, tx *projection.Tx, e projection.Event[added]) error {
+		return each.Update(ctx, tx, e.Source.ID, func(l *tally) error {
+			*l = tally{l.Sum + e.Data.N, l.Count + 1, uint64(e.Version)}
+			return nil
+		})
+	}
 }
 
 const runPartitions = 4
@@ -118,7 +128,7 @@ func (r *run) check(t *testing.T) {
 		}
 	}
 	got := map[string]tally{}
-	for e, err := range projection.List[tally](ctx, v, "each", projection.Range{}) {
+	for e, err := range each().List(ctx, v, projection.Range{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +137,7 @@ func (r *run) check(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("view (-want +got):\n%s", diff)
 	}
-	if n, _, err := projection.Get[int](ctx, v, "all", "count"); err != nil || n != count {
+	if n, _, err := all().Get(ctx, v, "count"); err != nil || n != count {
 		t.Errorf("%d events counted, want %d, %v", n, count, err)
 	}
 }

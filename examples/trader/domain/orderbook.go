@@ -153,7 +153,7 @@ func (b *OrderBook) accepts(p Placement) error {
 	if !b.open {
 		return ErrBookNotOpen
 	}
-	if p.OrderID == "" || p.TransactionID == "" || p.PortfolioID == "" || p.Count <= 0 || p.Price <= 0 {
+	if !isID(p.OrderID) || !isID(p.TransactionID) || !isID(p.PortfolioID) || p.Count <= 0 || p.Price <= 0 {
 		return ErrInvalidOrder
 	}
 	if _, ok := product(p.Count, p.Price); !ok {

@@ -21,10 +21,11 @@ type Company struct {
 	OrderBooks []string `json:"orderBooks"`
 }
 
-const companyDocs = "companies"
+var companies = projection.NewCollection[Company]("companies")
 
 // Companies is the projection of all companies.
 var Companies = projection.Define("companies", func(d *projection.Definition) {
+	d.Collections(companies)
 	onCompany(d, func(c *Company, e domain.CompanyCreated) { c.Name, c.Value, c.Shares = e.Name, e.Value, e.Shares })
 	onCompany(d, func(c *Company, e domain.OrderBookAdded) {
 		if !slices.Contains(c.OrderBooks, e.OrderBookID) {
@@ -35,7 +36,7 @@ var Companies = projection.Define("companies", func(d *projection.Definition) {
 
 func onCompany[E any](d *projection.Definition, apply func(*Company, E)) {
 	projection.On(d, domain.Companies, func(ctx context.Context, tx *projection.Tx, e projection.Event[E]) error {
-		return projection.Update(ctx, tx, companyDocs, e.Source.ID, func(c *Company) error {
+		return companies.Update(ctx, tx, e.Source.ID, func(c *Company) error {
 			c.ID = e.Source.ID
 			apply(c, e.Data)
 			return nil
@@ -77,18 +78,21 @@ type Trade struct {
 
 // place says where a live order is.
 type place struct {
-	Key string `json:"key"` // in orderDocs
+	Key string `json:"key"` // in orders
 }
 
-const (
-	bookDocs  = "books"
-	orderDocs = "orders" // by book, side and priority
-	placeDocs = "places" // by book and order id
-	tradeDocs = "trades" // by book, the youngest first
+var (
+	books  = projection.NewCollection[Book]("books")
+	orders = projection.NewCollection[Order]("orders") // by book, side and priority
+	places = projection.NewCollection[place]("places") // by book and order id
+	trades = projection.NewCollection[Trade]("trades") // by book and number
 )
 
-// OrderBooks is the projection of order books, their live orders and their trades.
-var OrderBooks = projection.Define("orderbooks", func(d *projection.Definition) {
+// OrderBooks is the projection of order books, their live orders and their trades. It was
+// "orderbooks" while its keys had another form: a view whose keys change gets another
+// name, and is filled from the beginning beside the one of builds that still run.
+var OrderBooks = projection.Define("market", func(d *projection.Definition) {
+	d.Collections(books, orders, places, trades)
 	projection.On(d, domain.OrderBooks, func(ctx context.Context, tx *projection.Tx, e projection.Event[domain.OrderBookOpened]) error {
 		return changeBook(ctx, tx, e.Source.ID, func(b *Book) { b.CompanyID = e.Data.CompanyID })
 	})
@@ -105,7 +109,7 @@ var OrderBooks = projection.Define("orderbooks", func(d *projection.Definition) 
 })
 
 func changeBook(ctx context.Context, tx *projection.Tx, id string, apply func(*Book)) error {
-	return projection.Update(ctx, tx, bookDocs, id, func(b *Book) error {
+	return books.Update(ctx, tx, id, func(b *Book) error {
 		b.ID = id
 		apply(b)
 		return nil
@@ -123,15 +127,15 @@ func (b *Book) live(side string, n int64) {
 
 func placed(ctx context.Context, tx *projection.Tx, side string, e projection.Event[domain.Placement]) error {
 	book, p := e.Source.ID, e.Data
-	key := priority(book, side, p.Price, uint64(e.Version))
+	key := priority(book, side, p.Price, e.Version)
 	o := Order{
 		ID: p.OrderID, Side: side, TransactionID: p.TransactionID, PortfolioID: p.PortfolioID,
 		Price: p.Price, Count: p.Count, Remaining: p.Count, Placed: e.Time,
 	}
-	if err := tx.Put(orderDocs, key, o); err != nil {
+	if err := orders.Put(tx, key, o); err != nil {
 		return err
 	}
-	if err := tx.Put(placeDocs, scope(book)+scope(p.OrderID), place{key}); err != nil {
+	if err := places.Put(tx, projection.Key(book, p.OrderID), place{key}); err != nil {
 		return err
 	}
 	return changeBook(ctx, tx, book, func(b *Book) { b.live(side, 1) })
@@ -139,22 +143,22 @@ func placed(ctx context.Context, tx *projection.Tx, side string, e projection.Ev
 
 // fill takes from a live order, and the order away once nothing of it is left.
 func fill(ctx context.Context, tx *projection.Tx, book, order string, count int64) error {
-	at := scope(book) + scope(order)
-	p, found, err := projection.Get[place](ctx, tx, placeDocs, at)
+	at := projection.Key(book, order)
+	p, found, err := places.Get(ctx, tx, at)
 	if err != nil || !found {
 		return err
 	}
-	o, _, err := projection.Get[Order](ctx, tx, orderDocs, p.Key)
+	o, _, err := orders.Get(ctx, tx, p.Key)
 	if err != nil {
 		return err
 	}
 	if o.Remaining -= count; o.Remaining > 0 {
-		return tx.Put(orderDocs, p.Key, o)
+		return orders.Put(tx, p.Key, o)
 	}
-	if err := tx.Delete(orderDocs, p.Key); err != nil {
+	if err := orders.Delete(tx, p.Key); err != nil {
 		return err
 	}
-	if err := tx.Delete(placeDocs, at); err != nil {
+	if err := places.Delete(tx, at); err != nil {
 		return err
 	}
 	return changeBook(ctx, tx, book, func(b *Book) { b.live(o.Side, -1) })
@@ -176,11 +180,11 @@ func traded(ctx context.Context, tx *projection.Tx, e projection.Event[domain.Tr
 		return err
 	}
 	if number > TradesKept {
-		if err := tx.Delete(tradeDocs, scope(book)+falling(number-TradesKept)); err != nil {
+		if err := trades.Delete(tx, projection.Key(book, number-TradesKept)); err != nil {
 			return err
 		}
 	}
-	return tx.Put(tradeDocs, scope(book)+falling(number), Trade{
+	return trades.Put(tx, projection.Key(book, number), Trade{
 		ID: domain.TradeID(e.Source, e.Version), Count: t.Count, Price: t.Price,
 		BuyTransactionID: t.BuyTransactionID, SellTransactionID: t.SellTransactionID, Time: e.Time,
 	})

@@ -18,10 +18,11 @@ type Portfolio struct {
 	ReservedItems map[string]int64 `json:"reservedItems"`
 }
 
-const portfolioDocs = "portfolios"
+var portfolios = projection.NewCollection[Portfolio]("portfolios")
 
 // Portfolios is the projection of what everybody owns.
 var Portfolios = projection.Define("portfolios", func(d *projection.Definition) {
+	d.Collections(portfolios)
 	onPortfolio(d, func(p *Portfolio, e domain.PortfolioCreated) { p.UserID = e.UserID })
 	onPortfolio(d, func(p *Portfolio, e domain.CashDeposited) { p.Cash += e.Amount })
 	onPortfolio(d, func(p *Portfolio, e domain.CashWithdrawn) { p.Cash -= e.Amount })
@@ -46,7 +47,7 @@ var Portfolios = projection.Define("portfolios", func(d *projection.Definition) 
 
 func onPortfolio[E any](d *projection.Definition, apply func(*Portfolio, E)) {
 	projection.On(d, domain.Portfolios, func(ctx context.Context, tx *projection.Tx, e projection.Event[E]) error {
-		return projection.Update(ctx, tx, portfolioDocs, e.Source.ID, func(p *Portfolio) error {
+		return portfolios.Update(ctx, tx, e.Source.ID, func(p *Portfolio) error {
 			p.ID = e.Source.ID
 			apply(p, e.Data)
 			return nil
@@ -82,13 +83,15 @@ type Transaction struct {
 	Total int64 `json:"total"` // count*price of all executions
 }
 
-const (
-	transactionDocs = "transactions"
-	ofPortfolioDocs = "ofPortfolio" // the same by portfolio, the youngest first
+var (
+	transactions = projection.NewCollection[Transaction]("transactions")
+	ofPortfolio  = projection.NewCollection[Transaction]("ofPortfolio") // the same by portfolio and time
 )
 
-// Transactions is the projection of everybody's transactions.
-var Transactions = projection.Define("transactions", func(d *projection.Definition) {
+// Transactions is the projection of everybody's transactions. It was "transactions" while
+// its keys had another form, see [OrderBooks].
+var Transactions = projection.Define("dashboards", func(d *projection.Definition) {
+	d.Collections(transactions, ofPortfolio)
 	onTransaction(d, func(x *Transaction, e domain.BuyTransactionStarted) { x.start(domain.SideBuy, e.Terms) })
 	onTransaction(d, func(x *Transaction, e domain.SellTransactionStarted) { x.start(domain.SideSell, e.Terms) })
 	onTransaction(d, func(x *Transaction, _ domain.TransactionConfirmed) { x.Status = domain.StatusConfirmed })
@@ -118,7 +121,7 @@ func (x *Transaction) executed(e domain.ExecutionRecorded) {
 
 func onTransaction[E any](d *projection.Definition, apply func(*Transaction, E)) {
 	projection.On(d, domain.Transactions, func(ctx context.Context, tx *projection.Tx, e projection.Event[E]) error {
-		x, found, err := projection.Get[Transaction](ctx, tx, transactionDocs, e.Source.ID)
+		x, found, err := transactions.Get(ctx, tx, e.Source.ID)
 		if err != nil {
 			return err
 		}
@@ -128,9 +131,9 @@ func onTransaction[E any](d *projection.Definition, apply func(*Transaction, E))
 			x.ID, x.Started = e.Source.ID, e.Time.Truncate(time.Millisecond)
 		}
 		apply(&x, e.Data)
-		if err := tx.Put(transactionDocs, x.ID, x); err != nil {
+		if err := transactions.Put(tx, x.ID, x); err != nil {
 			return err
 		}
-		return tx.Put(ofPortfolioDocs, scope(x.PortfolioID)+falling(x.Started.UnixMicro())+"/"+scope(x.ID), x)
+		return ofPortfolio.Put(tx, projection.Key(x.PortfolioID, x.Started, x.ID), x)
 	})
 }

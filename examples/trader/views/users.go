@@ -17,10 +17,11 @@ type User struct {
 	Reason      string            `json:"reason,omitempty"`
 }
 
-const userDocs = "users"
+var users = projection.NewCollection[User]("users")
 
 // Users is the projection of everybody who registered.
 var Users = projection.Define("users", func(d *projection.Definition) {
+	d.Collections(users)
 	onUser(d, func(u *User, e domain.UserRegistrationRequested) {
 		u.Name, u.Username, u.Status = e.Name, e.Username, domain.UserPending
 	})
@@ -30,7 +31,7 @@ var Users = projection.Define("users", func(d *projection.Definition) {
 
 func onUser[E any](d *projection.Definition, apply func(*User, E)) {
 	projection.On(d, domain.Users, func(ctx context.Context, tx *projection.Tx, e projection.Event[E]) error {
-		return projection.Update(ctx, tx, userDocs, e.Source.ID, func(u *User) error {
+		return users.Update(ctx, tx, e.Source.ID, func(u *User) error {
 			u.ID = e.Source.ID
 			apply(u, e.Data)
 			return nil

@@ -78,6 +78,7 @@ func main() {
 		})
 	})
 	seen := projection.Define("seen", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[int]("mines"))
 		projection.On(d, mines, func(_ context.Context, tx *projection.Tx, e projection.Event[dug]) error {
 			return tx.Put("mines", e.Source.ID, end(e.Data.View))
 		})

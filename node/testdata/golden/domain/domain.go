@@ -207,10 +207,13 @@ type Total struct {
 	Version uint64 `json:"version"`
 }
 
+var totals = projection.NewCollection[Total]("totals")
+
 // Totals is the view.
 var Totals = projection.Define("totals", func(d *projection.Definition) {
+	d.Collections(totals)
 	projection.On(d, Accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[Deposited]) error {
-		return projection.Update(ctx, tx, "totals", e.Source.ID, func(t *Total) error {
+		return totals.Update(ctx, tx, e.Source.ID, func(t *Total) error {
 			*t = Total{t.Cents + e.Data.Cents, t.Events + 1, uint64(e.Version)}
 			return nil
 		})
