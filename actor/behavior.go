@@ -37,6 +37,7 @@ type Behavior struct {
 	passivateAfter time.Duration
 	saga           *saga // nil: it is none
 	policy         bool
+	internal       bool       // the application's own: not for callers
 	reactions      []Reaction // of a saga or policy
 }
 
@@ -46,6 +47,7 @@ type handler struct {
 	reply    reflect.Type
 	creation Creation
 	reaction bool // the runtime's own, not to be called from outside
+	internal bool // the application's own, likewise
 	older    []olderForm
 	aliases  []*handler // of older
 	present  string     // of an alias: the name that the command has now
@@ -96,6 +98,7 @@ type HandlerInfo struct {
 	Payload  reflect.Type
 	Reply    reflect.Type
 	Creation Creation
+	Internal bool // not for callers, see [Internal]
 }
 
 // Commands yields the commands in the order of their names, without those that are
@@ -109,7 +112,7 @@ func describe(handlers map[string]*handler) iter.Seq[HandlerInfo] {
 	return func(yield func(HandlerInfo) bool) {
 		for _, name := range slices.Sorted(maps.Keys(handlers)) {
 			h := handlers[name]
-			if !h.reaction && h.present == "" && !yield(HandlerInfo{Name: h.name, Payload: h.payload, Reply: h.reply, Creation: h.creation}) {
+			if !h.reaction && h.present == "" && !yield(HandlerInfo{Name: h.name, Payload: h.payload, Reply: h.reply, Creation: h.creation, Internal: h.internal}) {
 				return
 			}
 		}

@@ -79,6 +79,11 @@ type Message struct {
 
 	Timer     string    // of the target, that has fired; empty: none
 	OnRefusal *Fallback // sent instead, should the command be refused; nil: nothing
+
+	// Outside: it came from outside of the application's own code, over HTTP, or over NATS
+	// with the rights of a client. What is [Internal] is refused to it. Package natsbus sets
+	// it by the subject of a message.
+	Outside bool
 }
 
 // Validate checks the parts that do not need a definition. The error wraps

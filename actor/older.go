@@ -66,7 +66,7 @@ func (h *handler) readOlder(run func(state any, ctx *Context, command any) ([]by
 			panic(fmt.Sprintf("actor: %s upcasts to %v, not to %v", older.name, older.target, h.payload))
 		}
 		h.aliases = append(h.aliases, &handler{
-			name: older.name, present: h.name, payload: older.stored, reply: h.reply, creation: h.creation,
+			name: older.name, present: h.name, payload: older.stored, reply: h.reply, creation: h.creation, internal: h.internal,
 			run: func(state any, ctx *Context, data []byte) ([]byte, error) {
 				object := json.RawMessage("{}")
 				if err := decodeObject(data, &object); err != nil {

@@ -18,10 +18,11 @@ type skip struct {
 // whichever of the two the aggregate decides first is the outcome of both. A skip is
 // a refusal with [ErrSkipped] that is part of the history as [EventRefused]. So it is
 // as durable as a success, also if nobody waits for it; the sender hears of it
-// ([OnRefusal]), and the timer whose command it was is over.
+// ([OnRefusal]), and the timer whose command it was is over. It is an operator's, also if
+// the command came from outside.
 func Skip(m Message) Message {
 	m.Data = mustMarshal(skip{Command: m.Name})
-	m.Name, m.Expect = commandSkip, Expectation{}
+	m.Name, m.Expect, m.Outside = commandSkip, Expectation{}, false
 	return m
 }
 

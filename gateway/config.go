@@ -39,6 +39,10 @@ type Config struct {
 	// the call. Nil: nobody has.
 	Knows func(ctx context.Context, kind actor.Kind) (bool, error)
 
+	// ExposeInternal offers what is the application's own ([actor.Internal]), and
+	// describes it: for development and tests. The owners must be told as well.
+	ExposeInternal bool
+
 	// Now tells the time that commands and ids are stamped with. Nothing is waited for by
 	// it. Default [time.Now].
 	Now func() time.Time

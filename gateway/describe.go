@@ -112,10 +112,10 @@ func (d *describer) describeOwn(s *schemas) {
 func (d *describer) describeKind(b *actor.Behavior, s *schemas) {
 	state := d.schema(s, b.StateType(), output)
 	replies := map[string]any{}
-	for c := range b.Commands() {
+	for c := range d.commands(b) {
 		replies["command "+c.Name] = d.schema(s, c.Reply, output)
 	}
-	for q := range b.Queries() {
+	for q := range d.queries(b) {
 		replies["query "+q.Name] = d.schema(s, q.Reply, output)
 	}
 	base := "/v1/" + string(b.Kind()) + "/{id}"
@@ -123,10 +123,10 @@ func (d *describer) describeKind(b *actor.Behavior, s *schemas) {
 	if d.cfg.History != nil {
 		d.operation(base+"/events", "get", eventsOperation(b))
 	}
-	for c := range b.Commands() {
+	for c := range d.commands(b) {
 		d.operation(base+"/"+c.Name, "post", d.commandOperation(b, c, s, replies["command "+c.Name]))
 	}
-	for q := range b.Queries() {
+	for q := range d.queries(b) {
 		d.operation(base+"/queries/"+q.Name, "post", d.queryOperation(b, q, s, replies["query "+q.Name]))
 	}
 }

@@ -58,6 +58,11 @@
 // says that another node has it, of a newer build perhaps: the request is then
 // passed on, and checked by the aggregate's owner.
 //
+// What a definition keeps for the application itself ([actor.Internal]) does not exist here,
+// unless [Config.ExposeInternal] opens it: its routes are answered like those of what is
+// not declared, and the description does not have them. All that a gateway sends says that
+// it comes from outside ([actor.Message.Outside]), and the owner refuses it likewise.
+//
 // # Answers
 //
 // 200 is {"version":n,"reply":...} with ETag "n"; failures are RFC 9457

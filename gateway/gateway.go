@@ -21,6 +21,7 @@ import (
 type Gateway struct {
 	client         actor.Client
 	behaviors      map[actor.Kind]*actor.Behavior
+	hidden         map[actor.Kind]bool // kinds that are defined, and not for callers
 	cfg            Config
 	description    []byte // the OpenAPI document
 	descriptionTag string
@@ -44,17 +45,20 @@ func New(client actor.Client, behaviors []actor.Registrable, cfg Config) (*Gatew
 	if err != nil {
 		faults = append(faults, err)
 	}
-	g := &Gateway{client: client, cfg: cfg, behaviors: make(map[actor.Kind]*actor.Behavior, len(behaviors)), ending: make(chan struct{}), bodies: map[*call]bool{}}
+	g := &Gateway{
+		client: outside{client}, cfg: cfg, behaviors: make(map[actor.Kind]*actor.Behavior, len(behaviors)), hidden: map[actor.Kind]bool{},
+		ending: make(chan struct{}), bodies: map[*call]bool{},
+	}
 	g.end = sync.OnceFunc(func() {
 		close(g.ending)
 		g.hurryBodies()
 	})
 	for _, registrable := range behaviors {
 		b := registrable.Behavior()
-		if g.behaviors[b.Kind()] != nil {
+		if g.behaviors[b.Kind()] != nil || g.hidden[b.Kind()] {
 			faults = append(faults, fmt.Errorf("two definitions of kind %s", b.Kind()))
 		}
-		g.behaviors[b.Kind()] = b
+		g.admit(b)
 	}
 	if g.description, err = describe(g.behaviors, cfg); err != nil {
 		faults = append(faults, err)

@@ -39,6 +39,7 @@ func TestCommand_BecomesAMessage(t *testing.T) {
 		ID: `key ü "1"`, Name: "Deposit", Data: []byte(` {"amount":5,"unknown":true} `),
 		Expect:   actor.Expectation{Exact: true, Version: 41},
 		Metadata: actor.Metadata{Trace: trace, Correlation: "conversation", Causation: "cause"},
+		Outside:  true,
 	}
 	if diff := cmp.Diff(want, m, cmpopts.IgnoreFields(actor.Message{}, "Time", "Deadline")); diff != "" {
 		t.Error(diff)

@@ -152,7 +152,7 @@ func (g *Gateway) resolve(ctx context.Context, deadline time.Time, method, escap
 
 // knownElsewhere returns nil if another node has aggregates of a kind.
 func (g *Gateway) knownElsewhere(ctx context.Context, deadline time.Time, kind actor.Kind) *Problem {
-	if g.cfg.Knows == nil || kind.Validate() != nil {
+	if g.cfg.Knows == nil || kind.Validate() != nil || g.hidden[kind] {
 		return newProblem(actor.CodeUnknownKind, "")
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
@@ -172,10 +172,10 @@ func (g *Gateway) checkName(b *actor.Behavior, r *route) *Problem {
 		return newProblem(actor.CodeUnknownCommand, "")
 	case b == nil:
 		return nil // the owner checks
-	case r.endpoint == endpointCommand && r.name == "events" && !b.HasCommand(r.name) && g.cfg.History != nil:
+	case r.endpoint == endpointCommand && r.name == "events" && !g.cfg.offers(b, actor.TypeCommand, r.name) && g.cfg.History != nil:
 		r.endpoint, r.name = endpointEvents, "" // POST, which only a command would take
 		return nil
-	case r.endpoint == endpointCommand && !b.HasCommand(r.name), r.endpoint == endpointQuery && !b.HasQuery(r.name):
+	case r.endpoint == endpointCommand && !g.cfg.offers(b, actor.TypeCommand, r.name), r.endpoint == endpointQuery && !g.cfg.offers(b, actor.TypeQuery, r.name):
 		return newProblem(actor.CodeUnknownCommand, "")
 	default:
 		return nil

@@ -42,7 +42,7 @@ func (b *Bus) Announced(changed func(message []byte)) (stop func(), err error) {
 // nowOwned tells clients that a partition is served here. Whoever waits for an
 // owner, or for the answer of a former one, asks again.
 func (b *Bus) nowOwned(p actor.Partition) {
-	if err := b.nc.Publish(b.ns.Owned(p), nil); err != nil {
+	if err := b.nc.Publish(b.ns.Owned(p), []byte(ownerListensToNodes)); err != nil {
 		b.cfg.Logger.Debug("owner not announced", slog.Uint64("partition", uint64(p)), slog.Any("error", err))
 	}
 }
@@ -50,6 +50,7 @@ func (b *Bus) nowOwned(p actor.Partition) {
 // ownerChanged has the calls try again that ask the partition's owner.
 func (c *Client) ownerChanged(msg *nats.Msg) {
 	if p, ok := c.ns.OwnedPartition(msg.Subject); ok {
+		c.families.owned(p, string(msg.Data))
 		c.calls.moved(p)
 	}
 }

@@ -252,8 +252,10 @@ func (b *Bus) verified(ctx context.Context, name, stream string) (jetstream.Stre
 	return found, nil
 }
 
-// Client returns a client of this bus's namespace on the bus's connection.
-// Namespace, partitions, logger and events are those of the bus; cfg's own are
+// Client returns a client of this bus's namespace on the bus's connection, for Go code of
+// the node and for its gateway: what it sends may be for what is the application's own, and
+// is believed on whose behalf it is, unless [actor.Message.Outside] says otherwise of the
+// first. Namespace, partitions, logger and events are those of the bus; cfg's own are
 // ignored. What it asks on the direct lane of a partition that the bus serves does
 // not leave the process, nor does the outcome on either lane. The caller closes it.
 func (b *Bus) Client(cfg ClientConfig) (*Client, error) {

@@ -46,6 +46,23 @@ type ClientConfig struct {
 	// need it whose build does not know batches. Default 128.
 	BatchMax int
 
+	// Inbox names the NATS user whose client it is, and whose rights are for inboxes of
+	// its own: the client is answered at NAMESPACE.inbox.INBOX.>, and no other user can
+	// be given the right to listen there. 1 to 64 letters, digits, '-' and '_'. Owners of
+	// builds before this field answer nothing there. Default: NAMESPACE.inbox.>, where
+	// all users listen who are given that.
+	Inbox string
+
+	// Partitions is what the command stream has, for a client that has no right to ask
+	// JetStream for it. With another number than that, direct messages find no owner or are
+	// refused. Default: the client asks.
+	Partitions actor.Partitions
+
+	// AsNode has the client publish where nodes alone may: its messages may be for what
+	// is the application's own ([actor.Internal]), and are believed on whose behalf they
+	// are. Its connection has the rights of a node. Clients of a [Bus] do so anyway.
+	AsNode bool
+
 	// Now tells the time that messages and ids are stamped with. Nothing is waited for
 	// by it. Default [time.Now].
 	Now func() time.Time
@@ -82,6 +99,12 @@ func (c ClientConfig) validate() error {
 	if c.MaxInFlight < 0 || c.MaxInFlight > maxMaxInFlight {
 		faults = append(faults, fmt.Errorf("maximum of calls in flight %d is not 1 to %d: %w", c.MaxInFlight, maxMaxInFlight, ErrConfig))
 	}
+	if c.Inbox != "" && validateNamespace(c.Inbox) != nil {
+		faults = append(faults, fmt.Errorf("inbox %.80q: 1 to %d letters, digits, '-' and '_' are allowed: %w", c.Inbox, maxNamespaceBytes, ErrConfig))
+	}
+	if c.Partitions != 0 && !c.Partitions.Valid() {
+		faults = append(faults, fmt.Errorf("partitions %d is not a power of two up to %d: %w", c.Partitions, actor.MaxPartitions, ErrConfig))
+	}
 	if c.BatchMax < 0 || c.BatchMax > wire.MaxBatch {
 		faults = append(faults, fmt.Errorf("maximum of commands in a message %d is not 1 to %d: %w", c.BatchMax, wire.MaxBatch, ErrConfig))
 	}
@@ -96,6 +119,8 @@ type Client struct {
 	partitions actor.Partitions
 	local      *local // of the bus that this client belongs to; nil: of none
 	internal   bool   // its commands are the runtime's
+	node       bool   // it publishes where nodes alone may
+	families   families
 	cfg        ClientConfig
 	patience   effort.Patience
 
@@ -118,10 +143,14 @@ var _ actor.Client = (*Client)(nil)
 // NewClient returns a client of a namespace that a node has provisioned. It waits
 // for a JetStream that does not answer yet until ctx ends, at most 30 s. Errors
 // wrap [ErrConfig], [ErrNotProvisioned], [ErrForeignStream], or are JetStream's.
+// With [ClientConfig.Partitions] it asks nobody, and waits for nothing.
 // The caller closes the client, and the connection after it.
 func NewClient(ctx context.Context, nc *nats.Conn, cfg ClientConfig) (*Client, error) {
 	if err := cfg.withDefaults().validate(); err != nil {
 		return nil, err
+	}
+	if cfg.Partitions != 0 {
+		return newClient(nc, cfg.Partitions, nil, false, cfg)
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -138,6 +167,7 @@ func NewClient(ctx context.Context, nc *nats.Conn, cfg ClientConfig) (*Client, e
 	return newClient(nc, found.partitions, nil, false, cfg)
 }
 
+// newClient returns a client, of a bus if local is not nil.
 func newClient(nc *nats.Conn, p actor.Partitions, local *local, internal bool, cfg ClientConfig) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -145,7 +175,8 @@ func newClient(nc *nats.Conn, p actor.Partitions, local *local, internal bool, c
 	}
 	c := &Client{
 		nc: nc, ns: wire.Namespace(cfg.Namespace), partitions: p, local: local, internal: internal, cfg: cfg, patience: effort.DefaultPatience(),
-		prefix: wire.Namespace(cfg.Namespace).Inboxes(nuid.Next()), calls: newCalls(cfg.MaxInFlight), closed: make(chan struct{}),
+		node: local != nil || cfg.AsNode, families: make(families, p),
+		prefix: wire.Namespace(cfg.Namespace).Inboxes(cfg.Inbox, nuid.Next()), calls: newCalls(cfg.MaxInFlight), closed: make(chan struct{}),
 	}
 	c.batcher = newBatcher(c)
 	var err error

@@ -102,7 +102,7 @@ func (c *Client) identify(m *actor.Message, now time.Time) {
 
 // stream returns where the client publishes commands for an aggregate.
 func (c *Client) stream(to actor.Address) string {
-	if c.internal {
+	if c.node {
 		return c.ns.Run(to)
 	}
 	return c.ns.Command(to)
@@ -113,10 +113,23 @@ func (c *Client) seal(m *actor.Message) *nats.Msg {
 	envelope := &nats.Msg{Header: wire.EncodeMessage(m), Data: m.Data}
 	if m.Lane == actor.LaneDurable {
 		envelope.Subject = c.stream(m.Target)
-	} else {
-		envelope.Subject = c.ns.Ask(c.partitions.Of(m.Target), m.Target)
 	}
 	return envelope
+}
+
+// addressDirect says where the next try of a direct message goes.
+func (p *pursuit) addressDirect(msg *nats.Msg) {
+	c, to := p.client, p.message.Target
+	delete(msg.Header, wire.HeaderRelayed)
+	switch {
+	case p.asksEarlier():
+		msg.Header[wire.HeaderRelayed] = []string{"1"}
+		msg.Subject = c.ns.Ask(c.partitions.Of(to), to)
+	case c.node:
+		msg.Subject = c.ns.Request(c.partitions.Of(to), to)
+	default:
+		msg.Subject = c.ns.Ask(c.partitions.Of(to), to)
+	}
 }
 
 // pursuit is a message on its way.
@@ -128,6 +141,9 @@ type pursuit struct {
 	envelope *nats.Msg // of the message; nil until it is published
 	lane     actor.Lane
 	expires  time.Time // when the message does, by the monotonic clock; zero: never
+
+	earlier bool // the last direct try went where owners of earlier builds listen
+	misses  int  // tries in a row that found nobody elsewhere
 }
 
 // left returns the time until the message expires, not 0; 0: it does not.
@@ -183,6 +199,7 @@ func (p *pursuit) run(ctx context.Context, now, deadline time.Time) actor.Outcom
 		// After the messages: that nobody was there for the last try, which may come
 		// to be known together with the new owner, must not put off the next one.
 		if p.call.ownerChanged() {
+			p.misses = 0
 			p.effort.OwnerChanged(now)
 		}
 		switch {
@@ -242,6 +259,8 @@ func (p *pursuit) publish(try uint32, attempt int) error {
 			msg.Header[wire.HeaderReply] = []string{msg.Reply}
 		}
 		msg.Reply = wire.Inbox{Call: p.call.id, Purpose: wire.ForAck, Try: try}.Subject(c.prefix)
+	} else {
+		p.addressDirect(msg)
 	}
 	if attempt > 1 {
 		msg.Header[wire.HeaderAttempt] = []string{strconv.Itoa(attempt)}
@@ -322,6 +341,7 @@ func (p *pursuit) receive(msg *nats.Msg, now time.Time) (o actor.Outcome, final 
 		if p.lane == actor.LaneDurable {
 			why = "the command stream is not available"
 		}
+		p.missed()
 		p.effort.Unreached(try, now, actor.Failure(actor.CodeNoOwner, why))
 		return o, false
 	case inbox.Purpose == wire.ForAck:
@@ -331,6 +351,7 @@ func (p *pursuit) receive(msg *nats.Msg, now time.Time) (o actor.Outcome, final 
 	if err != nil {
 		return o, false
 	}
+	p.reached(&o)
 	return o, p.effort.Answered(try, now, o)
 }
 

@@ -7,29 +7,39 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/natsbus/internal/wire"
 )
 
-// directLane hands the core requests for a partition to its handler.
+// directLane hands the core requests for a partition to its handler: those of callers, and
+// those of nodes.
 type directLane struct {
 	bus       *Bus
 	partition actor.Partition
 	handler   actor.Handler
-	sub       *nats.Subscription
+	subs      []*nats.Subscription
 	local     *localOwner
-	msgs      chan *nats.Msg
-	dropped   int // by a full queue, as far as told to the event listener
+	msgs      chan *nats.Msg // of all subscriptions
+	dropped   int            // by a full queue, as far as told to the event listener
 }
 
 func newDirectLane(b *Bus, p actor.Partition, h actor.Handler) (*directLane, error) {
 	d := &directLane{bus: b, partition: p, handler: h, msgs: make(chan *nats.Msg, b.cfg.DirectWindow)}
-	var err error
-	if d.sub, err = b.nc.ChanSubscribe(b.ns.AskedOf(p), d.msgs); err != nil {
-		return nil, fmt.Errorf("subscribe to the direct lane: %w", err)
+	for _, subject := range []string{b.ns.RequestedOf(p), b.ns.AskedOf(p)} {
+		sub, err := b.nc.ChanSubscribe(subject, d.msgs)
+		if err != nil {
+			d.close()
+			return nil, fmt.Errorf("subscribe to the direct lane: %w", err)
+		}
+		d.subs = append(d.subs, sub)
 	}
 	return d, nil
 }
 
-func (d *directLane) close() { _ = d.sub.Unsubscribe() }
+func (d *directLane) close() {
+	for _, sub := range d.subs {
+		_ = sub.Unsubscribe()
+	}
+}
 
 // run hands messages over until ctx ends. The client drops what finds the queue
 // full. Since the queue is full then, looking once in half a queue misses none.
@@ -43,9 +53,7 @@ func (d *directLane) run(ctx context.Context) {
 				d.refuse(msg)
 				return
 			}
-			if delivery, ok := d.bus.delivery(ctx, origin{lane: actor.LaneDirect, partition: d.partition}, msg.Reply, msg); ok {
-				d.handler.Direct(delivery)
-			}
+			d.hand(ctx, msg)
 		case <-ctx.Done():
 			return
 		}
@@ -55,9 +63,29 @@ func (d *directLane) run(ctx context.Context) {
 	}
 }
 
+// hand hands one message over. A node's, where callers ask, is for an owner of an earlier
+// build, which would not tell the two apart (see family.go).
+func (d *directLane) hand(ctx context.Context, msg *nats.Msg) {
+	from := origin{lane: actor.LaneDirect, partition: d.partition, nodes: d.bus.ns.IsInternal(msg.Subject)}
+	if !from.nodes && wire.First(msg.Header, wire.HeaderRelayed) != "" {
+		d.refuse(msg)
+		return
+	}
+	if delivery, ok := d.bus.delivery(ctx, from, msg.Reply, msg); ok {
+		d.handler.Direct(delivery)
+	}
+}
+
 func (d *directLane) countDropped() {
-	total, err := d.sub.Dropped()
-	if err != nil || total == d.dropped {
+	total := 0
+	for _, sub := range d.subs {
+		n, err := sub.Dropped()
+		if err != nil {
+			return
+		}
+		total += n
+	}
+	if total == d.dropped {
 		return
 	}
 	if d.bus.cfg.Events.DirectDropped != nil {
@@ -85,7 +113,7 @@ func (d *directLane) leave() {
 }
 
 func (d *directLane) refuse(msg *nats.Msg) {
-	if to := d.bus.responderTo(msg.Reply, actor.TypeCommand); to != nil {
+	if to := d.bus.responderTo(actor.LaneDirect, msg.Reply, actor.TypeCommand); to != nil {
 		to.Respond(actor.Failure(actor.CodeNoOwner, "the partition is being handed over"))
 	}
 }

@@ -4,15 +4,15 @@
 //
 // The durable lane is one JetStream stream, NAMESPACE_COMMANDS. A caller's command is
 // published to NAMESPACE.cmd.KIND.ID and the stream itself maps it to
-// NAMESPACE.cmd.PARTITION.KIND.ID; [actor.Partitions.Of] computes the same. What the
-// runtime sends is published to NAMESPACE.run.KIND.ID, and mapped likewise. The
+// NAMESPACE.cmd.PARTITION.KIND.ID; [actor.Partitions.Of] computes the same. What nodes
+// send is published to NAMESPACE.run.KIND.ID, and mapped likewise. The
 // owner reads its partition from a sequence on, in stream order, through an
 // ephemeral consumer without acknowledgements: one of its own at first, and once it
 // has caught up one that the partitions of the node share. Whatever goes wrong with
 // that consumer, a new one is made that starts after the last message handed over.
 //
-// The direct lane is a core request to NAMESPACE.ask.PARTITION.KIND.ID, to which
-// only the owner subscribes. Queries and reads of state always take it. Between a
+// The direct lane is a core request to NAMESPACE.ask.PARTITION.KIND.ID, or of a node to
+// NAMESPACE.req.PARTITION.KIND.ID, to which only the owner subscribes. Queries and reads of state always take it. Between a
 // client and an owner of the same [Bus] it is a call, and so is every answer.
 //
 // Two more subjects carry nothing but hints: on NAMESPACE.changed nodes have each
@@ -26,12 +26,18 @@
 //
 // # Trust
 //
-// Whoever may publish to NAMESPACE.cmd and NAMESPACE.ask is a caller. What only the
-// runtime may send ([actor.Message.Foreign]) is believed on NAMESPACE.run alone, to which,
-// as to NAMESPACE.timer, NAMESPACE.due, NAMESPACE.relay, NAMESPACE.changed and
-// NAMESPACE.owned, nodes alone may publish. Answers go to inboxes of clients in this
-// namespace, NAMESPACE.inbox.CLIENT, and to nobody else
-// (docs/adr/0031-ids-and-subjects-of-the-runtime.md).
+// Whoever may publish to NAMESPACE.cmd and NAMESPACE.ask is a caller, and outside
+// ([actor.Message.Outside]): what is the application's own ([actor.Internal]) is refused to
+// it by the owner, and on whose behalf a message is, is not believed. Nodes publish to
+// NAMESPACE.run and NAMESPACE.req: the runtime, Go code with [Bus.Client], and gateways,
+// which say of each message that it comes from outside. What only the runtime may send
+// ([actor.Message.Foreign]) is believed on NAMESPACE.run alone. To these two, as
+// to NAMESPACE.timer, NAMESPACE.due, NAMESPACE.relay, NAMESPACE.changed and
+// NAMESPACE.owned, nodes alone may publish; docs/deploy.md has the servers' configuration
+// for that. Answers go to inboxes of clients in this namespace, NAMESPACE.inbox.CLIENT or
+// NAMESPACE.inbox.INBOX.CLIENT, to what the server puts in their place for callers of another
+// account, and to nobody else (docs/adr/0031-ids-and-subjects-of-the-runtime.md,
+// docs/adr/0042-what-is-the-applications-own.md).
 //
 // # Concurrency
 //

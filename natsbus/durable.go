@@ -289,7 +289,7 @@ func (d *durableLane) hand(ctx context.Context, sequence uint64, msg *nats.Msg) 
 		d.handler.Durable(ctx, actor.Delivery{Sequence: sequence, Unreadable: unreadable(msg, err)})
 		return context.Cause(ctx)
 	}
-	from := origin{lane: actor.LaneDurable, partition: d.partition, runtime: d.bus.ns.IsInternal(msg.Subject) || sequence <= d.earlier.upTo, stored: wire.ParseStored(msg.Reply)}
+	from := origin{lane: actor.LaneDurable, partition: d.partition, nodes: d.bus.ns.IsInternal(msg.Subject) || sequence <= d.earlier.upTo, stored: wire.ParseStored(msg.Reply)}
 	for i, c := range all {
 		inbox := wire.First(c.Header, wire.HeaderReply)
 		delivery, ok := d.bus.delivery(ctx, from, inbox, &nats.Msg{Subject: msg.Subject, Header: c.Header, Data: c.Data})
@@ -380,7 +380,7 @@ func forget(status <-chan nats.Status) {
 type origin struct {
 	lane      actor.Lane
 	partition actor.Partition
-	runtime   bool  // from where the runtime alone may publish
+	nodes     bool  // from where nodes alone may publish
 	stored    int64 // nanoseconds since 1970, by the clock of the stream's leader; 0: it was not
 }
 
@@ -389,7 +389,7 @@ type origin struct {
 // is handed over as it is.
 func (b *Bus) delivery(ctx context.Context, from origin, inbox string, msg *nats.Msg) (_ actor.Delivery, ok bool) {
 	m, err := b.decode(from, msg)
-	to := b.responderTo(inbox, m.Type)
+	to := b.responderTo(from.lane, inbox, m.Type)
 	var left time.Duration
 	if err == nil {
 		left, err = b.left(ctx, from, msg.Header)
@@ -406,7 +406,8 @@ func (b *Bus) delivery(ctx context.Context, from origin, inbox string, msg *nats
 
 // decode reads a message. What only the runtime may send is believed of no other: who
 // may send commands could otherwise have an aggregate take a timer for fired, or any
-// aggregate get any command as the refusal of his own.
+// aggregate get any command as the refusal of his own. Nor is a caller believed on whose
+// behalf a message is, and a caller is outside, whatever the message says.
 func (b *Bus) decode(from origin, msg *nats.Msg) (actor.Message, error) {
 	to, err := b.ns.Target(msg.Subject, from.partition, b.partitions)
 	if err != nil {
@@ -417,8 +418,11 @@ func (b *Bus) decode(from origin, msg *nats.Msg) (actor.Message, error) {
 	case err != nil:
 	case from.lane == actor.LaneDurable && m.Type != actor.TypeCommand:
 		err = fmt.Errorf("a read on the durable lane: %w", wire.ErrWire)
-	case !from.runtime:
+	case !from.nodes || from.lane == actor.LaneDirect:
 		err = m.Foreign()
+	}
+	if !from.nodes {
+		m.Outside, m.Metadata.User = true, ""
 	}
 	return m, err
 }

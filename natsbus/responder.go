@@ -20,12 +20,13 @@ type responder struct {
 }
 
 // responderTo returns nil for a message that nobody waits for, or whose inbox is not
-// that of a caller of this namespace.
-func (b *Bus) responderTo(inbox string, t actor.MessageType) actor.Responder {
+// that of a caller of this namespace. On the direct lane it is the message's reply subject,
+// and may be one that the server made for a caller of another account.
+func (b *Bus) responderTo(lane actor.Lane, inbox string, t actor.MessageType) actor.Responder {
 	if inbox == "" {
 		return nil
 	}
-	if !b.ns.Replyable(inbox) {
+	if !b.ns.Replyable(inbox) && (lane != actor.LaneDirect || !wire.OfAnotherAccount(inbox)) {
 		b.notReplyable(inbox)
 		return nil
 	}

@@ -37,7 +37,7 @@ func (b *Bus) Reread(u *actor.Unreadable) ([]actor.Message, error) {
 		return nil, err
 	}
 	p, _ := b.ns.StoredPartition(u.Subject)
-	from := origin{lane: actor.LaneDurable, partition: p, runtime: b.ns.IsInternal(u.Subject)}
+	from := origin{lane: actor.LaneDurable, partition: p, nodes: b.ns.IsInternal(u.Subject)}
 	all := make([]actor.Message, len(commands))
 	for i, c := range commands {
 		if all[i], err = b.decode(from, &nats.Msg{Subject: u.Subject, Header: c.Header, Data: c.Data}); err != nil {

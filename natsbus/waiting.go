@@ -53,7 +53,7 @@ func (b *Bus) WaitingCommands(ctx context.Context, limit int, visit func(Waiting
 			return
 		}
 		for _, c := range commands {
-			if name, err := wire.CommandName(c.Header); err == nil {
+			if name, err := wire.CommandName(c.Header); err == nil && wire.IsRuntimes(c.Header) {
 				visit(WaitingCommand{Target: to, Name: name, Sequence: sequence})
 			}
 		}

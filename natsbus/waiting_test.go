@@ -2,6 +2,7 @@ package natsbus_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -39,6 +40,11 @@ func TestBus_WaitingCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(internal.Close)
+	near, err := f.bus.Client(natsbus.ClientConfig{}) // of the node's gateway: it promises nothing itself
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(near.Close)
 	wantTimers, wantSent := map[string]int{}, map[string]int{}
 	for i := range 300 {
 		m := timerMessage(fmt.Sprintf("ä %d*.", i), time.Now().Add(time.Hour), 1)
@@ -50,13 +56,16 @@ func TestBus_WaitingCommands(t *testing.T) {
 	if err := f.bus.KeepSchedules(t.Context(), []actor.Schedule{{Name: "nightly", Spec: "@every 1h", To: actor.Address{Kind: "account", ID: "a"}, Command: "Close", Data: []byte("{}")}}); err != nil {
 		t.Fatal(err)
 	}
-	sending := make(chan error, 40)
-	for range 20 { // of one aggregate at a time: they go in batches
-		for _, client := range []actor.Client{internal, f.client} {
+	sending := make(chan error, 60)
+	for i := range 20 { // of one aggregate at a time: they go in batches
+		own := command("b", `{"n":1}`)
+		own.ID = actor.InternalID(time.Now(), "out", strconv.Itoa(i))
+		go func() { sending <- internal.Enqueue(t.Context(), own) }()
+		for _, client := range []actor.Client{near, f.client} {
 			go func() { sending <- client.Enqueue(t.Context(), command("b", `{"n":1}`)) }()
 		}
 	}
-	for range 40 {
+	for range 60 {
 		if err := <-sending; err != nil {
 			t.Fatal(err)
 		}

@@ -107,12 +107,14 @@ func (u *unserved) messages(parked *store.Parked) ([]actor.Message, actor.Kind) 
 }
 
 // retry reports whether the commands are done with. What this build cannot execute is
-// left to others.
+// left to others; what is the application's own ([actor.Internal]), and has a caller's id, to
+// operators. A caller could otherwise send it to a build that does not know it, and have a
+// node send it to the next one. Records of earlier builds do not tell who sent them.
 func (u *unserved) retry(ctx context.Context, messages []actor.Message, parked *store.Parked) bool {
 	for i := range messages {
 		m := &messages[i]
 		b := u.behaviors[m.Target.Kind]
-		if b == nil || b.IsPolicy() || b.CheckCommand(actor.TypeCommand, m.Name, m.Data) != nil || !m.Deadline.IsZero() {
+		if b == nil || b.IsPolicy() || b.Conceals(m.Type, m.Name) != actor.CodeOK && !m.ID.Internal() || b.CheckCommand(actor.TypeCommand, m.Name, m.Data) != nil || !m.Deadline.IsZero() {
 			return false
 		}
 	}

@@ -21,6 +21,9 @@ type Config struct {
 	Lease time.Duration
 	// Answers says what lets the node answer: AnswersByLease.
 	Answers Answers
+	// ExposeInternal lets messages from outside have what is the application's own
+	// (actor.Internal): for development and tests.
+	ExposeInternal bool
 	// SoleHolderOfName says that no other process can run under this name (the
 	// caller holds a lock that proves it), so that a predecessor's session is
 	// dead without a wait.

@@ -35,8 +35,9 @@ type parkedMessage struct {
 	Metadata  parkedMetadata  `json:"metadata,omitzero"`
 	Timer     string          `json:"timer,omitempty"`
 	OnRefusal *parkedFallback `json:"onRefusal,omitempty"`
-	Waits     string          `json:"waits,omitempty"` // what it waits for, other than an operator: see ParkedWaits
-	Set       *parkedTimer    `json:"set,omitempty"`   // the timer is to be set; absent: the command is to be sent
+	Outside   bool            `json:"outside,omitempty"` // absent in records of builds that did not tell: see node/unserved.go
+	Waits     string          `json:"waits,omitempty"`   // what it waits for, other than an operator: see ParkedWaits
+	Set       *parkedTimer    `json:"set,omitempty"`     // the timer is to be set; absent: the command is to be sent
 
 	// In the place of all but Format and Waits: a message that cannot be read, or that the
 	// events of the aggregate wait.
@@ -79,7 +80,7 @@ func recordOf(m *actor.Message, waits actor.Code) parkedMessage {
 	r := parkedMessage{
 		Format: parkedFormat, Target: m.Target.String(), ID: string(m.ID), Name: m.Name, Data: m.Data,
 		Time: storedTime(m.Time), Deadline: storedTime(m.Deadline), Attempt: m.Attempt,
-		Metadata: parkedMetadata(m.Metadata), Timer: m.Timer, Waits: string(waits),
+		Metadata: parkedMetadata(m.Metadata), Timer: m.Timer, Waits: string(waits), Outside: m.Outside,
 	}
 	if m.Lane == actor.LaneDirect {
 		r.Lane = parkedDirect
@@ -163,7 +164,7 @@ func decodeParked(data []byte) (actor.Message, error) {
 	}
 	m := actor.Message{
 		Target: to, ID: actor.CommandID(r.ID), Name: r.Name, Data: r.Data, Attempt: r.Attempt,
-		Metadata: actor.Metadata(r.Metadata), Timer: r.Timer,
+		Metadata: actor.Metadata(r.Metadata), Timer: r.Timer, Outside: r.Outside,
 		Time: timeOf(r.Time), Deadline: timeOf(r.Deadline),
 	}
 	if r.Lane == parkedDirect {

@@ -128,15 +128,18 @@ func (p *partition) Durable(ctx context.Context, d actor.Delivery) {
 		return
 	}
 	behavior := p.behaviors[d.Message.Target.Kind]
+	concealed := p.conceals(behavior, &d.Message)
 	p.mu.Lock()
 	if p.stopped || !p.tracker.begin(ordinalOf(&d)) {
 		p.mu.Unlock()
 		return
 	}
 	p.unfinished++
-	watched := behavior != nil && p.watchedLocked(dl)
+	watched := behavior != nil && concealed == nil && p.watchedLocked(dl)
 	p.mu.Unlock()
 	switch {
+	case concealed != nil:
+		p.turnAway(dl, *concealed)
 	case watched:
 	case behavior == nil:
 		p.setAside(aside{delivery: dl})
@@ -164,6 +167,7 @@ func (p *partition) giveUp(d *delivery) {
 func (p *partition) Direct(d actor.Delivery) {
 	dl := &delivery{Delivery: d, arrived: int64(p.cfg.Clock.Elapsed())}
 	behavior := p.behaviors[d.Message.Target.Kind]
+	concealed := p.conceals(behavior, &d.Message)
 	p.mu.Lock()
 	if p.stopped {
 		p.mu.Unlock()
@@ -171,9 +175,11 @@ func (p *partition) Direct(d actor.Delivery) {
 	}
 	p.unfinished++
 	full := p.fullLocked()
-	watched := behavior != nil && !full && p.watchedLocked(dl)
+	watched := behavior != nil && concealed == nil && !full && p.watchedLocked(dl)
 	p.mu.Unlock()
 	switch {
+	case concealed != nil:
+		p.turnAway(dl, *concealed)
 	case watched:
 	case behavior == nil:
 		p.setAside(aside{delivery: dl})

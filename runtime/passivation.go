@@ -50,9 +50,10 @@ type memory struct {
 	count atomic.Int64
 	bytes atomic.Int64 // estimate
 
-	shapes    shapes // of the states' types
-	struggles struggles
-	unheard   atomic.Int64 // Clock.Elapsed of the last line about a command that nobody hears of; 0: none
+	shapes     shapes // of the states' types
+	struggles  struggles
+	turnedAway atomic.Int64 // Clock.Elapsed of the last line about a message that was refused as it came from outside; 0: none
+	unheard    atomic.Int64 // Clock.Elapsed of the last line about a command that nobody hears of; 0: none
 
 	sweep     sync.Mutex    // one sweep at a time
 	notBefore time.Duration // Clock.Elapsed of the next sweep, after one in vain; under sweep

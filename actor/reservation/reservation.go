@@ -134,7 +134,7 @@ func Declare[S any](d *actor.Definition[S], config Config, of func(*S) *Reservat
 	actor.Apply(d, func(s *S, e Claimed) { of(s).Holding = Holding{Owner: e.Owner, Until: e.Until} })
 	actor.Apply(d, func(s *S, e Confirmed) { of(s).Holding = Holding{Owner: e.Owner, Confirmed: true} })
 	actor.Apply(d, func(s *S, _ Released) { of(s).Holding = Holding{} })
-	actor.On(d, func(s *S, ctx *actor.Context, _ Expire) (Holding, error) { return r.expire(s, ctx) })
+	actor.On(d, func(s *S, ctx *actor.Context, _ Expire) (Holding, error) { return r.expire(s, ctx) }, actor.Internal())
 	d.Rejections(config.Taken, ErrNotHeld, ErrOwner, errNoTimer)
 	return r
 }

@@ -47,7 +47,7 @@ var ErrCompanyExists = actor.Reject("company_exists", "the company exists alread
 // Companies defines kind company.
 var Companies = actor.Define("company", func(d *actor.Definition[Company]) {
 	actor.On(d, (*Company).create)
-	actor.On(d, (*Company).addOrderBook, actor.ExistingOnly())
+	actor.On(d, (*Company).addOrderBook, actor.ExistingOnly(), actor.Internal())
 	actor.Apply(d, (*Company).created)
 	actor.Apply(d, (*Company).orderBookAdded)
 	actor.View(d, (*Company).view)

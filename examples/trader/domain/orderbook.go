@@ -103,10 +103,10 @@ var (
 
 // OrderBooks defines kind orderbook.
 var OrderBooks = actor.Define("orderbook", func(d *actor.Definition[OrderBook]) {
-	actor.On(d, (*OrderBook).openBook, actor.NewOnly())
-	actor.On(d, (*OrderBook).placeBuy)
-	actor.On(d, (*OrderBook).placeSell)
-	actor.On(d, (*OrderBook).cancel)
+	actor.On(d, (*OrderBook).openBook, actor.NewOnly(), actor.Internal())
+	actor.On(d, (*OrderBook).placeBuy, actor.Internal())
+	actor.On(d, (*OrderBook).placeSell, actor.Internal())
+	actor.On(d, (*OrderBook).cancel, actor.Internal())
 	actor.Apply(d, (*OrderBook).opened)
 	actor.Apply(d, (*OrderBook).buyPlaced)
 	actor.Apply(d, (*OrderBook).sellPlaced)

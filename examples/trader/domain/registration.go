@@ -42,8 +42,8 @@ var Registrations = actor.DefineSaga("registration", func(d *actor.SagaDefinitio
 		func(_ UserRegistered, r actor.EventRecord) string { return r.Source.ID })
 	actor.Reacts(d, Users, func(s *Registration, ctx *actor.Context, _ UserRegistrationRejected) { s.giveUp(ctx) },
 		func(_ UserRegistrationRejected, r actor.EventRecord) string { return r.Source.ID })
-	actor.On(d, (*Registration).claimRefused)
-	actor.On(d, (*Registration).completionRefused)
+	actor.On(d, (*Registration).claimRefused, actor.Internal())
+	actor.On(d, (*Registration).completionRefused, actor.Internal())
 	actor.Apply(d, func(s *Registration, e RegistrationStarted) { s.Username = e.Username })
 	actor.SagaDeadline(d, StepWithin)
 })

@@ -135,9 +135,9 @@ func defineTrading(d *actor.SagaDefinition[Trading], side string) {
 		}
 		return sagaID(e.OrderID)
 	})
-	actor.On(d, (*Trading).reservationRefused)
-	actor.On(d, (*Trading).orderRefused)
-	actor.On(d, (*Trading).stepRefused)
+	actor.On(d, (*Trading).reservationRefused, actor.Internal())
+	actor.On(d, (*Trading).orderRefused, actor.Internal())
+	actor.On(d, (*Trading).stepRefused, actor.Internal())
 	actor.Apply(d, func(t *Trading, e TradingStarted) { t.Side, t.Terms = e.Side, e.Terms })
 	actor.Apply(d, func(t *Trading, _ TradingReserved) { t.Reserved = true })
 	actor.Apply(d, func(t *Trading, _ TradingConfirmed) { t.Confirmed = true })

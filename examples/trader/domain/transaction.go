@@ -130,10 +130,10 @@ var (
 var Transactions = actor.Define("transaction", func(d *actor.Definition[Transaction]) {
 	actor.On(d, (*Transaction).startBuy, actor.NewOnly())
 	actor.On(d, (*Transaction).startSell, actor.NewOnly())
-	actor.On(d, (*Transaction).confirm, actor.ExistingOnly())
+	actor.On(d, (*Transaction).confirm, actor.ExistingOnly(), actor.Internal())
 	actor.On(d, (*Transaction).cancel, actor.ExistingOnly())
-	actor.On(d, (*Transaction).reject, actor.ExistingOnly())
-	actor.On(d, (*Transaction).record, actor.ExistingOnly())
+	actor.On(d, (*Transaction).reject, actor.ExistingOnly(), actor.Internal())
+	actor.On(d, (*Transaction).record, actor.ExistingOnly(), actor.Internal())
 	actor.Apply(d, (*Transaction).buyStarted)
 	actor.Apply(d, (*Transaction).sellStarted)
 	actor.Apply(d, (*Transaction).confirmed)

@@ -72,8 +72,8 @@ var (
 // Users defines kind user.
 var Users = actor.Define("user", func(d *actor.Definition[User]) {
 	actor.On(d, (*User).register, actor.NewOnly())
-	actor.On(d, (*User).complete, actor.ExistingOnly())
-	actor.On(d, (*User).reject, actor.ExistingOnly())
+	actor.On(d, (*User).complete, actor.ExistingOnly(), actor.Internal())
+	actor.On(d, (*User).reject, actor.ExistingOnly(), actor.Internal())
 	actor.Apply(d, (*User).requested)
 	actor.Apply(d, (*User).registered)
 	actor.Apply(d, (*User).rejected)

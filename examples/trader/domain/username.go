@@ -76,15 +76,15 @@ var Usernames = actor.Define("username", func(d *actor.Definition[Username]) {
 	actor.On(d, func(u *Username, ctx *actor.Context, m ClaimUsername) (actor.None, error) {
 		_, err := r.Claim(u, ctx, m.UserID)
 		return actor.None{}, err
-	})
+	}, actor.Internal())
 	actor.On(d, func(u *Username, ctx *actor.Context, m ConfirmUsername) (actor.None, error) {
 		_, err := r.Confirm(u, ctx, m.UserID)
 		return actor.None{}, err
-	})
+	}, actor.Internal())
 	actor.On(d, func(u *Username, ctx *actor.Context, m ReleaseUsername) (actor.None, error) {
 		_, err := r.Release(u, ctx, m.UserID)
 		return actor.None{}, err
-	})
+	}, actor.Internal())
 	actor.Apply(d, func(u *Username, e UsernameClaimed) {
 		u.Holding = reservation.Holding{Owner: e.UserID, Confirmed: true}
 	})

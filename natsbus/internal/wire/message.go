@@ -34,6 +34,8 @@ const (
 	headerRefusedTo   = "Gn-Refused-To"   // whom to send what follows, should the command be refused
 	headerRefusedName = "Gn-Refused-Name" // name of that command
 	headerRefusedData = "Gn-Refused-Data" // its data
+	headerOutside     = "Gn-Outside"      // 1: a node has it from outside; absent: the subject tells
+	HeaderRelayed     = "Gn-Relayed"      // 1: of a node, where clients ask: for owners of earlier builds alone
 )
 
 const (
@@ -137,6 +139,9 @@ func writeMessage(h headerWriter, m *actor.Message) {
 		h.setText(headerRefusedName, f.Name)
 		h.setText(headerRefusedData, string(f.Data))
 	}
+	if m.Outside {
+		h.set(headerOutside, "1")
+	}
 }
 
 // DecodeMessage is the inverse of EncodeMessage. The message owns data from now on.
@@ -167,6 +172,7 @@ func DecodeMessage(to actor.Address, lane actor.Lane, h nats.Header, data []byte
 	m.Metadata.User = r.text(headerUser)
 	m.Timer = r.text(headerTimer)
 	m.OnRefusal = r.fallback()
+	m.Outside = First(h, headerOutside) != ""
 	if r.err != nil {
 		return m, r.err
 	}

@@ -29,9 +29,10 @@ func (ns Namespace) Adoption() string { return string(ns) + ".adoption" }
 // Published is where callers publish commands, before the stream's own mapping.
 func (ns Namespace) Published() string { return string(ns) + ".cmd.*.*" }
 
-// Internal is where the runtime itself publishes commands, before the stream's own
-// mapping. Nodes alone have the right to publish there: what a message says of timers,
-// of whom to send a refusal to, and that it is the runtime's, is believed only here.
+// Internal is where nodes publish commands, before the stream's own mapping: those of the
+// runtime, of their own Go code and of their gateways. Nodes alone have the right to publish
+// there: what a message says of timers, of whom to send a refusal to, that it is the
+// runtime's, and on whose behalf it is, is believed only here.
 func (ns Namespace) Internal() string { return string(ns) + ".run.*.*" }
 
 // Subjects are what the command stream listens to.
@@ -58,17 +59,19 @@ func (ns Namespace) EarlierMapping(p actor.Partitions) *jetstream.SubjectTransfo
 	}
 }
 
-// Runs matches the stored commands of the runtime itself.
+// Runs matches the stored commands that nodes have published.
 func (ns Namespace) Runs() string { return string(ns) + ".run.>" }
 
-// Run is where the runtime's own commands for an aggregate are published.
+// Run is where nodes publish commands for an aggregate.
 func (ns Namespace) Run(to actor.Address) string {
 	return string(ns) + ".run." + string(to.Kind) + "." + to.Token()
 }
 
-// IsInternal reports whether a stored command was published by the runtime.
+// IsInternal reports whether a stored command or a direct message was published where
+// nodes alone may publish.
 func (ns Namespace) IsInternal(subject string) bool {
-	return strings.HasPrefix(subject, string(ns)+".run.")
+	lane, ok := strings.CutPrefix(subject, string(ns)+".")
+	return ok && (strings.HasPrefix(lane, "run.") || strings.HasPrefix(lane, "req."))
 }
 
 // Command is where callers publish commands for an aggregate, on the durable lane.
@@ -76,9 +79,15 @@ func (ns Namespace) Command(to actor.Address) string {
 	return string(ns) + ".cmd." + string(to.Kind) + "." + to.Token()
 }
 
-// Ask is where the owner of an aggregate is asked, on the direct lane.
+// Ask is where callers ask the owner of an aggregate, on the direct lane.
 func (ns Namespace) Ask(p actor.Partition, to actor.Address) string {
 	return string(ns) + ".ask." + FormatPartition(p) + "." + string(to.Kind) + "." + to.Token()
+}
+
+// Request is where nodes ask the owner of an aggregate, on the direct lane. Owners of
+// earlier builds do not listen there.
+func (ns Namespace) Request(p actor.Partition, to actor.Address) string {
+	return string(ns) + ".req." + FormatPartition(p) + "." + string(to.Kind) + "." + to.Token()
 }
 
 // StoredIn matches the stored commands of a partition, of both families.
@@ -108,9 +117,14 @@ func (ns Namespace) StoredPartition(subject string) (actor.Partition, bool) {
 	return 0, false
 }
 
-// AskedOf matches the direct-lane messages of a partition.
+// AskedOf matches the direct-lane messages of a partition that callers send.
 func (ns Namespace) AskedOf(p actor.Partition) string {
 	return string(ns) + ".ask." + FormatPartition(p) + ".>"
+}
+
+// RequestedOf matches the direct-lane messages of a partition that nodes send.
+func (ns Namespace) RequestedOf(p actor.Partition) string {
+	return string(ns) + ".req." + FormatPartition(p) + ".>"
 }
 
 // Changed is where nodes tell each other that sessions or claims have changed.
@@ -156,22 +170,45 @@ func (ns Namespace) Target(subject string, in actor.Partition, all actor.Partiti
 	return to, nil
 }
 
-// Inboxes returns the prefix of the inboxes of a client with a unique name. All are
-// in the namespace, so that a node need not be allowed to publish elsewhere.
-func (ns Namespace) Inboxes(client string) string { return string(ns) + ".inbox." + client }
+// Inboxes returns the prefix of the inboxes of a client with a unique name, of a user of
+// NATS that has inboxes of its own; empty: of one that shares them. All are in the
+// namespace, so that a node need not be allowed to publish elsewhere.
+func (ns Namespace) Inboxes(user, client string) string {
+	if user != "" {
+		client = user + "." + client
+	}
+	return string(ns) + ".inbox." + client
+}
 
 // Replyable reports whether an owner may publish an outcome to a subject that it
-// was given: an inbox for outcomes of some client of this namespace, NAMESPACE.inbox.CLIENT.CALL.oTRY.
+// was given: an inbox for outcomes of some client of this namespace,
+// NAMESPACE.inbox.CLIENT.CALL.oTRY or NAMESPACE.inbox.USER.CLIENT.CALL.oTRY.
 // Otherwise whoever may send commands could have a node publish where he may not
 // publish himself: on the server's API, in streams, to other users of the account.
 func (ns Namespace) Replyable(inbox string) bool {
 	rest, ok := strings.CutPrefix(inbox, string(ns)+".inbox.")
-	client, _, _ := strings.Cut(rest, ".")
-	if !ok || client == "" || len(inbox) > maxInboxBytes || strings.ContainsAny(inbox, "*> \t\r\n") {
+	if !ok || len(inbox) > maxInboxBytes || strings.ContainsAny(inbox, "*> \t\r\n") {
 		return false
 	}
-	in, ok := ParseInbox(ns.Inboxes(client), inbox)
+	user, client := "", rest
+	if strings.Count(rest, ".") == 3 {
+		if user, client, _ = strings.Cut(rest, "."); user == "" {
+			return false
+		}
+	}
+	if client, _, _ = strings.Cut(client, "."); client == "" {
+		return false
+	}
+	in, ok := ParseInbox(ns.Inboxes(user, client), inbox)
 	return ok && in.Purpose == ForOutcome
+}
+
+// OfAnotherAccount reports whether a reply subject is one that the NATS server has put in the
+// place of another account's, whose caller comes by an import. It lets no client name one
+// itself. What a header names is never one: see [Namespace.Replyable].
+func OfAnotherAccount(reply string) bool {
+	rest, ok := strings.CutPrefix(reply, "_R_.")
+	return ok && rest != "" && len(reply) <= maxInboxBytes && !strings.ContainsAny(reply, "*> \t\r\n")
 }
 
 // maxInboxBytes is far above what a client's inbox takes.

@@ -137,6 +137,12 @@ func CommandName(h nats.Header) (string, error) {
 	return name, err
 }
 
+// IsRuntimes reports whether a stored command has an id of the runtime's own.
+func IsRuntimes(h nats.Header) bool {
+	id, err := unescape(First(h, headerID))
+	return err == nil && actor.CommandID(id).Internal()
+}
+
 // The headers of a message that came due and could not be read: where it was in its stream, and when.
 const (
 	headerDueSequence = "Gn-Due-Sequence"

@@ -45,6 +45,7 @@ func FuzzMessage(f *testing.F) {
 			Expect:   actor.Expectation{Creation: actor.Creation(creation % 3), Exact: exact},
 			Metadata: actor.Metadata{Trace: trace, Correlation: correlation, User: user},
 			Timer:    timer,
+			Outside:  exact,
 		}
 		if refusedTo != "" {
 			m.OnRefusal = &actor.Fallback{To: actor.Address{Kind: "saga", ID: refusedTo}, Name: "Refused"}
@@ -306,9 +307,11 @@ func TestNamespace_Target(t *testing.T) {
 func TestNamespace_Replyable(t *testing.T) {
 	t.Parallel()
 	ns := wire.Namespace("gn")
-	own := wire.Inbox{Call: 77, Purpose: wire.ForOutcome, Try: 2}.Subject(ns.Inboxes("c1"))
+	own := wire.Inbox{Call: 77, Purpose: wire.ForOutcome, Try: 2}.Subject(ns.Inboxes("", "c1"))
+	users := wire.Inbox{Call: 77, Purpose: wire.ForOutcome, Try: 2}.Subject(ns.Inboxes("ann", "c1"))
 	for inbox, want := range map[string]bool{
-		own: true, "gn.inbox.c1.0.o1": true,
+		own: true, "gn.inbox.c1.0.o1": true, users: true, "gn.inbox.ann.c1.0.o1": true,
+		"gn.inbox..c1.0.o1": false, "gn.inbox.ann..0.o1": false, "gn.inbox.ann.c1.0.a1": false, "gn.inbox.ann.b.c1.0.o1": false,
 		// Of another user of the account, of another namespace, not for outcomes.
 		"_INBOX.abc.1.o1": false, "reply": false, "gnx.cmd.a": false, "gnx.inbox.c1.0.o1": false, "gn2.inbox.c1.0.o1": false,
 		"gn.inbox.c1.0.a1": false, "gn.inbox.c1.0.b1": false, "gn.inbox.c1.0": false, "gn.inbox.c1": false, "gn.inbox.": false,
