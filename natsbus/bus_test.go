@@ -32,6 +32,7 @@ func TestBus_BothLanes_BringOutcomeBack(t *testing.T) {
 		arrived := append(o.durables(), o.directs()...)[lane].Message
 		want := m
 		want.Attempt = 1
+		want.Outside, want.Metadata.User = true, "" // as a caller's
 		ignore := cmpopts.IgnoreFields(actor.Message{}, "ID", "Time", "Deadline")
 		if diff := cmp.Diff(want, arrived, ignore); diff != "" {
 			t.Errorf("lane %d (-want +got):\n%s", lane, diff)
