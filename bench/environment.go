@@ -17,6 +17,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/bench/cluster"
 	"github.com/ganglion-go/ganglion/node"
+	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/testharness/mongod"
 )
 
@@ -30,7 +31,7 @@ type environment struct {
 	template   bson.D // a commit as ours writes it, without its _id
 	bytes      int    // of that document
 	uri        string
-	answers    string          // of our node
+	answers    runtime.Answers // of our node
 	starts     int             // of nodes
 	node       *cluster.Member // nil while the raw side is measured
 	server     string          // version
@@ -44,7 +45,10 @@ const (
 )
 
 func open(ctx context.Context, f flags) (_ *environment, err error) {
-	e := &environment{answers: f.Answers}
+	e := &environment{}
+	if f.Answers == "verified" {
+		e.answers = runtime.AnswersVerified
+	}
 	defer func() {
 		if err != nil {
 			e.close(ctx)

@@ -26,7 +26,7 @@ type flags struct {
 	CacheMB  int            `name:"cache-mb" help:"WiredTiger's cache of each member in MiB. Too small a one makes both sides measure eviction." default:"1024"`
 	MongoURI string         `name:"mongo-uri" help:"A replica set that runs already; its databases ganglion_bench* are dropped."`
 	Only     *regexp.Regexp `help:"Run only scenarios whose name this regular expression matches. Ratios that lack a side are left out."`
-	Answers  string         `help:"What lets our node answer: lease or verified." default:"lease"`
+	Answers  string         `help:"What lets our node answer: lease or verified." enum:"lease,verified" default:"lease"`
 	JSON     string         `name:"json" help:"Also write the report as JSON to this file." placeholder:"FILE"`
 	Profile  string         `help:"Write a CPU profile of our scenarios to this file." placeholder:"FILE"`
 }

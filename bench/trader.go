@@ -73,7 +73,7 @@ func (e *environment) startTrader(ctx context.Context, nodes int, shown []*proje
 	for n := range nodes {
 		member, err := cluster.Start(ctx, node.Config{
 			Name: fmt.Sprintf("trader-%d", n+1), NATSURL: server.URL(), MongoURI: e.uri, MongoDatabase: database,
-			HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Answers: e.answers, Linger: "0s", Projections: shown, Logger: logger(),
+			HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Answers: e.answers, Linger: -1, Projections: shown, Logger: logger(),
 		}, domain.Definitions()...)
 		if err != nil {
 			return nil, err

@@ -35,6 +35,9 @@ func (g *Gateway) readBody(c *call) ([]byte, *Problem) {
 	return nil, p
 }
 
+// errBodyTaken says that a body was announced, and somebody else has read it.
+var errBodyTaken = errors.New("the body was read before the gateway got the request")
+
 func (g *Gateway) readAll(c *call) ([]byte, error) {
 	if c.r.ContentLength > g.cfg.MaxBodyBytes {
 		return nil, &http.MaxBytesError{Limit: g.cfg.MaxBodyBytes}
@@ -44,9 +47,12 @@ func (g *Gateway) readAll(c *call) ([]byte, error) {
 		return nil, err
 	}
 	// The server's own writer, which then knows not to read the rest.
-	data, err := io.ReadAll(http.MaxBytesReader(c.w.ResponseWriter, c.r.Body, g.cfg.MaxBodyBytes))
+	data, err := io.ReadAll(http.MaxBytesReader(innermost(c.w), c.r.Body, g.cfg.MaxBodyBytes))
 	if err != nil {
 		return nil, fmt.Errorf("read body: %w", err)
+	}
+	if len(data) == 0 && c.r.ContentLength > 0 { // by middleware: an empty body would be another command
+		return nil, errBodyTaken
 	}
 	c.w.bodyUntil = time.Time{}
 	// The server lifts the deadline when it begins to read ahead, to learn when

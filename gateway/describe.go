@@ -15,11 +15,12 @@ import (
 )
 
 func (g *Gateway) serveDescription(ctx context.Context, c *call) *Problem {
-	if c.notModified(g.descriptionTag) {
+	document, tag := g.describedAt(mountedAt(c.r))
+	if c.notModified(tag) {
 		return nil
 	}
 	c.w.Header().Set("Content-Type", "application/json")
-	g.written(ctx, writeBody(c.w, http.StatusOK, g.description))
+	g.written(ctx, writeBody(c.w, http.StatusOK, document))
 	return nil
 }
 

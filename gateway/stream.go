@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -29,6 +30,11 @@ type stream struct {
 // serveStream follows the aggregate's events until the client goes away, the
 // server shuts down, or the history cannot be read.
 func (g *Gateway) serveStream(ctx context.Context, c *call, after actor.Version) *Problem {
+	if !flushes(c.w.ResponseWriter) {
+		g.cfg.Logger.LogAttrs(ctx, slog.LevelError, "stream_cannot_be_flushed",
+			slog.String("writer", fmt.Sprintf("%T", c.w.ResponseWriter)), slog.String("hint", "writers of middleware around the gateway need a method Unwrap"))
+		return newProblem(codeInternal, "")
+	}
 	leave, p := g.enterStream()
 	if p != nil {
 		return p

@@ -30,7 +30,7 @@ func (n *Node) adminHandler() http.Handler {
 		n.askDrain()
 		answerJSON(w, http.StatusAccepted, map[string]any{"status": "draining"})
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	return mux
 }
 

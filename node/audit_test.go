@@ -18,7 +18,7 @@ import (
 func TestNode_Operators_LeaveALine(t *testing.T) {
 	t.Parallel()
 	var log lockedLog
-	n := nodes.Start(t, node.Config{Partitions: "4", Logger: slog.New(slog.NewTextHandler(&log, nil))}, gauges(nil))
+	n := nodes.Start(t, node.Config{Partitions: 4, Logger: slog.New(slog.NewTextHandler(&log, nil))}, gauges(nil))
 	c := caller{t, n.AdminURL()}
 	c.post("/parked/skip?aggregate=gauge/a&id=x", "", "Ganglion-Operator", "someone@there")
 	if text := log.text(); !strings.Contains(text, "/parked/skip?aggregate=gauge/a&id=x") || !strings.Contains(text, "who=someone@there from=127.0.0.1:") {
@@ -34,7 +34,7 @@ func TestNode_Operators_HearAndLogTheOutcome(t *testing.T) {
 	var broken atomic.Bool
 	broken.Store(true)
 	purses := spenders(&broken, new(atomic.Int64))
-	n := nodes.Start(t, node.Config{Partitions: "4", Logger: slog.New(slog.NewTextHandler(&log, nil))}, purses)
+	n := nodes.Start(t, node.Config{Partitions: 4, Logger: slog.New(slog.NewTextHandler(&log, nil))}, purses)
 	park := func(id string) {
 		if _, err := actor.Ask(t.Context(), n.Client(), purses.ID("p"), spend{Cents: 1}, actor.WithCommandID(actor.CommandID(id))); !errors.Is(err, actor.ErrParked) {
 			t.Fatalf("%s: %v", id, err)

@@ -43,13 +43,13 @@ func TestNode_OtherCluster_RefusesTheStart(t *testing.T) {
 	nats := testharness.NATS(t, testharness.WithListener())
 	uri := testharness.SharedMongo(t, 1).URI()
 	orders, billing := testharness.DatabaseName(t)+"-o", testharness.DatabaseName(t)+"-b"
-	cfg := node.Config{Name: "n1", NATSURL: nats.URL(), MongoURI: uri, MongoDatabase: orders, Partitions: "8"}
+	cfg := node.Config{Name: "n1", NATSURL: nats.URL(), MongoURI: uri, MongoDatabase: orders, Partitions: 8}
 	n := nodes.Start(t, cfg, gauges(nil))
 	c := caller{t, n.URL()}
 	c.expect("a command", c.post("/v1/gauge/a/Raise", `{"by":1}`), 200, "")
 
 	other := cfg
-	other.Name, other.MongoDatabase, other.Partitions = "n2", billing, ""
+	other.Name, other.MongoDatabase, other.Partitions = "n2", billing, 0
 	refusedStart(t, "another database", other, orders, billing)
 	embedded := other
 	embedded.MongoURI, embedded.MongoDatabase = "", ""
@@ -69,9 +69,9 @@ func TestNode_OtherCluster_RefusesTheStart(t *testing.T) {
 		}
 	}
 	lost := cfg
-	lost.Partitions = "16"
+	lost.Partitions = 16
 	refusedStart(t, "NATS lost, other partitions", lost, "16", "8")
-	lost.Partitions = ""
+	lost.Partitions = 0
 	refusedStart(t, "NATS lost, the flag forgotten", lost, "128", "8")
 	for name := range js.StreamNames(t.Context()).Name() {
 		t.Errorf("stream %s was made", name)
@@ -108,9 +108,9 @@ func TestNode_OtherCluster_StoreOfAnEarlierBuild(t *testing.T) {
 	}
 	cfg := node.Config{Name: "n1", NATSURL: testharness.NATS(t, testharness.WithListener()).URL(), MongoURI: uri, MongoDatabase: database}
 	refusedStart(t, "the flag forgotten", cfg, "128", "4")
-	cfg.Partitions = "4"
+	cfg.Partitions = 4
 	nodes.Start(t, cfg, gauges(nil)).Stop(t)
-	cfg.Partitions, cfg.NATSURL = "8", testharness.NATS(t, testharness.WithListener()).URL()
+	cfg.Partitions, cfg.NATSURL = 8, testharness.NATS(t, testharness.WithListener()).URL()
 	refusedStart(t, "now recorded", cfg, "8", "4")
 	if bound, err := s.Bind(t.Context(), natsbus.DefaultNamespace, 0); err != nil || bound.Partitions != 4 {
 		t.Errorf("bound as %+v, error %v", bound, err)

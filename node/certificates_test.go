@@ -159,7 +159,7 @@ func TestNode_NATSClient_NewCertificates(t *testing.T) {
 	}))
 	p := newPEMFolder(t)
 	p.put(before.issue("node", inOneHour), before)
-	cfg := node.Config{NATSURL: server.URL(), Partitions: "4"}
+	cfg := node.Config{NATSURL: server.URL(), Partitions: 4}
 	p.configure(&cfg)
 	c := caller{t, nodes.Start(t, cfg, gauges(nil)).URL()}
 	c.expect("before", c.post("/v1/gauge/a/Raise", `{"by":1}`), 200, "")
@@ -244,7 +244,7 @@ func TestNode_CertificateExpiry_IsAnnounced(t *testing.T) {
 	secret, _ := secretFile(t)
 	var log lockedLog
 	cfg := node.Config{
-		Name: "n1", Partitions: "4", NATSClientAddr: nodes.FreeAddress(t), NATSSecretFile: secret,
+		Name: "n1", Partitions: 4, NATSClientAddr: nodes.FreeAddress(t), NATSSecretFile: secret,
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	}
 	p.configure(&cfg)
@@ -278,13 +278,13 @@ func TestNode_CredentialsExpiry_IsAnnounced(t *testing.T) {
 	o := newOperator(t)
 	url := testharness.NATS(t, testharness.WithListener(), testharness.WithServerOptions(o.configure)).URL()
 	expires := time.Now().Add(time.Hour).Truncate(time.Second)
-	cfg := node.Config{NATSURL: url, NATSCreds: o.user(expires), Partitions: "4"}
+	cfg := node.Config{NATSURL: url, NATSCreds: o.user(expires), Partitions: 4}
 	n := nodes.Start(t, cfg, gauges(nil))
 	want := fmt.Sprintf("ganglion_certificate_expiry_timestamp_seconds{file=%q,option=\"nats-creds\"} %v", cfg.NATSCreds, float64(expires.Unix()))
 	if text := string(caller{t, n.AdminURL()}.do("GET", "/metrics", "").body); !strings.Contains(text, want) {
 		t.Errorf("no %s in\n%s", want, text)
 	}
-	forever := node.Config{NATSURL: url, NATSCreds: o.user(time.Time{}), Partitions: "4", Namespace: "other"}
+	forever := node.Config{NATSURL: url, NATSCreds: o.user(time.Time{}), Partitions: 4, Namespace: "other"}
 	n = nodes.Start(t, forever, gauges(nil))
 	if text := string(caller{t, n.AdminURL()}.do("GET", "/metrics", "").body); strings.Contains(text, "ganglion_certificate_expiry") {
 		t.Errorf("credentials without an end have one:\n%s", text)

@@ -83,7 +83,7 @@ const belfryPartitions = 8
 func newBelfry(t *testing.T, by time.Duration, mongo bool) *belfry {
 	t.Helper()
 	w := &belfry{t: t, clock: newWrongClock(by), log: &lockedLog{}}
-	cfg := node.Config{NATSURL: testharness.NATS(t, testharness.WithListener()).URL(), Partitions: fmt.Sprint(belfryPartitions), Lease: "1s"}
+	cfg := node.Config{NATSURL: testharness.NATS(t, testharness.WithListener()).URL(), Partitions: belfryPartitions, Lease: time.Second}
 	if mongo {
 		cfg.MongoURI, cfg.MongoDatabase = testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)
 	}

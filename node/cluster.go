@@ -13,7 +13,7 @@ import (
 // same view.
 type cluster struct {
 	namespace  string
-	node       *runtime.Node
+	own        func() runtime.Status // of a process that is a node; nil: it is none
 	store      store.Leases
 	partitions actor.Partitions
 	backlog    func(ctx context.Context) (map[actor.Partition]uint64, error)
@@ -33,7 +33,10 @@ func (c *cluster) Cluster(ctx context.Context) (gateway.ClusterView, error) {
 	if err != nil {
 		return gateway.ClusterView{}, err
 	}
-	own := c.node.Status()
+	var own runtime.Status
+	if c.own != nil {
+		own = c.own()
+	}
 	view := gateway.ClusterView{Namespace: c.namespace, Node: own.Name}
 	owned := map[string]int{}
 	view.Partitions = c.partitionViews(claims, sessions, owned)
@@ -51,7 +54,9 @@ func (c *cluster) Cluster(ctx context.Context) (gateway.ClusterView, error) {
 // standings returns what the live nodes tell of themselves, by incarnation.
 func (c *cluster) standings(ctx context.Context, sessions []store.Session, own runtime.Status) map[string]standing {
 	all := c.peers.standings(ctx, sessions, own.Name)
-	all[own.Incarnation] = standingOf(own)
+	if c.own != nil {
+		all[own.Incarnation] = standingOf(own)
+	}
 	return all
 }
 

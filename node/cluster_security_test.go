@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -41,7 +40,7 @@ func clusterConfigs(t *testing.T, names ...string) []node.Config {
 		others := slices.Delete(slices.Clone(addresses), i, i+1)
 		cfgs[i] = node.Config{
 			Name: name, DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
-			NATSClusterAddr: addresses[i], NATSRoutes: strings.Join(others, ","),
+			NATSClusterAddr: addresses[i], NATSRoutes: others,
 			Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 		}
 	}

@@ -42,7 +42,7 @@ func (n *Node) openEchoes() error {
 		if conn == nil {
 			continue
 		}
-		e, err := newEcho(conn, n.cfg.Logger, n.cfg.cutAfter)
+		e, err := newEcho(conn, n.cfg.Logger, n.cfg.CutAfter)
 		if err != nil {
 			return err
 		}

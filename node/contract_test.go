@@ -155,12 +155,13 @@ func (c caller) expect(what string, a answer, status int, code string) {
 // answers by its lease, and by the store's word.
 func onEachStore(t *testing.T, test func(t *testing.T, cfg node.Config)) {
 	t.Helper()
-	for _, answers := range []string{"lease", "verified"} {
-		t.Run("embedded/"+answers, func(t *testing.T) {
+	names := map[runtime.Answers]string{runtime.AnswersByLease: "lease", runtime.AnswersVerified: "verified"}
+	for _, answers := range []runtime.Answers{runtime.AnswersByLease, runtime.AnswersVerified} {
+		t.Run("embedded/"+names[answers], func(t *testing.T) {
 			t.Parallel()
 			test(t, node.Config{DataDir: t.TempDir(), Answers: answers})
 		})
-		t.Run("mongo/"+answers, func(t *testing.T) {
+		t.Run("mongo/"+names[answers], func(t *testing.T) {
 			t.Parallel()
 			rs := testharness.SharedMongo(t, 1)
 			test(t, node.Config{DataDir: t.TempDir(), MongoURI: rs.URI(), MongoDatabase: testharness.DatabaseName(t), Answers: answers})
@@ -273,7 +274,7 @@ func TestNode_SameKey_HasOneEffectAndOneAnswer(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, cfg node.Config) {
 		cfg.Name = "same-key"
-		cfg.Lease = "500ms"
+		cfg.Lease = 500 * time.Millisecond
 		n := nodes.Start(t, cfg, gauges(nil))
 		c := caller{t, n.URL()}
 		c.expect("first", c.post("/v1/gauge/k/Raise", `{"by":10}`), 200, "")
@@ -308,7 +309,7 @@ func TestNode_SameKey_HasOneEffectAndOneAnswer(t *testing.T) {
 func TestNode_KeyReused(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, cfg node.Config) {
-		cfg.Name, cfg.Lease = "key-reused", "500ms"
+		cfg.Name, cfg.Lease = "key-reused", 500*time.Millisecond
 		n := nodes.Start(t, cfg, gauges(nil))
 		c := caller{t, n.URL()}
 		const path = "/v1/gauge/k/"
@@ -426,7 +427,7 @@ func TestNode_UndecodableHistory_IsToldAndKept(t *testing.T) {
 		})
 		actor.Apply(d, func(g *gauge, e renamed) { g.Level += e.By })
 	})
-	cfg.SchemaCheck = "warn" // it would be refused
+	cfg.SchemaCheck = node.SchemaCheckWarn // it would be refused
 	n = nodes.Start(t, cfg, other)
 	c = caller{t, n.URL()}
 	c.expect("new build", c.post("/v1/gauge/u/Raise", `{"by":1}`), 500, "unloadable")

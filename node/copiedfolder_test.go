@@ -60,7 +60,7 @@ func TestNode_CopiedDataFolder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := config(t)
-			cfg.Partitions, cfg.Lease = "8", "1s"
+			cfg.Partitions, cfg.Lease = 8, time.Second
 			original := cfg
 			original.DataDir = testharness.TempDir(t)
 			first := nodes.Start(t, original, gauges(nil))

@@ -102,7 +102,7 @@ func TestNode_CredentialsRemoved_ComesBack(t *testing.T) {
 func removeCredentials(t *testing.T, cfg node.Config) {
 	t.Helper()
 	nats := startLockedNATS(t)
-	cfg.NATSURL, cfg.Partitions = nats.url("node"), "8"
+	cfg.NATSURL, cfg.Partitions = nats.url("node"), 8
 	start := func(name string) *nodes.Local {
 		cfg.Name = name
 		return nodes.Start(t, cfg, gauges(nil))
@@ -131,7 +131,7 @@ func TestNode_CredentialsRemoved_AnotherTakesOver(t *testing.T) {
 	nats := startLockedNATS(t)
 	cfg := node.Config{
 		NATSURL: nats.url("node"), MongoURI: testharness.SharedMongo(t, 1).URI(), MongoDatabase: testharness.DatabaseName(t),
-		Partitions: "8", CutAfter: "3s",
+		Partitions: 8, CutAfter: 3 * time.Second,
 	}
 	var two []*nodes.Local
 	for _, name := range []string{"n1", "n2"} {
@@ -159,7 +159,7 @@ func TestNode_RightsRemoved_ComesBack(t *testing.T) {
 	nats := startLockedNATS(t)
 	one := nodes.Start(t, node.Config{
 		Name: "n1", NATSURL: nats.url("node"), MongoURI: testharness.SharedMongo(t, 1).URI(), MongoDatabase: testharness.DatabaseName(t),
-		Partitions: "8", CutAfter: "3s",
+		Partitions: 8, CutAfter: 3 * time.Second,
 	}, gauges(nil))
 	executes(t, "at first", 10*time.Second, one)
 	nats.rights(false)
@@ -190,7 +190,7 @@ func TestNode_CutFromNATS_ConnectedNodesTakeOver(t *testing.T) {
 	t.Cleanup(func() { _ = proxy.Close() })
 	cfg := node.Config{
 		Name: "n1", NATSURL: "nats://" + proxy.Addr(), MongoURI: testharness.SharedMongo(t, 1).URI(), MongoDatabase: testharness.DatabaseName(t),
-		Partitions: "8", CutAfter: "3s",
+		Partitions: 8, CutAfter: 3 * time.Second,
 	}
 	one := nodes.Start(t, cfg, gauges(nil))
 	cfg.Name, cfg.NATSURL = "n2", nats.URL()
@@ -230,7 +230,7 @@ func TestNode_NATSElection_MovesNothing(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = cluster.Close() })
 	cfg := node.Config{
-		NATSURL: cluster.URL(), Replicas: "3", MongoURI: testharness.SharedMongo(t, 1).URI(), MongoDatabase: testharness.DatabaseName(t), Partitions: "8",
+		NATSURL: cluster.URL(), Replicas: 3, MongoURI: testharness.SharedMongo(t, 1).URI(), MongoDatabase: testharness.DatabaseName(t), Partitions: 8,
 	}
 	var all []*nodes.Local
 	for _, name := range []string{"n1", "n2"} {

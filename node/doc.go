@@ -7,6 +7,21 @@
 // A process that wants more control makes a [Config], calls [Open], and runs the
 // [Node] that it gets.
 //
+// # Applications
+//
+// [MainWith] takes a [Config] with what is the application's own. [Config].Setup opens it
+// when the node is open and does not serve yet: the node has its client, its views
+// ([Node.View]) and a registry of metrics ([Node.Metrics]) by then, and closes what Setup
+// has given to [Node.OnClose]. [Config].Handler says what the HTTP address serves: routes,
+// pages and middleware beside the API, on one port, behind the same guard. The API is an
+// ordinary handler, to be mounted anywhere, also under a prefix; [Node.GatewayConfig],
+// [NewHistory] and [NewCluster] are for servers elsewhere. [Config].Flags and
+// [Config].Commands put flags and subcommands beside the node's. The example shows a whole
+// program.
+//
+// Values come from a flag, from its environment variable, from the Config, or are the
+// default, in this order. What is empty says nothing.
+//
 // # Who may come in
 //
 // The HTTP API and the admin server listen on the loopback interface unless the

@@ -32,13 +32,13 @@ func (c *Config) adminSocket() string {
 func (s *settings) checkDoors(fault faultFunc) {
 	var err error
 	if s.hosts, err = guard.ParseHosts(s.AllowedHosts); err != nil {
-		fault("--allowed-hosts: %v", err)
+		fault("${AllowedHosts}: %v", err)
 	}
 	if s.AdminAddr == socketScheme {
-		fault("--admin-addr=%s: a path is required", s.AdminAddr)
+		fault("${AdminAddr}=%s: a path is required", s.AdminAddr)
 	}
 	if s.adminSocket() == "" && !isLoopback(s.AdminAddr) && s.AdminTokenFile == "" {
-		fault("--admin-addr=%s: other machines reach it; give --admin-token-file, an address of the loopback interface, or unix:PATH", s.AdminAddr)
+		fault("${AdminAddr}=%s: other machines reach it; give ${AdminTokenFile}, an address of the loopback interface, or unix:PATH", s.AdminAddr)
 	}
 }
 
@@ -78,7 +78,7 @@ func (n *Node) listen(ctx context.Context, _ []actor.Registrable) (err error) {
 	n.onClose(func() { _ = n.admListen.Close() })
 	// A name such as localhost means what the machine's resolver says.
 	if n.cfg.adminToken == "" && n.cfg.adminSocket() == "" && !isLoopback(n.admListen.Addr().String()) {
-		return fmt.Errorf("--admin-addr=%s is %s here, which other machines reach; give --admin-token-file: %w", n.cfg.AdminAddr, n.admListen.Addr(), ErrConfig)
+		return fmt.Errorf(n.cfg.say("${AdminAddr}=%s is %s here, which other machines reach; give ${AdminTokenFile}: %w"), n.cfg.AdminAddr, n.admListen.Addr(), ErrConfig)
 	}
 	n.apiListen, n.admListen = n.limited("http", n.apiListen), n.limited("admin", n.admListen)
 	n.cfg.warnOfDoors(ctx)

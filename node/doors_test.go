@@ -48,7 +48,7 @@ func port(t *testing.T, addr string) string {
 func TestNode_Doors(t *testing.T) {
 	t.Parallel()
 	file, token := secretFile(t)
-	n := nodes.Start(t, node.Config{Partitions: "4", AdminAddr: "0.0.0.0:0", AdminTokenFile: file, AllowedHosts: "n1.example"}, gauges(nil))
+	n := nodes.Start(t, node.Config{Partitions: 4, AdminAddr: "0.0.0.0:0", AdminTokenFile: file, AllowedHosts: []string{"n1.example"}}, gauges(nil))
 	api, admin := n.URL(), port(t, n.AdminAddr())
 	command := api + "/v1/gauge/a/Raise"
 	bearer := "Bearer " + token
@@ -101,7 +101,7 @@ func TestNode_AdminSocket(t *testing.T) {
 	}
 	left.SetUnlinkOnClose(false)
 	_ = left.Close()
-	n := nodes.Start(t, node.Config{Partitions: "4", AdminAddr: "unix:" + path}, gauges(nil))
+	n := nodes.Start(t, node.Config{Partitions: 4, AdminAddr: "unix:" + path}, gauges(nil))
 	if info, err := os.Stat(path); err != nil || info.Mode() != os.ModeSocket|0o600 || n.AdminAddr() != "unix:"+path {
 		t.Errorf("at %s is %v, %v", n.AdminAddr(), info.Mode(), err)
 	}
@@ -131,7 +131,7 @@ func TestNode_CommandLine_Token(t *testing.T) {
 	t.Parallel()
 	file, _ := secretFile(t)
 	other, _ := secretFile(t)
-	n := nodes.Start(t, node.Config{Partitions: "4", AdminTokenFile: file}, gauges(nil))
+	n := nodes.Start(t, node.Config{Partitions: 4, AdminTokenFile: file}, gauges(nil))
 	for _, c := range []struct {
 		want int
 		args []string

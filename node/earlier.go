@@ -34,7 +34,7 @@ func (n *Node) awaitNoOthers(ctx context.Context) error {
 	if err != nil || len(first) == 0 {
 		return err
 	}
-	wait := n.cfg.lease
+	wait := n.cfg.Lease
 	for i := range first {
 		wait = max(wait, first[i].Lease)
 	}

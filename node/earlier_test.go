@@ -100,7 +100,7 @@ func TestNode_BesideAnEarlierBuild_RefusesToStart(t *testing.T) {
 	server := testharness.NATS(t, testharness.WithListener())
 	stop := earlierCluster(t, server)
 	cfg := node.Config{
-		NATSURL: server.URL(), Partitions: "4", Lease: "1s", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		NATSURL: server.URL(), Partitions: 4, Lease: time.Second, HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 		DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler),
 	}
 	n, err := node.Open(t.Context(), cfg, notes())

@@ -142,9 +142,9 @@ func embeddedDir(s *settings) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("data folder: %w", err)
 	case s.clustered():
-		return "", fmt.Errorf("%s has streams of a server without a cluster; give another --data-dir: %w: %w", other, ErrOtherServer, ErrConfig)
+		return "", fmt.Errorf(s.say("%s has streams of a server without a cluster; give another ${DataDir}: %w: %w"), other, ErrOtherServer, ErrConfig)
 	default:
-		return "", fmt.Errorf("%s has streams of a cluster; give --nats-cluster-addr, or another --data-dir: %w: %w", other, ErrOtherServer, ErrConfig)
+		return "", fmt.Errorf(s.say("%s has streams of a cluster; give ${NATSClusterAddr}, or another ${DataDir}: %w: %w"), other, ErrOtherServer, ErrConfig)
 	}
 }
 

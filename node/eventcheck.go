@@ -16,7 +16,8 @@ import (
 
 // checkEventsCommand is the whole check of which the start makes the cheap part.
 type checkEventsCommand struct {
-	Config
+	flags
+	base    Config
 	Quiet   time.Duration `help:"Time without a commit from before the check after which the store counts as read to its end." default:"3s"`
 	Timeout time.Duration `help:"For all of it." default:"30m"`
 }
@@ -32,7 +33,11 @@ var (
 func (c *checkEventsCommand) Run(definitions []actor.Registrable, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout) //nolint:forbidigo // the root of the process
 	defer cancel()
-	s, closing, err := OpenStore(ctx, c.Config)
+	cfg, err := c.check(c.base)
+	if err != nil {
+		return err
+	}
+	s, closing, err := openStore(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func TestNode_ReadsWhatEarlierBuildsStored(t *testing.T) {
 				from := filepath.Join("testdata", "golden", build)
 				g := &goldenRun{}
 				readJSON(t, filepath.Join(from, store+".json"), &g.was)
-				cfg := node.Config{DataDir: testharness.TempDir(t), Partitions: "4", Projections: []*projection.Projection{domain.Totals}}
+				cfg := node.Config{DataDir: testharness.TempDir(t), Partitions: 4, Projections: []*projection.Projection{domain.Totals}}
 				unpack(t, filepath.Join(from, store+".tar.gz"), cfg.DataDir)
 				if store == "mongo" {
 					cfg.MongoURI, cfg.MongoDatabase = testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)

@@ -79,7 +79,7 @@ func TestNode_EmbeddedCluster_ClientsHang(t *testing.T) {
 	file, secret := secretFile(t)
 	cfgs := clusterConfigs(t, "n1", "n2", "n3")
 	for i := range cfgs {
-		cfgs[i].NATSSecretFile, cfgs[i].NATSClientAddr, cfgs[i].Partitions = file, nodes.FreeAddress(t), fmt.Sprint(partitions)
+		cfgs[i].NATSSecretFile, cfgs[i].NATSClientAddr, cfgs[i].Partitions = file, nodes.FreeAddress(t), partitions
 	}
 	opened, ended := runTogether(t, cfgs)
 	nc, err := nats.Connect("nats://"+cfgs[1].NATSClientAddr, nats.Token(secret))

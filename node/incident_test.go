@@ -60,7 +60,7 @@ func leakies() *actor.Aggregate[leaky] {
 func TestNode_CallersAreToldNoInsides(t *testing.T) {
 	t.Parallel()
 	var log lockedLog
-	n := nodes.Start(t, node.Config{Partitions: "4", Logger: slog.New(slog.NewTextHandler(&log, nil))}, leakies())
+	n := nodes.Start(t, node.Config{Partitions: 4, Logger: slog.New(slog.NewTextHandler(&log, nil))}, leakies())
 	c := caller{t, n.URL()}
 	c.expect("open", c.post("/v1/leaky/a/Open", ""), 200, "")
 	for _, r := range []struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ganglion-go/ganglion/node"
 	"github.com/ganglion-go/ganglion/runtime"
@@ -16,7 +17,7 @@ import (
 func TestNode_CommandID_StaysTheSameCommand(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, cfg node.Config) {
-		cfg.Name, cfg.Lease, cfg.Limits = "same-command", "500ms", runtime.Config{RingMax: 4}
+		cfg.Name, cfg.Lease, cfg.Limits = "same-command", 500*time.Millisecond, runtime.Config{RingMax: 4}
 		n := nodes.Start(t, cfg, gauges(nil))
 		c := caller{t, n.URL()}
 		others := func() {

@@ -18,9 +18,9 @@ import (
 func TestNode_OtherKinds_EndsWithBothLists(t *testing.T) {
 	t.Parallel()
 	nats := testharness.NATS(t, testharness.WithListener())
-	n := nodes.Start(t, node.Config{Name: "first", NATSURL: nats.URL(), Partitions: "8"}, gauges(nil))
+	n := nodes.Start(t, node.Config{Name: "first", NATSURL: nats.URL(), Partitions: 8}, gauges(nil))
 	other, err := node.Open(t.Context(), node.Config{
-		Name: "second", NATSURL: nats.URL(), Partitions: "8", DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		Name: "second", NATSURL: nats.URL(), Partitions: 8, DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 	}, towers(false, false))
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func endServers(t *testing.T, cfg node.Config, longest time.Duration) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cluster.Close() })
-	cfg.NATSURL, cfg.Replicas = cluster.URL(), "3"
+	cfg.NATSURL, cfg.Replicas = cluster.URL(), 3
 	var local []*nodes.Local
 	for _, name := range []string{"n1", "n2"} {
 		cfg.Name = name

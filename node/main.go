@@ -48,25 +48,38 @@ type commandLine struct {
 // after an orderly end, 1 after a failure, 2 when the configuration is wrong.
 func Main(definitions ...actor.Registrable) { MainWith(Config{}, definitions...) }
 
-// MainWith is [Main] with what flags do not tell: the fields of cfg that have none,
-// such as its Projections. The others are set by flags and environment.
+// MainWith is [Main] with what cfg says. Flags come first, then variables, then cfg, then
+// the documented defaults. A flag or variable that is empty says nothing.
 func MainWith(cfg Config, definitions ...actor.Registrable) {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, cfg, definitions))
 }
 
 func run(args []string, stdout, stderr io.Writer, cfg Config, definitions []actor.Registrable) int {
-	line := commandLine{Serve: serveCommand{Config: cfg}, CheckEvents: checkEventsCommand{Config: cfg}}
+	line := commandLine{Serve: serveCommand{base: cfg}, CheckEvents: checkEventsCommand{base: cfg}}
 	exited := -1
-	parser, err := kong.New(&line,
+	own, err := cfg.ownCommands(&line)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // the root of the process
+	defer stop()
+	parser, err := kong.New(&line, append(own,
 		kong.Description("A node of a Ganglion cluster."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.UsageOnError(),
+		flagDefaults(cfg),
 		kong.Bind(definitions),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
-	)
-	if err != nil {
-		panic("node: " + err.Error()) // a mistake in the declarations above
+		kong.BindSingletonProvider(func() context.Context { return untilSignal(ctx) }),
+	)...)
+	if err == nil {
+		err = checkFlags(parser.Model)
+	}
+	if err != nil { // a mistake in the declarations above, or in those of cfg
+		_, _ = fmt.Fprintf(stderr, "node: Config.Flags or Config.Commands: %v\n", err)
+		return exitUsage
 	}
 	command, err := parser.Parse(args)
 	switch {
@@ -88,14 +101,22 @@ func run(args []string, stdout, stderr io.Writer, cfg Config, definitions []acto
 	}
 }
 
-type serveCommand struct{ Config }
+type serveCommand struct {
+	flags
+	Own  kong.Plugins `embed:""` // the application's flags
+	base Config       // what no flag and no variable says
+}
 
 // Run serves until a signal comes, or the node cannot go on.
 func (c *serveCommand) Run(definitions []actor.Registrable) error {
-	return serve(context.Background(), c.Config, definitions) //nolint:forbidigo // the root of the process
+	s, err := c.check(c.base)
+	if err != nil {
+		return err
+	}
+	return serve(context.Background(), s, definitions) //nolint:forbidigo // the root of the process
 }
 
-func serve(ctx context.Context, cfg Config, definitions []actor.Registrable) error {
+func serve(ctx context.Context, s settings, definitions []actor.Registrable) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
@@ -115,7 +136,7 @@ func serve(ctx context.Context, cfg Config, definitions []actor.Registrable) err
 		case <-stopOpening:
 		}
 	}()
-	n, err := Open(opening, cfg, definitions...)
+	n, err := open(opening, s, definitions)
 	close(stopOpening)
 	defer opened(nil)
 	if _, asked := errors.AsType[*signalError](err); asked {

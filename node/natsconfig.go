@@ -13,20 +13,20 @@ import (
 // checkNATS finds the faults in how the node and NATS come together.
 func (s *settings) checkNATS(fault faultFunc) {
 	files := map[string]string{
-		"nats-creds": s.NATSCreds, "nats-tls-ca": s.NATSTLSCA, "nats-tls-cert": s.NATSTLSCert, "nats-tls-key": s.NATSTLSKey,
-		"nats-secret-file": s.NATSSecretFile,
+		"NATSCreds": s.NATSCreds, "NATSTLSCA": s.NATSTLSCA, "NATSTLSCert": s.NATSTLSCert, "NATSTLSKey": s.NATSTLSKey,
+		"NATSSecretFile": s.NATSSecretFile,
 	}
 	s.checkURLs(fault)
-	for flag, file := range files {
+	for field, file := range files {
 		if file == "" {
 			continue
 		}
 		if _, err := os.Stat(file); err != nil {
-			fault("--%s: %v", flag, err)
+			fault("${"+field+"}: %v", err)
 		}
 	}
 	if (s.NATSTLSCert == "") != (s.NATSTLSKey == "") {
-		fault("--nats-tls-cert and --nats-tls-key: give both or none")
+		fault("${NATSTLSCert} and ${NATSTLSKey}: give both or none")
 	}
 	if s.embeddedNATS() {
 		s.checkEmbedded(fault, files)
@@ -47,44 +47,44 @@ func (s *settings) checkURLs(fault faultFunc) {
 			text = "nats://" + text // as nats.go takes it
 		}
 		if u, err := url.Parse(text); err != nil || u.Hostname() == "" {
-			fault("--nats-url: number %d of the list is not the URL of a server (in a password, percent-encode all but letters and digits)", i+1)
+			fault("${NATSURL}: number %d of the list is not the URL of a server (in a password, percent-encode all but letters and digits)", i+1)
 		}
 	}
 }
 
 // checkExternal finds the flags that say how to be a server where there is none.
 func (s *settings) checkExternal(fault faultFunc) {
-	for flag, value := range map[string]string{
-		"nats-cluster-addr": s.NATSClusterAddr, "nats-routes": s.NATSRoutes,
-		"nats-secret-file": s.NATSSecretFile, "nats-client-addr": s.NATSClientAddr,
+	for field, value := range map[string]string{
+		"NATSClusterAddr": s.NATSClusterAddr, "NATSRoutes": strings.Join(s.NATSRoutes, ","),
+		"NATSSecretFile": s.NATSSecretFile, "NATSClientAddr": s.NATSClientAddr,
 	} {
 		if value != "" {
-			fault("--%s: of no use with --nats-url", flag)
+			fault("${" + field + "}: of no use with ${NATSURL}")
 		}
 	}
 }
 
 func (s *settings) checkEmbedded(fault faultFunc, files map[string]string) {
 	if s.NATSCreds != "" {
-		fault("--nats-creds: of no use without --nats-url")
+		fault("${NATSCreds}: of no use without ${NATSURL}")
 	}
 	listens := s.NATSClusterAddr != "" || s.NATSClientAddr != ""
-	for _, flag := range []string{"nats-tls-ca", "nats-tls-cert", "nats-tls-key", "nats-secret-file"} {
-		if files[flag] != "" && !listens {
-			fault("--%s: of no use without --nats-url, --nats-cluster-addr or --nats-client-addr", flag)
+	for _, field := range []string{"NATSTLSCA", "NATSTLSCert", "NATSTLSKey", "NATSSecretFile"} {
+		if files[field] != "" && !listens {
+			fault("${" + field + "}: of no use without ${NATSURL}, ${NATSClusterAddr} or ${NATSClientAddr}")
 		}
 	}
 	if s.tlsFlags() && !s.tlsComplete() {
-		fault("--nats-tls-ca, --nats-tls-cert and --nats-tls-key: an embedded server needs all three or none")
+		fault("${NATSTLSCA}, ${NATSTLSCert} and ${NATSTLSKey}: an embedded server needs all three or none")
 	}
 	s.checkSecret(fault)
-	for flag, addr := range map[string]string{"nats-cluster-addr": s.NATSClusterAddr, "nats-client-addr": s.NATSClientAddr} {
+	for field, addr := range map[string]string{"NATSClusterAddr": s.NATSClusterAddr, "NATSClientAddr": s.NATSClientAddr} {
 		switch {
 		case addr == "" || s.NATSSecretFile != "":
 		case !isLoopback(addr):
-			fault("--%s=%s: other machines reach it; give --nats-secret-file", flag, addr)
+			fault("${"+field+"}=%s: other machines reach it; give ${NATSSecretFile}", addr)
 		case s.tlsComplete():
-			fault("--%s=%s: give --nats-secret-file: certificates say who somebody is, not that they belong to the cluster", flag, addr)
+			fault("${"+field+"}=%s: give ${NATSSecretFile}: certificates say who somebody is, not that they belong to the cluster", addr)
 		}
 	}
 	s.checkCluster(fault)
@@ -93,21 +93,18 @@ func (s *settings) checkEmbedded(fault faultFunc, files map[string]string) {
 // checkCluster compares the routes with what they are for.
 func (s *settings) checkCluster(fault faultFunc) {
 	switch {
-	case !s.clustered() && s.NATSRoutes != "":
-		fault("--nats-routes: of no use without --nats-cluster-addr")
-	case !s.clustered() && s.replicas > 1:
-		fault("--replicas=%s: an embedded server alone has no replicas; give --nats-cluster-addr and --nats-routes, or --nats-url", s.Replicas)
+	case !s.clustered() && len(s.NATSRoutes) > 0:
+		fault("${NATSRoutes}: of no use without ${NATSClusterAddr}")
+	case !s.clustered() && s.Replicas > 1:
+		fault("${Replicas}=%d: an embedded server alone has no replicas; give ${NATSClusterAddr} and ${NATSRoutes}, or ${NATSURL}", s.Replicas)
 	case s.clustered():
 		s.routes, s.others = s.parseRoutes(fault)
 		if _, port, err := net.SplitHostPort(s.NATSClusterAddr); err == nil && port == "0" {
-			fault("--nats-cluster-addr=%s: the others must know the port", s.NATSClusterAddr)
+			fault("${NATSClusterAddr}=%s: the others must know the port", s.NATSClusterAddr)
 		}
-		if n := s.others; n == 0 || n < s.replicas-1 {
-			fault("--nats-routes: %d other nodes are named, --replicas=%s needs at least %d", n, s.Replicas, max(s.replicas-1, 1))
+		if n := s.others; n == 0 || n < s.Replicas-1 {
+			fault("${NATSRoutes}: %d other nodes are named, ${Replicas}=%d needs at least %d", n, s.Replicas, max(s.Replicas-1, 1))
 		}
-	}
-	if s.ClusterTimeout < 0 {
-		fault("negative cluster timeout %v", s.ClusterTimeout)
 	}
 }
 
@@ -118,10 +115,10 @@ func (s *settings) checkSecret(fault faultFunc) {
 	secret, err := readSecret(s.NATSSecretFile)
 	switch {
 	case errors.Is(err, errSecretFile):
-		fault("--nats-secret-file: %v", err)
+		fault("${NATSSecretFile}: %v", err)
 	case err != nil: // told already, with the other files
 	case len(secret) < minSecret:
-		fault("--nats-secret-file: a secret of %d bytes, at least %d are required", len(secret), minSecret)
+		fault("${NATSSecretFile}: a secret of %d bytes, at least %d are required", len(secret), minSecret)
 	}
 	s.secret = secret
 }

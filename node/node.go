@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +41,8 @@ type Node struct {
 	runtime  *runtime.Node
 	peers    *peers
 	gateway  *gateway.Gateway
+	served   gateway.Config // of the gateway
+	handler  http.Handler   // what the HTTP address serves
 
 	projections *projections // nil: the node has none
 
@@ -66,8 +67,11 @@ type Node struct {
 	draining atomic.Bool
 	drained  chan struct{} // closed when a drain was asked for over HTTP
 	askDrain func()
-	closers  []func() // in reverse order
+	undo     undoing
+	closeBy  func() time.Time // until when functions of OnClose may take, from the first call on
 	closing  sync.Once
+	stopping chan struct{} // closed when the servers take no more requests
+	stop     func()        // closes stopping
 }
 
 // Open checks the configuration, connects, and returns a node that listens on
@@ -83,6 +87,11 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 	if err != nil {
 		return nil, err
 	}
+	return open(ctx, s, definitions)
+}
+
+// open is [Open] with settings.
+func open(ctx context.Context, s settings, definitions []actor.Registrable) (*Node, error) {
 	n := newNode(s)
 	n.metrics, n.drained = newMetrics(), make(chan struct{})
 	n.start.started()
@@ -100,6 +109,7 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 		{"checks that it can read what is stored", n.checkSchema},
 		{"registers its projections", n.openProjections},
 		{"opens the gateway", n.openGateway},
+		{"runs the application's setup", n.openApplication},
 		{"opens the gateway", n.openOperation},
 	} {
 		n.start.step(step.what)
@@ -114,18 +124,18 @@ func Open(ctx context.Context, cfg Config, definitions ...actor.Registrable) (*N
 
 // newNode returns a node of which nothing is opened.
 func newNode(s settings) *Node {
-	return &Node{cfg: s, named: s.Name != "", gone: newGoneConn()}
+	n := &Node{cfg: s, named: s.Name != "", gone: newGoneConn(), stopping: make(chan struct{})}
+	n.stop = sync.OnceFunc(func() { close(n.stopping) })
+	n.closeBy = sync.OnceValue(func() time.Time { return time.Now().Add(closersTimeout) })
+	return n
 }
 
-func (n *Node) onClose(f func()) { n.closers = append(n.closers, f) }
+func (n *Node) onClose(f func()) { n.undo.add(f) }
 
 // release undoes, backwards, what was opened.
 func (n *Node) release() {
 	n.gone.ours.Store(true)
-	for _, undo := range slices.Backward(n.closers) {
-		undo()
-	}
-	n.closers = nil
+	n.undo.run()
 }
 
 // openData opens the data folder if anything is kept there: the embedded server,
@@ -181,11 +191,11 @@ func (n *Node) openNATS(ctx context.Context, _ []actor.Registrable) error {
 	}
 	n.storage.others = func(ctx context.Context) bool { return storesCommands(ctx, conn, n.cfg.Namespace) }
 	n.replicas = &replicaWatch{conn: conn, logger: n.cfg.Logger}
-	n.members = &memberships{server: n.nats, replicas: n.cfg.replicas}
+	n.members = &memberships{server: n.nats, replicas: n.cfg.Replicas}
 	if n.metrics != nil {
 		n.metrics.observeReplicas(n.replicas)
 	}
-	q := &quorum{server: n.nats, conn: conn, others: n.cfg.others, replicas: n.cfg.replicas, logger: n.cfg.Logger}
+	q := &quorum{server: n.nats, conn: conn, others: n.cfg.others, replicas: n.cfg.Replicas, logger: n.cfg.Logger}
 	n.start.waitsFor(q.waitsFor)
 	return q.await(ctx, n.cfg.ClusterTimeout)
 }
@@ -221,13 +231,13 @@ func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 		}
 		n.leases = leases
 		n.onClose(leases.Close)
-		cfg := jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas, Leases: leases, Logger: n.cfg.Logger}
+		cfg := jetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.Replicas, Leases: leases, Logger: n.cfg.Logger}
 		ctx, cancel := n.opening(ctx)
 		defer cancel()
 		if n.nats != nil {
 			cfg.OpenTimeout = recoveryTimeout
 		}
-		if n.cfg.replicas > 1 {
+		if n.cfg.Replicas > 1 {
 			cfg.Timeout = replicatedTimeout
 		}
 		s, err := jetstream.Open(ctx, n.conn, cfg)
@@ -241,7 +251,7 @@ func (n *Node) openStore(ctx context.Context, _ []actor.Registrable) error {
 		Database: n.cfg.MongoDatabase, Dial: n.cfg.Dial, Logger: n.cfg.Logger,
 	})
 	if errors.Is(err, mongostore.ErrDirect) || errors.Is(err, mongostore.ErrURI) {
-		return fmt.Errorf("--mongo-uri: %w: %w", err, ErrConfig)
+		return fmt.Errorf(n.cfg.say("${MongoURI}: %w: %w"), err, ErrConfig)
 	}
 	if err != nil {
 		return fmt.Errorf("open MongoDB store: %w", err)
@@ -263,7 +273,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	opening, cancel := n.opening(ctx)
 	defer cancel()
 	config := natsbus.Config{
-		Namespace: n.cfg.Namespace, Partitions: n.cfg.partitions, Replicas: n.cfg.replicas, Logger: n.cfg.Logger, BeforeUpdate: n.awaitNoOthers,
+		Namespace: n.cfg.Namespace, Partitions: n.cfg.Partitions, Replicas: n.cfg.Replicas, Logger: n.cfg.Logger, BeforeUpdate: n.awaitNoOthers,
 		Events: n.metrics.busListener(),
 		Store:  bound.Store, StoreName: n.storeName(), StorePartitions: actor.Partitions(bound.Partitions),
 	}
@@ -287,8 +297,8 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	}
 	n.onClose(n.client.Close)
 	limits := n.cfg.Limits
-	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.advertised(), n.build(), n.cfg.lease
-	limits.Answers = n.cfg.answers
+	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.advertised(), n.build(), n.cfg.Lease
+	limits.Answers = n.cfg.Answers
 	limits.Outbox, limits.Schedules = n.bus, n.cfg.Schedules
 	if n.cfg.NoRelay {
 		limits.Outbox = nil
@@ -301,7 +311,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	if err := n.openEchoes(); err != nil {
 		return err
 	}
-	limits.Reach, limits.CutAfter = n.contact(), n.cfg.cutAfter
+	limits.Reach, limits.CutAfter = n.contact(), n.cfg.CutAfter
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
 	limits.Listener.PartitionServed = func(actor.Partition) { n.pokeProjections() }
 	limits.Listener.PartitionLeft = func(actor.Partition, error) { n.pokeProjections() }
@@ -339,16 +349,17 @@ func (n *Node) build() string {
 func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) error {
 	n.unserved = newUnserved(n, definitions)
 	n.watch = newWatch(n.store, n.cfg.Logger)
-	g, err := gateway.New(n.Client(), definitions, gateway.Config{
+	n.served = gateway.Config{
 		History: &history{store: n.store, behaviors: behaviorsOf(definitions), watch: n.watch},
 		Cluster: &cluster{
-			namespace: n.cfg.Namespace, node: n.runtime, store: n.store,
+			namespace: n.cfg.Namespace, own: n.runtime.Status, store: n.store,
 			partitions: n.bus.Partitions(), backlog: n.bus.Backlog, peers: n.peers,
 		},
 		Knows:  n.runtime.Knows,
 		Now:    n.cfg.now(),
 		Logger: n.cfg.Logger, Listener: n.metrics.gatewayListener(),
-	})
+	}
+	g, err := gateway.New(n.Client(), definitions, n.served)
 	if err != nil {
 		return errors.Join(err, ErrConfig)
 	}
@@ -386,7 +397,7 @@ func (n *Node) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if n.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
-	n.gateway.ServeHTTP(w, r)
+	n.handler.ServeHTTP(w, r)
 }
 
 // HTTPAddr returns the address on which the HTTP API listens.
@@ -488,6 +499,7 @@ func (n *Node) where(embedded bool, otherwise string) string {
 // or was never called.
 func (n *Node) Close() error {
 	n.closing.Do(func() {
+		n.stop()
 		_ = n.api.Close()
 		_ = n.admin.Close()
 		_ = n.runtime.Close()

@@ -18,12 +18,17 @@ func OpenStore(ctx context.Context, cfg Config) (_ store.Store, closing func(), 
 	if err != nil {
 		return nil, nil, err
 	}
+	return openStore(ctx, s)
+}
+
+// openStore is [OpenStore] with settings.
+func openStore(ctx context.Context, s settings) (_ store.Store, closing func(), err error) {
 	n := newNode(s)
 	var steps []func(context.Context, []actor.Registrable) error
 	switch {
 	case !n.cfg.embeddedStore():
 	case n.cfg.clustered():
-		return nil, nil, fmt.Errorf("the store of embedded servers in a cluster is read through --nats-url: %w", ErrConfig)
+		return nil, nil, fmt.Errorf(n.cfg.say("the store of embedded servers in a cluster is read through ${NATSURL}: %w"), ErrConfig)
 	case n.cfg.embeddedNATS():
 		steps = append(steps, n.openFolder, n.openNATS)
 	default:
@@ -42,7 +47,7 @@ func OpenStore(ctx context.Context, cfg Config) (_ store.Store, closing func(), 
 // committed makes no folder: with another name it would be an empty store.
 func (n *Node) openFolder(context.Context, []actor.Registrable) error {
 	if _, err := os.Stat(n.cfg.DataDir); err != nil {
-		return fmt.Errorf("--data-dir: %w: %w", err, ErrConfig)
+		return fmt.Errorf(n.cfg.say("${DataDir}: %w: %w"), err, ErrConfig)
 	}
 	dir, err := openDataDir(n.cfg.DataDir)
 	if err != nil {

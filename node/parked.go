@@ -293,9 +293,11 @@ func outcomeText(o *actor.Outcome) string {
 }
 
 func answerProblem(w http.ResponseWriter, status int, code actor.Code, detail string) {
+	answerWith(w, gateway.Problem{Title: http.StatusText(status), Status: status, Code: code, Detail: detail})
+}
+
+func answerWith(w http.ResponseWriter, p gateway.Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(gateway.Problem{ // the client has gone
-		Title: http.StatusText(status), Status: status, Code: code, Detail: detail,
-	})
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client has gone
 }

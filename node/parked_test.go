@@ -101,7 +101,7 @@ type parkedSetup struct {
 func newParkedSetup(t *testing.T, store string) *parkedSetup {
 	s := &parkedSetup{T: t, broken: &atomic.Bool{}, executed: &atomic.Int64{}, failing: &atomic.Bool{}}
 	s.purses = spenders(s.broken, s.executed)
-	s.cfg = node.Config{Partitions: "8", DataDir: testharness.TempDir(t), Projections: []*projection.Projection{purseViews(s.purses, s.failing)}}
+	s.cfg = node.Config{Partitions: 8, DataDir: testharness.TempDir(t), Projections: []*projection.Projection{purseViews(s.purses, s.failing)}}
 	if store == "mongodb" {
 		s.cfg.MongoURI, s.cfg.MongoDatabase = testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)
 	}

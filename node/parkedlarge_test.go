@@ -40,7 +40,7 @@ func TestNode_ParksLargeCommands(t *testing.T) {
 				})
 			})
 			server := testharness.NATS(t, testharness.WithListener())
-			cfg := node.Config{NATSURL: server.URL(), Partitions: "1", DataDir: testharness.TempDir(t)}
+			cfg := node.Config{NATSURL: server.URL(), Partitions: 1, DataDir: testharness.TempDir(t)}
 			if store == "mongodb" {
 				cfg.MongoURI, cfg.MongoDatabase = testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)
 			}

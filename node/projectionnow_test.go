@@ -39,7 +39,7 @@ func TestNode_Projections_NowIsBeforeItServes(t *testing.T) {
 			return tx.Put("seen", e.Source.ID, e.Version)
 		})
 	})
-	n := nodes.Start(t, node.Config{Partitions: "8", Projections: []*projection.Projection{live, fromNow, paused}}, from)
+	n := nodes.Start(t, node.Config{Partitions: 8, Projections: []*projection.Projection{live, fromNow, paused}}, from)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := n.Projections().Pause(ctx, paused.Name()); err != nil {

@@ -42,9 +42,10 @@ func (n *Node) openProjections(ctx context.Context, definitions []actor.Registra
 	if err != nil {
 		return err
 	}
-	engine, err := projection.New(projection.Config{
-		Serving: n.serving, Claims: n.claims, Alone: n.runtime.Alone, Client: n.internal, Logger: n.cfg.Logger, Listener: n.metrics.projectionListener(),
-	}, storage, n.bus, n.bus.Partitions(), all...)
+	limits := n.cfg.ProjectionLimits
+	limits.Serving, limits.Claims, limits.Alone, limits.Client = n.serving, n.claims, n.runtime.Alone, n.internal
+	limits.Logger, limits.Listener, limits.Now = n.cfg.Logger, n.metrics.projectionListener(), nil
+	engine, err := projection.New(limits, storage, n.bus, n.bus.Partitions(), all...)
 	if err != nil {
 		return errors.Join(err, ErrConfig)
 	}
@@ -64,8 +65,8 @@ func (n *Node) openProjections(ctx context.Context, definitions []actor.Registra
 
 func (n *Node) projectionStorage(ctx context.Context) (projection.Storage, error) {
 	if n.cfg.embeddedStore() {
-		cfg := projectionjetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.replicas}
-		if n.cfg.replicas > 1 {
+		cfg := projectionjetstream.Config{Namespace: n.cfg.Namespace, Replicas: n.cfg.Replicas}
+		if n.cfg.Replicas > 1 {
 			cfg.Timeout = replicatedTimeout
 		}
 		s, err := projectionjetstream.Open(ctx, n.conn, cfg)

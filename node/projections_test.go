@@ -108,7 +108,7 @@ func TestNode_Projections(t *testing.T) {
 			greeter := greeters(from)
 			broken := &atomic.Bool{}
 			views := purseViews(from, broken)
-			cfg := node.Config{Partitions: "8", Projections: []*projection.Projection{views}}
+			cfg := node.Config{Partitions: 8, Projections: []*projection.Projection{views}}
 			if store == "mongodb" {
 				cfg.MongoURI, cfg.MongoDatabase = testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)
 			}

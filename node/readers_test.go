@@ -24,7 +24,7 @@ import (
 func TestNode_ManyReaders_CostNoRenewal(t *testing.T) {
 	t.Parallel()
 	const readers, followers, writers, events = 60, 20, 32, 1600
-	n := nodes.Start(t, node.Config{NATSURL: serverInMemory(t), Name: "n1", Partitions: "4", Lease: "1s"}, domain.Definitions()...)
+	n := nodes.Start(t, node.Config{NATSURL: serverInMemory(t), Name: "n1", Partitions: 4, Lease: time.Second}, domain.Definitions()...)
 	c := caller{t, n.URL()}
 	c.expect("create", c.post("/v1/portfolio/p/CreatePortfolio", `{"userId":"u"}`), 200, "")
 	var writing sync.WaitGroup

@@ -131,7 +131,7 @@ func (r *rebuildRun) open(ctx context.Context, t *testing.T) {
 	r.server = testharness.NATS(t, testharness.WithListener())
 	cfg := node.Config{
 		NATSURL: r.server.URL(), MongoURI: testharness.SharedMongo(t, 3).URI(), MongoDatabase: testharness.DatabaseName(t),
-		Partitions: strconv.Itoa(int(r.partitions)), Projections: []*projection.Projection{r.view},
+		Partitions: r.partitions, Projections: []*projection.Projection{r.view},
 	}
 	var wg sync.WaitGroup
 	r.nodes = make([]*nodes.Local, rebuildNodes)

@@ -24,7 +24,7 @@ import (
 func TestNode_Relay_HeldIsSeenAndSkipped(t *testing.T) {
 	t.Parallel()
 	server := testharness.NATS(t, testharness.WithListener())
-	n := nodes.Start(t, node.Config{NATSURL: server.URL(), Partitions: "1"}, notes())
+	n := nodes.Start(t, node.Config{NATSURL: server.URL(), Partitions: 1}, notes())
 	c := caller{t, n.URL()}
 	c.expect("bad", c.post("/v1/note/bad/noteLine", `{}`), 200, "")
 	nc := server.Connect(t)

@@ -31,7 +31,7 @@ func thisMachine() machine {
 	return m
 }
 
-// routeList is --nats-routes as this node has it. The list may name all nodes, this one
+// routeList is Config.NATSRoutes as this node has it. The list may name all nodes, this one
 // included, so that all of them can have the same.
 type routeList struct {
 	addresses []string // to connect to, each once
@@ -43,10 +43,10 @@ type routeList struct {
 // this server's for certain is left out. One with the name of this machine is not counted,
 // and connected to: there may be another machine of that name elsewhere, and a server finds
 // out for itself that it has reached itself.
-func parseRouteList(list, listen string, here machine) routeList {
+func parseRouteList(list []string, listen string, here machine) routeList {
 	var l routeList
 	seen, named := map[string]bool{}, false
-	for text := range strings.SplitSeq(list, ",") {
+	for _, text := range list {
 		text = strings.TrimSpace(text)
 		if text == "" {
 			continue
@@ -125,7 +125,7 @@ func unspecified(host string) bool {
 func (s *settings) parseRoutes(fault faultFunc) (routes []*url.URL, others int) {
 	list := parseRouteList(s.NATSRoutes, s.NATSClusterAddr, thisMachine())
 	for _, text := range list.faulty {
-		fault("--nats-routes: %q is not host:port", text)
+		fault("${NATSRoutes}: %q is not host:port", text)
 	}
 	for _, address := range list.addresses {
 		route := &url.URL{Scheme: "nats-route", Host: address}

@@ -3,6 +3,7 @@ package node
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -38,12 +39,12 @@ func TestParseRouteList(t *testing.T) {
 		"itself":             {"0.0.0.0:6222", ":6222", nil, 0},
 		"another's loopback": {"127.0.0.1:6222,n2:6222", "10.0.0.1:6222", []string{"127.0.0.1:6222", "n2:6222"}, 2},
 	} {
-		l := parseRouteList(c.list, c.listen, here)
+		l := parseRouteList(strings.Split(c.list, ","), c.listen, here)
 		if !slices.Equal(l.addresses, c.connect) || l.others != c.others || len(l.faulty) != 0 {
 			t.Errorf("%s: %q on %s is %+v, want %v and %d others", name, c.list, c.listen, l, c.connect, c.others)
 		}
 	}
-	if l := parseRouteList("a,b:0,:1,c:x,d:70000,e:1", ":1", here); len(l.faulty) != 5 || l.others != 1 {
+	if l := parseRouteList([]string{"a", "b:0", ":1", "c:x", "d:70000", "e:1"}, ":1", here); len(l.faulty) != 5 || l.others != 1 {
 		t.Errorf("faulty is %q", l.faulty)
 	}
 }

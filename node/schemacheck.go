@@ -22,7 +22,7 @@ const schemaTimeout = 2 * time.Second
 // not declare, and no node is there that might. It runs before the node has a session, so
 // that nobody counts on it yet.
 func (n *Node) checkSchema(ctx context.Context, definitions []actor.Registrable) error {
-	if n.cfg.SchemaCheck == schemaOff {
+	if n.cfg.SchemaCheck == SchemaCheckOff {
 		return nil
 	}
 	behaviors := behaviorsOf(definitions)
@@ -51,7 +51,7 @@ func (n *Node) judgeSchema(ctx context.Context, unread *UndecodableError, undecl
 	if unread == nil && undeclared == nil {
 		return nil
 	}
-	if n.cfg.SchemaCheck == schemaWarn {
+	if n.cfg.SchemaCheck == SchemaCheckWarn {
 		if unread != nil {
 			n.cfg.Logger.WarnContext(ctx, "aggregates cannot be loaded", "error", unread)
 		}
@@ -149,9 +149,9 @@ func (n *Node) leftToOthers(ctx context.Context, missing map[actor.Kind]bool) (b
 	if err != nil || !cover(first, missing) {
 		return false, err
 	}
-	wait := time.NewTicker(max(n.cfg.lease/20, 10*time.Millisecond))
+	wait := time.NewTicker(max(n.cfg.Lease/20, 10*time.Millisecond))
 	defer wait.Stop()
-	for deadline := time.Now().Add(n.cfg.lease); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(n.cfg.Lease); time.Now().Before(deadline); {
 		select {
 		case <-ctx.Done():
 			return false, context.Cause(ctx)

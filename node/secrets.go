@@ -52,29 +52,29 @@ func readSecret(path string) (string, error) {
 // takes the place of the flag.
 func (s *settings) readSecrets(fault faultFunc) {
 	for _, f := range []struct {
-		flag, path string
-		value      *string
+		field, path string
+		value       *string
 	}{
-		{"mongo-uri", s.MongoURIFile, &s.MongoURI},
-		{"nats-url", s.NATSURLFile, &s.NATSURL},
-		{"admin-token", s.AdminTokenFile, &s.adminToken},
+		{"MongoURI", s.MongoURIFile, &s.MongoURI},
+		{"NATSURL", s.NATSURLFile, &s.NATSURL},
+		{"AdminToken", s.AdminTokenFile, &s.adminToken},
 	} {
 		if f.path == "" {
 			continue
 		}
 		if *f.value != "" {
-			fault("--%s and --%s-file: give one of them", f.flag, f.flag)
+			fault("${" + f.field + "} and ${" + f.field + "File}: give one of them")
 			continue
 		}
 		line, err := readSecret(f.path)
 		if err != nil {
-			fault("--%s-file: %v", f.flag, err)
+			fault("${"+f.field+"File}: %v", err)
 			line = unknownSecret
 		}
 		*f.value = line
 	}
 	if n := len(s.adminToken); s.AdminTokenFile != "" && n < minSecret && s.adminToken != unknownSecret {
-		fault("--admin-token-file: a token of %d bytes, at least %d are required", n, minSecret)
+		fault("${AdminTokenFile}: a token of %d bytes, at least %d are required", n, minSecret)
 	}
 }
 

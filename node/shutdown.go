@@ -63,7 +63,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 func (n *Node) handOver(ctx context.Context) {
 	ctx, cancel := phase(ctx, handOverTimeout)
 	defer cancel()
-	lingered := time.After(n.cfg.linger)
+	lingered := time.After(n.cfg.Linger)
 	if err := n.runtime.HandOver(ctx); err != nil {
 		n.cfg.Logger.WarnContext(ctx, "not everything was handed over", "error", err)
 	}

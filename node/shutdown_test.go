@@ -15,7 +15,7 @@ import (
 // their answers leave the other phases of the end their time.
 func TestNode_Shutdown_WaitsForNobody(t *testing.T) {
 	t.Parallel()
-	n := nodes.Start(t, node.Config{Partitions: "4"}, gauges(nil))
+	n := nodes.Start(t, node.Config{Partitions: 4}, gauges(nil))
 	for _, request := range []string{
 		"POST /v1/gauge/a/Raise?timeout=60s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
 		"POST /v1/none/a/Raise?timeout=60s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",

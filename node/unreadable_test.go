@@ -39,7 +39,7 @@ func TestNode_Unreadable_IsSetAsideAndSeen(t *testing.T) {
 	server := testharness.NATS(t, testharness.WithListener())
 	log := &lockedLog{}
 	n := nodes.Start(t, node.Config{
-		NATSURL: server.URL(), Partitions: "1", Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		NATSURL: server.URL(), Partitions: 1, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}, notes())
 	nc := server.Connect(t)
 	for i, msg := range []*nats.Msg{

@@ -81,8 +81,8 @@ func body(t *testing.T, url string) string {
 func TestNode_Promised_WaitsForANodeThatCan(t *testing.T) {
 	t.Parallel()
 	cfg := node.Config{
-		DataDir: t.TempDir(), Partitions: "4", Lease: "1s", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
-		SchemaCheck: "warn", Logger: slog.New(slog.DiscardHandler),
+		DataDir: t.TempDir(), Partitions: 4, Lease: time.Second, HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		SchemaCheck: node.SchemaCheckWarn, Logger: slog.New(slog.DiscardHandler),
 	}
 	first := nodes.Start(t, cfg, towers(false, false))
 	c := caller{t, first.URL()}
@@ -123,7 +123,7 @@ func TestNode_Schema_UndeclaredCommands(t *testing.T) {
 			t.Parallel()
 			logged := &lockedLog{}
 			cfg := node.Config{
-				DataDir: t.TempDir(), Partitions: "4", Lease: "1s", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+				DataDir: t.TempDir(), Partitions: 4, Lease: time.Second, HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 				Logger: slog.New(slog.NewTextHandler(logged, nil)),
 			}
 			if onMongo {

@@ -67,7 +67,7 @@ func TestNode_StateAfterRestart(t *testing.T) {
 		for _, every := range []int{0, 2} {
 			t.Run(fmt.Sprint(name, "/every ", every), func(t *testing.T) {
 				t.Parallel()
-				cfg := node.Config{DataDir: t.TempDir(), Partitions: "4", MongoURI: uri(t), MongoDatabase: testharness.DatabaseName(t)}
+				cfg := node.Config{DataDir: t.TempDir(), Partitions: 4, MongoURI: uri(t), MongoDatabase: testharness.DatabaseName(t)}
 				n := nodes.Start(t, cfg, scraps(every))
 				for _, raw := range []string{`1.50`, `{"a":[1e2,1152921504606846976,1e400,-0,12345678901234567890],"b":"<ä\u00e4\/>"}`, `null`, `[1E2]`} {
 					if status, body := answerOf(t, http.MethodPost, n.URL()+"/v1/scrap/x/Keep", `{"cut":2,"raw":`+raw+`}`); status != http.StatusOK {

@@ -66,6 +66,9 @@ type Config struct {
 	// Keep is how long a view that was replaced is kept for those who are reading it.
 	// 0: 30 s.
 	Keep time.Duration
+	// IndexTimeout bounds the making of a generation's indexes, see [Definition.Index].
+	// 0: 10 min.
+	IndexTimeout time.Duration
 	// Logger gets what goes wrong. nil: nothing is logged.
 	Logger *slog.Logger
 	// Listener is told what happens.
@@ -82,7 +85,7 @@ func (c Config) withDefaults() Config {
 	}
 	for v, to := range map[*time.Duration]time.Duration{
 		&c.BatchTimeout: 30 * time.Second, &c.Backoff: 100 * time.Millisecond, &c.BackoffMax: 30 * time.Second,
-		&c.Tick: 500 * time.Millisecond, &c.Keep: 30 * time.Second,
+		&c.Tick: 500 * time.Millisecond, &c.Keep: 30 * time.Second, &c.IndexTimeout: defaultIndexTimeout,
 	} {
 		if *v == 0 {
 			*v = to
@@ -117,7 +120,7 @@ func (c *Config) validate() error {
 		}
 	}
 	for name, v := range map[string]time.Duration{
-		"BatchTimeout": c.BatchTimeout, "Backoff": c.Backoff, "BackoffMax": c.BackoffMax, "Tick": c.Tick, "Keep": c.Keep,
+		"BatchTimeout": c.BatchTimeout, "Backoff": c.Backoff, "BackoffMax": c.BackoffMax, "Tick": c.Tick, "Keep": c.Keep, "IndexTimeout": c.IndexTimeout,
 	} {
 		if v < 0 {
 			faults = append(faults, fmt.Errorf("%s is %v: %w", name, v, ErrConfig))

@@ -28,6 +28,7 @@ type Projection struct {
 	route     func(actor.EventRecord) ([]actor.Message, error) // of a router
 	wants     map[actor.Kind]map[string]bool                   // of a router; nil names: all
 	liveOnly  bool                                             // a handler has effects outside
+	indexes   map[string][]Index                               // by collection
 
 	collections map[string]Declared // by name
 }

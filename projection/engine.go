@@ -26,6 +26,8 @@ type Engine struct {
 	stream string // the end of the event stream when it was looked at
 	last   uint64
 	looked time.Time
+
+	indexed map[Place]bool // with all indexes
 }
 
 // New returns an engine that runs the projections over the events of a cluster with
@@ -49,7 +51,7 @@ func New(cfg Config, s Storage, source Source, partitions actor.Partitions, proj
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, store: s, source: source, partitions: partitions, work: make(chan struct{}, cfg.Parallel), rebuilds: make(chan struct{}, max(cfg.Parallel/2, 1)), turn: make(chan struct{}, 1)}
+	e := &Engine{cfg: cfg, store: s, source: source, partitions: partitions, work: make(chan struct{}, cfg.Parallel), rebuilds: make(chan struct{}, max(cfg.Parallel/2, 1)), turn: make(chan struct{}, 1), indexed: map[Place]bool{}}
 	for _, p := range projections {
 		e.supervisors = append(e.supervisors, newSupervisor(e, p))
 	}

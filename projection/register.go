@@ -39,6 +39,11 @@ func (e *Engine) Register(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, s := range e.supervisors {
+		if err := e.indexAll(ctx, s.projection); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

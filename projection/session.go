@@ -78,6 +78,9 @@ func (s *session) once(ctx context.Context) error {
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.cancel = cancel
+	if err := s.engine.index(run, s.projection, s.generation); err != nil {
+		return err
+	}
 	if err := s.begin(run); err != nil {
 		return err
 	}

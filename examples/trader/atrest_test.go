@@ -53,7 +53,11 @@ func (c *atRest) check() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	s, closing, err := node.OpenStore(c.t.Context(), c.store.node())
+	cfg, err := c.store.node()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	s, closing, err := node.OpenStore(c.t.Context(), cfg)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/ganglion-go/ganglion/examples/trader/audit"
@@ -39,7 +40,11 @@ func (c auditCommand) Run(ctx context.Context) error { return c.run(ctx, os.Stdo
 func (c auditCommand) run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not done within %v", c.Timeout))
 	defer cancel()
-	s, closing, err := node.OpenStore(ctx, c.node())
+	cfg, err := c.node()
+	if err != nil {
+		return err
+	}
+	s, closing, err := node.OpenStore(ctx, cfg)
 	switch {
 	case errors.Is(err, node.ErrConfig):
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -58,11 +63,19 @@ func (c auditCommand) run(ctx context.Context, out io.Writer) error {
 }
 
 // node is what a node is told to use the same store.
-func (c auditCommand) node() node.Config {
-	return node.Config{
+func (c auditCommand) node() (node.Config, error) {
+	cfg := node.Config{
 		MongoURI: c.MongoURI, MongoURIFile: c.MongoURIFile, MongoDatabase: c.MongoDatabase, NATSURL: c.NATSURL, NATSURLFile: c.NATSURLFile, NATSCreds: c.NATSCreds, DataDir: c.DataDir,
-		Namespace: c.Namespace, Replicas: c.Replicas,
+		Namespace: c.Namespace,
 	}
+	if c.Replicas == "" {
+		return cfg, nil
+	}
+	n, err := strconv.Atoi(c.Replicas)
+	if cfg.Replicas = n; err != nil || n == 0 {
+		return cfg, fmt.Errorf("%w: --replicas=%s: 1 to 5 is required", errUsage, c.Replicas)
+	}
+	return cfg, nil
 }
 
 // report writes what was found.

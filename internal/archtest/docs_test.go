@@ -4,12 +4,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/ganglion-go/ganglion/node"
 )
 
 func readFile(t *testing.T, name string) string {
@@ -44,14 +41,10 @@ func TestReadme_CodeIsCompiled(t *testing.T) {
 func TestReadme_ListsEveryFlag(t *testing.T) {
 	t.Parallel()
 	readme := readFile(t, "README.md")
-	config := reflect.TypeFor[node.Config]()
-	flags := 0
-	for field := range config.Fields() {
-		env := field.Tag.Get("env")
-		if env == "" {
-			continue
-		}
-		flags++
+	variables := regexp.MustCompile(`env:"(GANGLION_\w+)"`).FindAllStringSubmatch(readFile(t, "node/flags.go"), -1)
+	flags := len(variables)
+	for _, variable := range variables {
+		env := variable[1]
 		flag := "--" + strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(env, "GANGLION_"), "_", "-"))
 		if row := "| `" + flag + "` | `" + env + "` | "; !strings.Contains(readme, row) {
 			t.Errorf("README.md has no row %s", row)

@@ -44,8 +44,8 @@ func Rules() []Rule {
 		{Packages: "internal/placement", Ours: []string{"store"}, Libraries: []string{"golang.org/x/mod/semver"}, Tests: []string{"internal/testenv"}},
 		{Packages: "internal/jsonbson", Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: []string{"internal/testenv"}},
 		{Packages: "internal/mongotls", Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}},
-		{Packages: "internal/testenv"},                           // of tests alone
-		{Packages: "internal/archtest", Tests: []string{"node"}}, // README lists its flags
+		{Packages: "internal/testenv"}, // of tests alone
+		{Packages: "internal/archtest"},
 		{Packages: "internal/check", Ours: []string{"testharness/mongod"}},
 	}
 }

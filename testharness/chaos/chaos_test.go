@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/internal/testenv"
+	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/chaos"
 )
@@ -46,9 +47,13 @@ func TestCluster_Chaos(t *testing.T) {
 
 func breakRandomly[S comparable](t *testing.T, seed uint64, m chaos.Model[S], settled func(*chaos.History) error) {
 	t.Helper()
+	answers, ok := map[string]runtime.Answers{"": runtime.AnswersByLease, "lease": runtime.AnswersByLease, "verified": runtime.AnswersVerified}[os.Getenv("GANGLION_CHAOS_ANSWERS")]
+	if !ok {
+		t.Fatal("GANGLION_CHAOS_ANSWERS is neither lease nor verified")
+	}
 	report, err := chaos.Run(t.Context(), chaos.Trial[S]{
 		Model: m, Settled: settled,
-		Cluster: chaos.ClusterConfig{Mongod: testharness.Mongod(t), NoMongo: os.Getenv("GANGLION_CHAOS_STORE") == "jetstream", Answers: os.Getenv("GANGLION_CHAOS_ANSWERS")},
+		Cluster: chaos.ClusterConfig{Mongod: testharness.Mongod(t), NoMongo: os.Getenv("GANGLION_CHAOS_STORE") == "jetstream", Answers: answers},
 		Load: chaos.Load{
 			Clients: testenv.Times(t, "GANGLION_CHAOS_CLIENTS", 16), Aggregates: testenv.Times(t, "GANGLION_CHAOS_AGGREGATES", 64),
 		},

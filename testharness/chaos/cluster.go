@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/store/jetstream"
 	mongostore "github.com/ganglion-go/ganglion/store/mongo"
@@ -25,19 +27,19 @@ import (
 // ClusterConfig says how large a cluster is. The zero value of each field means
 // the default in its comment.
 type ClusterConfig struct {
-	Nodes       int           // 3
-	NATSServers int           // 3
-	Mongods     int           // 3; an odd number
-	NoMongo     bool          // the nodes keep their store in JetStream, and there are no mongods
-	Partitions  int           // 32
-	Lease       time.Duration // 2 s
-	Answers     string        // what lets a node answer, as its --answers: "lease"
-	RingMax     int           // outcomes that an activation remembers: 64, so that the store is asked, too
-	Activations int           // aggregates that a node keeps in memory: 48, so that they come and go
-	Namespace   string        // "chaos"; also the name of the database
-	LogLevel    string        // of the nodes: "info"
-	Mongod      string        // binary; empty: what mongod.Find gives
-	Dir         string        // of data and logs; empty: a temporary one, which Close removes
+	Nodes       int             // 3
+	NATSServers int             // 3
+	Mongods     int             // 3; an odd number
+	NoMongo     bool            // the nodes keep their store in JetStream, and there are no mongods
+	Partitions  int             // 32
+	Lease       time.Duration   // 2 s
+	Answers     runtime.Answers // what lets a node answer
+	RingMax     int             // outcomes that an activation remembers: 64, so that the store is asked, too
+	Activations int             // aggregates that a node keeps in memory: 48, so that they come and go
+	Namespace   string          // "chaos"; also the name of the database
+	LogLevel    slog.Level      // of the nodes
+	Mongod      string          // binary; empty: what mongod.Find gives
+	Dir         string          // of data and logs; empty: a temporary one, which Close removes
 }
 
 func (c ClusterConfig) withDefaults() ClusterConfig {
@@ -54,9 +56,6 @@ func (c ClusterConfig) withDefaults() ClusterConfig {
 	}
 	if c.Namespace == "" {
 		c.Namespace = "chaos"
-	}
-	if c.LogLevel == "" {
-		c.LogLevel = "info"
 	}
 	return c
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/internal/testenv"
+	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/chaos"
 	"github.com/ganglion-go/ganglion/testharness/natsd"
@@ -276,7 +277,7 @@ func TestCluster_ClockStandsStill(t *testing.T) {
 		})
 	}
 	report := run(t, chaos.Trial[portfolio]{
-		Cluster: chaos.ClusterConfig{NATSServers: 1, Mongods: 1, Answers: "verified"}, Plan: plan, Duration: 26 * time.Second,
+		Cluster: chaos.ClusterConfig{NATSServers: 1, Mongods: 1, Answers: runtime.AnswersVerified}, Plan: plan, Duration: 26 * time.Second,
 	})
 	if report.Faults != len(plan) {
 		t.Errorf("%d of %d clocks were stopped", report.Faults, len(plan))

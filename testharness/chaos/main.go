@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/node"
+	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/natsd"
 	"github.com/ganglion-go/ganglion/testharness/netproxy"
@@ -25,14 +27,17 @@ const drainTimeout = 20 * time.Second
 
 // nodeSettings is what a child process has to know.
 type nodeSettings struct {
-	Name, Namespace, DataDir        string
-	NATSURL, MongoURI               string
-	HTTPAddr, AdminAddr             string
-	Partitions, Replicas, Lease     string
-	Answers                         string
-	MongoDatabase, LogLevel, Egress string
-	ClockFile                       string
-	RingMax, Activations            int
+	Name, Namespace, DataDir string
+	NATSURL, MongoURI        string
+	HTTPAddr, AdminAddr      string
+	MongoDatabase, Egress    string
+	Partitions               actor.Partitions
+	Replicas                 int
+	Lease                    time.Duration
+	Answers                  runtime.Answers
+	LogLevel                 slog.Level
+	ClockFile                string
+	RingMax, Activations     int
 }
 
 // Main is the TestMain of a package that runs clusters whose nodes serve the given

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/testharness/internal/child"
 	"github.com/ganglion-go/ganglion/testharness/internal/loopback"
 	"github.com/ganglion-go/ganglion/testharness/netproxy"
@@ -75,7 +76,7 @@ func newNode(cfg *ClusterConfig, c *Cluster, index int) (_ *Node, err error) {
 		Namespace: cfg.Namespace, DataDir: dir, NATSURL: c.NATS.URL(),
 		MongoDatabase: cfg.Namespace,
 		HTTPAddr:      n.ports[0].Addr(), AdminAddr: n.ports[1].Addr(),
-		Partitions: fmt.Sprint(cfg.Partitions), Replicas: fmt.Sprint(min(cfg.NATSServers, 3)), Lease: cfg.Lease.String(), Answers: cfg.Answers,
+		Partitions: actor.Partitions(cfg.Partitions), Replicas: min(cfg.NATSServers, 3), Lease: cfg.Lease, Answers: cfg.Answers,
 		LogLevel: cfg.LogLevel, Egress: n.egress.Addr(), ClockFile: dir + ".clock",
 		RingMax: cfg.RingMax, Activations: cfg.Activations,
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/runtime"
 )
 
 // Trial says what [Run] does. Only Model is required.
@@ -49,8 +50,6 @@ const (
 	startTimeout    = 90 * time.Second
 	recoverTimeout  = time.Minute
 	createTimeout   = time.Minute
-
-	answersVerified = "verified"
 )
 
 // Run starts a cluster, drives clients against it while it breaks, repairs it,
@@ -101,7 +100,7 @@ func (t Trial[S]) withDefaults() Trial[S] {
 	}
 	switch {
 	case t.Plan != nil:
-	case t.Cluster.Answers == answersVerified:
+	case t.Cluster.Answers == runtime.AnswersVerified:
 		t.Plan = PlanWithClocks(t.Seed, t.Duration)
 	default:
 		t.Plan = Plan(t.Seed, t.Duration)

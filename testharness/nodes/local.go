@@ -1,9 +1,9 @@
 package nodes
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
-	"strconv"
 	"testing"
 	"time"
 
@@ -35,10 +35,7 @@ func Start(t testing.TB, cfg node.Config, definitions ...actor.Registrable) *Loc
 	defer cancel()
 	want := 1
 	if cfg.NATSURL == "" {
-		want = int(actor.DefaultPartitions)
-		if n, err := strconv.Atoi(cfg.Partitions); err == nil {
-			want = n
-		}
+		want = int(cmp.Or(cfg.Partitions, actor.DefaultPartitions))
 	}
 	if err := l.AwaitServing(ctx, want); err != nil {
 		t.Fatalf("nodes: %v", err)

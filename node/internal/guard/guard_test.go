@@ -13,7 +13,7 @@ import (
 
 func TestHosts_Allow(t *testing.T) {
 	t.Parallel()
-	hosts, err := guard.ParseHosts(" Ganglion.Example.com , *.pods.example., n1,")
+	hosts, err := guard.ParseHosts([]string{" Ganglion.Example.com ", " *.pods.example.", " n1", ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestHosts_Allow(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"*", "*.", "a:80", "http://a", "a b", "a/b", "*.*.a", "ä"} {
-		if _, err := guard.ParseHosts(bad); err == nil {
+		if _, err := guard.ParseHosts([]string{bad}); err == nil {
 			t.Errorf("%q is taken as a host", bad)
 		}
 	}

@@ -18,11 +18,11 @@ type Hosts struct {
 // maxHostBytes is the longest name that DNS has.
 const maxHostBytes = 253
 
-// ParseHosts reads a comma-separated list of host names. "*.example.com" allows all
+// ParseHosts reads host names. "*.example.com" allows all
 // names below example.com. An entry may not have a port.
-func ParseHosts(list string) (Hosts, error) {
+func ParseHosts(list []string) (Hosts, error) {
 	h := Hosts{names: map[string]bool{}}
-	for entry := range strings.SplitSeq(list, ",") {
+	for _, entry := range list {
 		entry = strings.TrimSpace(entry)
 		if entry == "" {
 			continue

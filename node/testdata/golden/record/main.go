@@ -16,6 +16,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,7 +91,7 @@ func child(ctx context.Context, out, data, uri string) error {
 		return err
 	}
 	n, err := node.Open(ctx, node.Config{
-		DataDir: data, Partitions: "4", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", LogLevel: "warn",
+		DataDir: data, Partitions: 4, HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", LogLevel: slog.LevelWarn,
 		MongoURI: uri, MongoDatabase: database, Projections: []*projection.Projection{domain.Totals},
 	}, domain.Definitions()...)
 	if err != nil {
