@@ -56,7 +56,14 @@ type storage struct {
 
 	ballast *ballast // nil: none
 
-	state atomic.Pointer[storageState]
+	state  atomic.Pointer[storageState]
+	looked atomic.Pointer[storageLook] // the latest look for a command
+}
+
+// storageLook is what a look at the free space has shown.
+type storageLook struct {
+	at   time.Time
+	full bool
 }
 
 // storageState is what is known of the disk.
@@ -89,8 +96,14 @@ func (s *storage) refuses() bool {
 	if s == nil || now.fault != nil || s.others != nil || time.Since(now.at) < storageFresh {
 		return now.refusing
 	}
+	if l := s.looked.Load(); l != nil && time.Since(l.at) < storageFresh {
+		return l.full
+	}
+	look := storageLook{at: time.Now()}
 	free, total, err := s.space()
-	return err == nil && free < reserveOf(total)
+	look.full = err == nil && free < reserveOf(total)
+	s.looked.Store(&look)
+	return look.full
 }
 
 // reserveOf is the free space below which a disk is full.

@@ -6,9 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"hash"
-	"hash/fnv"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -37,45 +34,58 @@ func digestOf(m *actor.Message) string {
 	if actor.TooDeep(data) {
 		return ""
 	}
+	form, ok := appendCanonical(make([]byte, 0, len(data)+len(data)/2+32), data)
+	if !ok {
+		if form, ok = appendDecodedJSON(nil, data); !ok {
+			return ""
+		}
+	}
+	sum := sha256.Sum256(form)
+	return base64.RawURLEncoding.EncodeToString(sum[:digestBytes])
+}
+
+// appendDecodedJSON appends the canonical form of JSON to buf, whatever it is written
+// like. ok is false for what is no JSON.
+func appendDecodedJSON(buf, data []byte) (_ []byte, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var v any
 	if d.Decode(&v) != nil {
-		return ""
+		return nil, false
 	}
-	h := sha256.New()
-	digestValue(h, v)
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:digestBytes])
+	return appendDecoded(buf, v), true
 }
 
-// digestValue writes a value without ambiguity. A hash returns no error.
-func digestValue(h hash.Hash, v any) {
+// appendDecoded appends the canonical form of a value to buf: one that is the same for the
+// same JSON, and no other's.
+func appendDecoded(buf []byte, v any) []byte {
 	switch v := v.(type) {
 	case map[string]any:
-		digestText(h, '{', strconv.Itoa(len(v)))
+		buf = appendText(buf, '{', strconv.Itoa(len(v)))
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			digestText(h, 'k', key)
-			digestValue(h, v[key])
+			buf = appendDecoded(appendText(buf, 'k', key), v[key])
 		}
+		return buf
 	case []any:
-		digestText(h, '[', strconv.Itoa(len(v)))
+		buf = appendText(buf, '[', strconv.Itoa(len(v)))
 		for _, one := range v {
-			digestValue(h, one)
+			buf = appendDecoded(buf, one)
 		}
+		return buf
 	case string:
-		digestText(h, 's', v)
+		return appendText(buf, 's', v)
 	case json.Number:
-		digestText(h, 'n', plainNumber(v.String()))
+		return appendText(buf, 'n', plainNumber(v.String()))
 	case bool:
-		digestText(h, 'b', strconv.FormatBool(v))
+		return appendText(buf, 'b', strconv.FormatBool(v))
 	default:
-		digestText(h, '0', "")
+		return appendText(buf, '0', "")
 	}
 }
 
-func digestText(h hash.Hash, kind byte, text string) {
-	_, _ = h.Write(strconv.AppendInt([]byte{kind}, int64(len(text)), 10))
-	_, _ = io.WriteString(h, ":"+text)
+func appendText[T string | []byte](buf []byte, kind byte, text T) []byte {
+	buf = strconv.AppendInt(append(buf, kind), int64(len(text)), 10)
+	return append(append(buf, ':'), text...)
 }
 
 // plainNumber returns one form for all ways to write a JSON number: its digits without
@@ -110,17 +120,21 @@ type command struct {
 }
 
 func commandOf(o *store.Outcome) command {
-	digest, err := base64.RawURLEncoding.DecodeString(o.Digest)
+	var room [2 * digestBytes]byte
+	digest, err := base64.RawURLEncoding.AppendDecode(room[:0], []byte(o.Digest))
 	if err != nil || len(digest) < 8 {
 		return command{}
 	}
 	return command{name: hashName(o.Name), data: binary.BigEndian.Uint64(digest)}
 }
 
+// hashName is FNV-1a (Fowler, Noll, Vo), of 32 bits.
 func hashName(name string) uint32 {
-	h := fnv.New32a()
-	_, _ = io.WriteString(h, name) // returns no error
-	return h.Sum32()
+	h := uint32(2166136261)
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	return h
 }
 
 // differs reports whether a message under the id of the command is another command:

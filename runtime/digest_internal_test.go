@@ -59,3 +59,46 @@ func TestDigestOf_IsNotKept(t *testing.T) {
 		}
 	}
 }
+
+// The form that is written while JSON is read is that of what was decoded, in all cases in
+// which it is written at all. `go test -fuzz FuzzCanonical ./runtime` looks for others.
+func FuzzCanonical(f *testing.F) {
+	for _, data := range []string{
+		`{}`, `[]`, ` { "b" : [ 1 , { "z":1,"a":2 } ] , "a" : -10 } `, `{"a":1,"a":2}`, `{"a":01}`, `{"a":-}`, `-0`, `1.50`, `1e2`, `+1`, `100200`,
+		`{"a":"\u0078"}`, `{"ü":"\xff"}`, "{\"\xff\":1}", `{"a" 1}`, `{"a":1,}`, `[1,]`, `[,1]`, `{,}`, `nul`, `nullx`, `{} x`, `tru`, `"a`, `{"a":1 "b":2}`,
+		`{"b":1,"a":{"d":[],"c":[[]]},"aa":3}`, `{"1":1,"10":2,"9":3}`, "{\"a\":\"\x01\"}", `[1-2]`, `[--1]`, `[1+1]`, ``, ` `,
+		`{"k":1,"j":2,"i":3,"h":4,"g":5,"f":6,"e":7,"d":8,"c":9,"b":10,"a":11}`, "[" + strings.Repeat("7,", 120) + "7]", strings.Repeat("[", 40) + strings.Repeat("]", 40),
+	} {
+		f.Add([]byte(data))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if actor.TooDeep(data) {
+			return
+		}
+		form, ok := appendCanonical(nil, data)
+		if !ok {
+			return
+		}
+		if want, valid := appendDecodedJSON(nil, data); !valid || string(form) != string(want) {
+			t.Errorf("%q: %q, want %q (%t)", data, form, want, valid)
+		}
+	})
+}
+
+// What callers usually send is not decoded for its digest.
+func TestCanonical_TakesWhatIsUsual(t *testing.T) {
+	t.Parallel()
+	for _, data := range []string{`{}`, `{"amount":500,"note":"for Ann — thanks"}`, `{"b":[1.5,true,null],"a":{"y":-7,"x":""}}`} {
+		if _, ok := appendCanonical(nil, []byte(data)); !ok {
+			t.Error(data)
+		}
+	}
+}
+
+func BenchmarkDigestOf(b *testing.B) {
+	m := actor.Message{Type: actor.TypeCommand, ID: "key", Name: "Do", Data: []byte(`{"amount":5,"note":"a note of the usual length, as people write"}`)}
+	b.ReportAllocs()
+	for b.Loop() {
+		digestOf(&m)
+	}
+}

@@ -41,12 +41,9 @@ func (g *gate) release(a answer) {
 		g.verifier.add(a)
 		return
 	}
-	if g.lease.valid() {
-		g.send(a)
-		return
-	}
-	if !g.keep(a) {
-		g.send(a)
+	now := g.clock.Elapsed()
+	if g.lease.validAt(now) || !g.keep(a) {
+		g.send(a, now)
 	}
 }
 
@@ -65,14 +62,14 @@ func (g *gate) keep(a answer) bool {
 	return true
 }
 
-// send lets an answer out.
-func (g *gate) send(a answer) {
+// send lets an answer out at a time of the clock, which costs as much as a tenth of a read.
+func (g *gate) send(a answer, now time.Duration) {
 	m := &a.delivery.Message
 	if a.delivery.Responder != nil {
 		a.delivery.Responder.Respond(a.outcome)
 	}
 	if g.listener.Decided != nil {
-		g.listener.Decided(m.Target.Kind, a.outcome.Code, time.Duration(int64(g.clock.Elapsed())-a.delivery.arrived))
+		g.listener.Decided(m.Target.Kind, a.outcome.Code, now-time.Duration(a.delivery.arrived))
 	}
 }
 

@@ -74,7 +74,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 	in.ctx, in.cancel = context.WithCancelCause(ctx)
 	in.placer = newPlacer(in)
 	if n.cfg.Answers == AnswersVerified {
-		v := newVerifier(in, in.gate.send)
+		v := newVerifier(in, func(a answer) { in.gate.send(a, in.cfg.Clock.Elapsed()) })
 		in.gate.verifier, in.committer.verifier = v, v
 	}
 	in.releaser = &releaser{wake: make(chan struct{}, 1)}

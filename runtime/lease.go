@@ -21,4 +21,7 @@ func newLease(clock Clock) *lease {
 
 func (l *lease) set(until time.Duration) { l.until.Store(int64(until)) }
 
-func (l *lease) valid() bool { return int64(l.clock.Elapsed()) < l.until.Load() }
+func (l *lease) valid() bool { return l.validAt(l.clock.Elapsed()) }
+
+// validAt reports whether the lease is valid at a time that the clock has just shown.
+func (l *lease) validAt(now time.Duration) bool { return int64(now) < l.until.Load() }
