@@ -28,7 +28,8 @@ type Index []string
 // keys.
 type Indexer interface {
 	// EnsureIndexes makes those indexes of a collection that do not exist, and returns
-	// when they can be used. It is idempotent. The errors are those of a [Storage].
+	// when they can be used. It is idempotent. The errors are those of a [Storage], or what
+	// is wrong with an index.
 	EnsureIndexes(ctx context.Context, at Place, indexes ...Index) error
 }
 
@@ -94,12 +95,11 @@ func validPath(path string) bool {
 // their JSON themselves, and of interfaces and maps, nobody knows.
 func mayHave(t reflect.Type, path string) bool {
 	name, rest, _ := strings.Cut(path, ".")
-	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array {
-		t = t.Elem()
-	}
 	switch {
-	case t.Kind() == reflect.Interface, t.Kind() == reflect.Map, makesJSON(t), makesJSON(reflect.PointerTo(t)):
+	case makesJSON(t), makesJSON(reflect.PointerTo(t)), t.Kind() == reflect.Interface, t.Kind() == reflect.Map:
 		return true
+	case t.Kind() == reflect.Pointer, t.Kind() == reflect.Slice, t.Kind() == reflect.Array: // of its elements
+		return mayHave(t.Elem(), path)
 	case t.Kind() != reflect.Struct:
 		return false
 	}

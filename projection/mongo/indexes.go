@@ -35,7 +35,10 @@ func (s *Storage) EnsureIndexes(ctx context.Context, at projection.Place, indexe
 		models[i].Keys = keys
 	}
 	if _, err := s.collection(h).Indexes().CreateMany(ctx, models, options.CreateIndexes().SetCommitQuorumMajority()); err != nil {
-		return fmt.Errorf("index %s: %w: %w", h.collection, projection.ErrUnavailable, err)
+		if s.Transient(err) {
+			err = fmt.Errorf("%w: %w", projection.ErrUnavailable, err)
+		}
+		return fmt.Errorf("index %s: %w", h.collection, err)
 	}
 	return nil
 }
