@@ -31,6 +31,15 @@ func (k Kind) Validate() error {
 	return nil
 }
 
+// ID returns the address of the aggregate of this kind with the given id. A definition
+// that names another one's aggregates by a constant Kind does not depend on that one's
+// initialization, so that two definitions can name each other:
+//
+//	const RoomKind actor.Kind = "room"
+//
+//	ctx.Send(RoomKind.ID("r-1"), Release{}) // in a handler of bookings
+func (k Kind) ID(id string) Address { return Address{Kind: k, ID: id} }
+
 // Address names one aggregate: its kind and an id chosen by the caller. The id
 // is any UTF-8 of 1 to [MaxIDBytes] bytes.
 type Address struct {

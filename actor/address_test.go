@@ -27,6 +27,47 @@ func TestKind_Validate(t *testing.T) {
 	}
 }
 
+// tickKind and tockKind are constants, so that handlers of each can name the other.
+const (
+	tickKind actor.Kind = "tick"
+	tockKind actor.Kind = "tock"
+)
+
+type (
+	tick struct{}
+	tock struct{}
+	hit  struct{ actor.Replies[actor.None] }
+)
+
+func (*tick) hit(ctx *actor.Context, _ hit) (actor.None, error) {
+	ctx.Send(tockKind.ID(ctx.Address().ID), hit{})
+	return actor.None{}, nil
+}
+
+func (*tock) hit(ctx *actor.Context, _ hit) (actor.None, error) {
+	ctx.Send(tickKind.ID(ctx.Address().ID), hit{})
+	return actor.None{}, nil
+}
+
+var (
+	ticks = actor.Define(tickKind, func(d *actor.Definition[tick]) { actor.On(d, (*tick).hit) })
+	tocks = actor.Define(tockKind, func(d *actor.Definition[tock]) { actor.On(d, (*tock).hit) })
+)
+
+func TestKind_ID(t *testing.T) {
+	t.Parallel()
+	if got := tickKind.ID("p"); got != ticks.ID("p") || got == tocks.ID("p") {
+		t.Errorf("%v", got)
+	}
+	if err := actor.Kind("No").ID("p").Validate(); !errors.Is(err, actor.ErrAddress) {
+		t.Error(err)
+	}
+	m := &actor.Message{Target: tickKind.ID("p"), ID: "c-1", Name: "hit", Time: at}
+	if out := ticks.Behavior().New(ticks.ID("p")).Decide(m).Out; len(out) != 1 || out[0].To != tocks.ID("p") {
+		t.Errorf("%+v", out)
+	}
+}
+
 func TestParseAddress(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]actor.Address{

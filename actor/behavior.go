@@ -34,6 +34,7 @@ type Behavior struct {
 	snapshotsSet   bool  // by SnapshotEvery
 	unkept         error // why there are no snapshots: JSON cannot hold the state
 	schema         string
+	strict         bool // by Strict
 	passivateAfter time.Duration
 	saga           *saga // nil: it is none
 	policy         bool
@@ -49,8 +50,10 @@ type handler struct {
 	reaction bool // the runtime's own, not to be called from outside
 	internal bool // the application's own, likewise
 	older    []olderForm
-	aliases  []*handler // of older
-	present  string     // of an alias: the name that the command has now
+	aliases  []*handler                     // of older
+	present  string                         // of an alias: the name that the command has now
+	upcast   func(data []byte) (any, error) // of an alias
+	validate func(data []byte) error        // what the command's Validate says; nil: it has none
 	run      func(state any, ctx *Context, data []byte) (reply []byte, err error)
 }
 
@@ -112,15 +115,29 @@ func describe(handlers map[string]*handler) iter.Seq[HandlerInfo] {
 	return func(yield func(HandlerInfo) bool) {
 		for _, name := range slices.Sorted(maps.Keys(handlers)) {
 			h := handlers[name]
-			if !h.reaction && h.present == "" && !yield(HandlerInfo{Name: h.name, Payload: h.payload, Reply: h.reply, Creation: h.creation, Internal: h.internal}) {
+			if !h.reaction && h.present == "" && !yield(h.info()) {
 				return
 			}
 		}
 	}
 }
 
+func (h *handler) info() HandlerInfo {
+	return HandlerInfo{Name: h.name, Payload: h.payload, Reply: h.reply, Creation: h.creation, Internal: h.internal}
+}
+
 // HasCommand reports whether a command is declared; none of the runtime's own is.
 func (b *Behavior) HasCommand(name string) bool { return b.commands[name] != nil && !reserved(name) }
+
+// Command returns the command that is declared under the name, or was under that name
+// before (From); none of the runtime's own.
+func (b *Behavior) Command(name string) (HandlerInfo, bool) {
+	h := b.commands[name]
+	if h == nil || h.reaction || reserved(name) {
+		return HandlerInfo{}, false
+	}
+	return h.info(), true
+}
 
 // HasQuery reports whether a query is declared.
 func (b *Behavior) HasQuery(name string) bool { return b.queries[name] != nil }

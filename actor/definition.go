@@ -164,7 +164,14 @@ func newHandler[S any, C Asking[R], R any](h func(*S, *Context, C) (R, error), o
 	for _, opt := range opts {
 		opt.command(erased)
 	}
+	erased.validate = validatorOf[C](func(data []byte) (command C, err error) {
+		err = decodeObject(data, &command)
+		return command, err
+	})
 	erased.readOlder(func(state any, ctx *Context, command any) ([]byte, error) { return run(state, ctx, command.(C)) })
+	for _, alias := range erased.aliases {
+		alias.validate = validatorOf[C](func(data []byte) (C, error) { return upcastCommand[C](alias.upcast, data) })
+	}
 	return erased
 }
 

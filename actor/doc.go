@@ -61,7 +61,13 @@
 //	}
 //
 // A saga's handlers name the definitions of what they send to, never their own, which
-// is not initialized before them: that is [Context.Address].
+// is not initialized before them: that is [Context.Address]. Two definitions that name each
+// other name at least one by its kind, see [Kind.ID].
+//
+// # What is refused beforehand
+//
+// A command that has a method Validate is asked whether it is valid, see [Validator]. Fields
+// that a command does not have are passed over, unless its kind is [Definition.Strict].
 //
 // The second half of the package, [Behavior] and [Instance], is the erased form
 // of a definition. A runtime and the fixtures in actortest drive aggregates

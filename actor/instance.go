@@ -133,6 +133,11 @@ type Decision struct {
 	// Moot: it will be decided in the same way for ever, and need not be remembered.
 	Moot bool
 
+	// Invalid: the command was refused for what it is, by its Validate, whatever the
+	// state. It was not executed, and nothing of it need be stored; a build with other
+	// rules may decide otherwise.
+	Invalid bool
+
 	// Tainted: the state has taken in events that are not part of the decision
 	// (the handler raised and then failed). The instance must be thrown away.
 	Tainted bool
@@ -182,16 +187,19 @@ func (i *Instance) DecideAt(m *Message, now time.Time) (d Decision) {
 	if i.ended && h.reaction {
 		return Decision{Outcome: Outcome{Version: i.shown, Reply: []byte("null")}, Moot: true}
 	}
-	if o, ok := i.meets(h.creation, m); !ok {
-		return i.Overrule(m, o)
-	}
-	ctx := &Context{instance: i, message: m, now: now, readOnly: m.Type == TypeQuery}
-	existed := i.Exists()
 	defer func() {
 		if v := recover(); v != nil {
 			d = panicked(m.Name, v)
 		}
 	}()
+	if err := h.examine(m, i.behavior.strict); err != nil {
+		return i.refuseInvalid(m, err)
+	}
+	if o, ok := i.meets(h.creation, m); !ok {
+		return i.Overrule(m, o)
+	}
+	ctx := &Context{instance: i, message: m, now: now, readOnly: m.Type == TypeQuery}
+	existed := i.Exists()
 	reply, err := h.run(i.state, ctx, m.Data)
 	if err == nil {
 		return i.carriedOut(ctx, reply, existed)

@@ -67,12 +67,9 @@ func (h *handler) readOlder(run func(state any, ctx *Context, command any) ([]by
 		}
 		h.aliases = append(h.aliases, &handler{
 			name: older.name, present: h.name, payload: older.stored, reply: h.reply, creation: h.creation, internal: h.internal,
+			upcast: older.upcast,
 			run: func(state any, ctx *Context, data []byte) ([]byte, error) {
-				object := json.RawMessage("{}")
-				if err := decodeObject(data, &object); err != nil {
-					return nil, &Error{Code: CodeMalformed, Detail: err.Error()}
-				}
-				command, err := older.upcast(object)
+				command, err := upcastCommand[any](older.upcast, data)
 				if err != nil {
 					return nil, &Error{Code: CodeMalformed, Detail: err.Error()}
 				}
@@ -80,6 +77,19 @@ func (h *handler) readOlder(run func(state any, ctx *Context, command any) ([]by
 			},
 		})
 	}
+}
+
+// upcastCommand decodes an older form of a command and makes the present one of it.
+func upcastCommand[C any](upcast func(data []byte) (any, error), data []byte) (command C, err error) {
+	object := json.RawMessage("{}")
+	if err := decodeObject(data, &object); err != nil {
+		return command, err
+	}
+	present, err := upcast(object)
+	if err != nil {
+		return command, err
+	}
+	return present.(C), nil
 }
 
 // CommandNames returns the names of a command, given one of them: the present one, and

@@ -114,7 +114,7 @@ func (u *unserved) retry(ctx context.Context, messages []actor.Message, parked *
 	for i := range messages {
 		m := &messages[i]
 		b := u.behaviors[m.Target.Kind]
-		if b == nil || b.IsPolicy() || b.Conceals(m.Type, m.Name) != actor.CodeOK && !m.ID.Internal() || b.CheckCommand(actor.TypeCommand, m.Name, m.Data) != nil || !m.Deadline.IsZero() {
+		if b == nil || b.IsPolicy() || !takes(b, m) || !m.Deadline.IsZero() {
 			return false
 		}
 	}
@@ -124,6 +124,14 @@ func (u *unserved) retry(ctx context.Context, messages []actor.Message, parked *
 		}
 	}
 	return len(messages) > 0 && u.store.Unpark(ctx, parked.Aggregate, parked.CommandID) == nil
+}
+
+// takes reports whether a definition can decide a command: that it says no is a decision.
+func takes(b *actor.Behavior, m *actor.Message) bool {
+	if b.Conceals(m.Type, m.Name) != actor.CodeOK && !m.ID.Internal() {
+		return false
+	}
+	return b.CheckCommand(actor.TypeCommand, m.Name, m.Data) == nil && !errors.Is(b.Examine(m), actor.ErrMalformed)
 }
 
 // execute sends one command again, and reports whether it is decided.

@@ -185,7 +185,7 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 			fmt.Sprintf("events, reply and what is sent take %d bytes, the limit is %d", size, a.partition.cfg.EventBytes)))
 	}
 	a.passed(d)
-	records := len(dec.Events) > 0 || dec.Outcome.Code.Recorded() && !dec.Moot
+	records := len(dec.Events) > 0 || dec.Outcome.Code.Recorded() && !dec.Moot && !dec.Invalid
 	if records && len(dec.Events) == 0 && a.gathering == nil {
 		dec = a.instance.Record(dec)
 	}
@@ -194,7 +194,7 @@ func (a *activation) accept(d *delivery, dec actor.Decision) {
 	case records:
 		of := a.gather(ans, &dec)
 		a.ring.put(ringEntry{id: d.Message.ID, outcome: dec.Outcome, indexed: d.indexed, of: of}, a.partition.cfg.RingMax)
-	case d.Sequence > 0 && ofBuild(dec.Outcome.Code):
+	case d.Sequence > 0 && (ofBuild(dec.Outcome.Code) || dec.Invalid):
 		a.partition.concludeWhenSaved(ans)
 	default:
 		a.stand(ans)
