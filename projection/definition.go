@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -84,6 +85,16 @@ func (p *Projection) Kinds() []actor.Kind {
 	}
 	slices.Sort(kinds)
 	return slices.Compact(kinds)
+}
+
+// Sources returns the definitions whose events the projection handles, by kind; a router
+// has none.
+func (p *Projection) Sources() []*actor.Behavior {
+	var all []*actor.Behavior
+	for _, k := range slices.Sorted(maps.Keys(p.behaviors)) {
+		all = append(all, p.behaviors[k].behavior)
+	}
+	return all
 }
 
 func (p *Projection) follows(k actor.Kind) bool {

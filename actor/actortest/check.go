@@ -20,7 +20,7 @@ func (s *Scenario) decide(m actor.Message) *Scenario {
 	subject := s.subject(m.Target)
 	s.last = &step{subject: subject, message: m}
 	if recorded, ok := subject.outcomes[m.ID]; ok && m.Type == actor.TypeCommand {
-		s.last.decision = actor.Decision{Outcome: recorded}
+		s.last.decision = actor.Decision{Outcome: recorded.answers(subject.behavior, &m)}
 		return s
 	}
 	if !m.Deadline.IsZero() && m.Time.After(m.Deadline) {
@@ -34,8 +34,8 @@ func (s *Scenario) decide(m actor.Message) *Scenario {
 		s.compare(subject, twin, d, twin.instance.Decide(&m))
 	}
 	subject.history = append(subject.history, d.Events...)
-	if m.Type == actor.TypeCommand && (d.Outcome.Code.Recorded() || len(d.Events) > 0) {
-		subject.outcomes[m.ID] = d.Outcome
+	if m.Type == actor.TypeCommand && (d.Outcome.Code.Recorded() && !d.Invalid || len(d.Events) > 0) {
+		subject.outcomes[m.ID] = outcome{of: m, is: d.Outcome}
 		subject.commits = append(subject.commits, commit{id: m.ID, out: d.Out})
 	}
 	s.take(subject, m, d)

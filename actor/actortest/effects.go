@@ -26,10 +26,12 @@ type parcel struct {
 // take notes what a decision has sent and raised.
 func (s *Scenario) take(subject *subject, m actor.Message, d actor.Decision) {
 	for i, e := range d.Events {
-		s.waiting = append(s.waiting, parcel{event: &actor.EventRecord{
+		r := actor.EventRecord{
 			Source: subject.address, Version: d.Outcome.Version - actor.Version(len(d.Events)-1-i),
 			Name: e.Name, Data: e.Data, Time: s.now, CommandID: m.ID, Metadata: m.Metadata,
-		}})
+		}
+		s.record(r)
+		s.waiting = append(s.waiting, parcel{event: &r})
 	}
 	if m.Timer != "" && d.Outcome.Code != actor.CodeCancelled {
 		delete(subject.timers, m.Timer)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ type Scenario struct {
 	commands  int
 	last      *step
 	waiting   []parcel // for Deliver
+	records   []actor.EventRecord
+	calls     sync.Mutex // held by a call of a client
 }
 
 // step is one message with what came of it and what the test has asserted.
@@ -79,6 +82,10 @@ func (s *Scenario) GivenStored(to actor.Address, events ...actor.Event) *Scenari
 			s.t.Fatalf("Given %s: %v", to, err)
 		}
 		subject.history = append(subject.history, e)
+		s.record(actor.EventRecord{
+			Source: to, Version: subject.live.Version(), Name: e.Name, Data: e.Data, Time: s.now,
+			CommandID: actor.DeriveID(s.now, "actortest", "given", to.String(), strconv.FormatUint(uint64(subject.live.Version()), 10)),
+		})
 	}
 	return s
 }
@@ -175,7 +182,7 @@ func (s *Scenario) subject(to actor.Address) *subject {
 	if err := to.Validate(); err != nil {
 		s.t.Fatalf("actortest: %v", err)
 	}
-	created := &subject{behavior: b, address: to, live: b.New(to), outcomes: map[actor.CommandID]actor.Outcome{}, timers: map[string]actor.Outgoing{}}
+	created := &subject{behavior: b, address: to, live: b.New(to), outcomes: map[actor.CommandID]outcome{}, timers: map[string]actor.Outgoing{}}
 	s.subjects[to] = created
 	return created
 }

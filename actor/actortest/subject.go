@@ -1,8 +1,12 @@
 package actortest
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -14,10 +18,39 @@ type subject struct {
 	address  actor.Address
 	live     *actor.Instance
 	history  []actor.Event
-	outcomes map[actor.CommandID]actor.Outcome
+	outcomes map[actor.CommandID]outcome
 	commits  []commit                  // that did something with timers, in order
 	timers   map[string]actor.Outgoing // that are set
 	foreign  actor.Version             // events of it that WhenEvent has made up
+}
+
+// outcome is what is recorded of a command.
+type outcome struct {
+	of actor.Message
+	is actor.Outcome
+}
+
+// answers is what another command under the same id gets: the record if it is the same
+// command with the same data, as on a node.
+func (o outcome) answers(b *actor.Behavior, m *actor.Message) actor.Outcome {
+	same := cmp.Equal(documentOr(o.of.Data), documentOr(m.Data))
+	if o.of.Name != m.Name {
+		same = slices.Contains(b.CommandNames(m.Name), o.of.Name)
+	}
+	if !same && !m.ID.Internal() && !actor.Reserved(m.Name) {
+		return actor.Failure(actor.CodeKeyReused, "the id was used for another command, or for the same with other data")
+	}
+	again := o.is
+	again.Replayed = again.Code.Recorded()
+	return again
+}
+
+// documentOr is the document of a command's data, of which none is an empty object.
+func documentOr(data []byte) any {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return map[string]any{}
+	}
+	return document(data)
 }
 
 // commit is what a store keeps of one decision beside its events.

@@ -49,17 +49,37 @@ func (s *Stream) Append(source actor.Address, b actor.Registrable, events ...any
 
 // AppendStored adds an event as it is stored.
 func (s *Stream) AppendStored(source actor.Address, name string, data []byte) actor.EventRecord {
+	return s.AppendRecord(actor.EventRecord{Source: source, Name: name, Data: json.RawMessage(data)})
+}
+
+// AppendRecord adds an event with what the record says of it. Its place in the stream is
+// the next one, whatever the record says; an empty version is the next of its source, an
+// empty time is now, and an empty command id is made of those.
+func (s *Stream) AppendRecord(e actor.EventRecord) actor.EventRecord {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.versions[source]++
-	e := actor.EventRecord{
-		Position: uint64(len(s.events)) + 1, Partition: s.partitions.Of(source), Source: source, Version: s.versions[source],
-		Name: name, Data: json.RawMessage(data), Time: time.Now().UTC(), CommandID: actor.CommandID(fmt.Sprintf("%s-%d", source, s.versions[source])),
+	if e.Version == 0 {
+		e.Version = s.versions[e.Source] + 1
 	}
+	if e.Time.IsZero() {
+		e.Time = time.Now().UTC()
+	}
+	if e.CommandID == "" {
+		e.CommandID = actor.CommandID(fmt.Sprintf("%s-%d", e.Source, e.Version))
+	}
+	e.Position, e.Partition = uint64(len(s.events))+1, s.partitions.Of(e.Source)
+	s.versions[e.Source] = e.Version
 	s.events = append(s.events, e)
 	close(s.grown)
 	s.grown = make(chan struct{})
 	return e
+}
+
+// Version returns the version of the newest event of a source; 0: it has none.
+func (s *Stream) Version(source actor.Address) actor.Version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.versions[source]
 }
 
 // All returns a copy of all events.
