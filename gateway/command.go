@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -20,10 +19,23 @@ func (g *Gateway) serveCommand(ctx context.Context, c *call) *Problem {
 		return p
 	}
 	if m.ID == "" {
-		m.ID, m.Attempt = newID(m.Time), 1
+		m.ID = newID(m.Time)
+		return g.execute(ctx, c, m, o, true)
+	}
+	return g.execute(ctx, c, m, o, false)
+}
+
+// execute sends a command, under an id that was made for it here, or that it came with.
+func (g *Gateway) execute(ctx context.Context, c *call, m actor.Message, o options, made bool) *Problem {
+	invalid := g.examine(ctx, c, &m)
+	switch {
+	case invalid != nil && made:
+		return invalid
+	case made:
+		m.Attempt = 1
 		c.w.Header().Set(headerCommandID, string(m.ID))
 	}
-	if o.async {
+	if o.async && invalid == nil {
 		return g.enqueue(ctx, c, m)
 	}
 	m.Deadline = c.deadline
@@ -41,6 +53,9 @@ func newID(now time.Time) actor.CommandID {
 func (g *Gateway) serveQuery(ctx context.Context, c *call) *Problem {
 	m, _, p := g.message(ctx, c, actor.TypeQuery)
 	if p != nil {
+		return p
+	}
+	if p := g.examine(ctx, c, &m); p != nil {
 		return p
 	}
 	m.Deadline = c.deadline
@@ -110,7 +125,7 @@ func (g *Gateway) deliver(ctx context.Context, c *call, m actor.Message) *Proble
 	}
 	c.w.Header().Set("ETag", etag(out.Version))
 	c.w.Header().Set("Cache-Control", "no-store")
-	p := c.reply(http.StatusOK, replyBody{Version: out.Version, Reply: out.Reply})
+	p := c.reply(c.replied(out))
 	if p != nil {
 		p.Version = out.Version
 	}
@@ -127,7 +142,7 @@ func (g *Gateway) enqueue(ctx context.Context, c *call, m actor.Message) *Proble
 	}
 	c.w.Header().Set("Preference-Applied", "respond-async")
 	c.w.Header().Set("Cache-Control", "no-store")
-	return c.reply(http.StatusAccepted, acceptedBody{CommandID: m.ID})
+	return c.reply(c.accepted(m.ID))
 }
 
 // problemOfError returns the problem for a client's error. One that is not an

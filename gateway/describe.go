@@ -42,7 +42,9 @@ func describe(behaviors map[actor.Kind]*actor.Behavior, cfg Config) ([]byte, err
 			continue // it has no aggregates
 		}
 		tags = append(tags, object{"name": string(kind), "description": fmt.Sprintf("Aggregates of kind %s.", kind)})
-		d.describeKind(behaviors[kind], newSchemas(components, kind))
+		s := newSchemas(components, kind)
+		s.strict = behaviors[kind].IsStrict()
+		d.describeKind(behaviors[kind], s)
 	}
 	data, err := json.MarshalIndent(object{
 		"openapi": "3.1.0",
@@ -127,6 +129,7 @@ func (d *describer) describeKind(b *actor.Behavior, s *schemas) {
 	for c := range d.commands(b) {
 		d.operation(base+"/"+c.Name, "post", d.commandOperation(b, c, s, replies["command "+c.Name]))
 	}
+	d.describeCreation(b, s, state, replies)
 	for q := range d.queries(b) {
 		d.operation(base+"/queries/"+q.Name, "post", d.queryOperation(b, q, s, replies["query "+q.Name]))
 	}
@@ -189,7 +192,7 @@ func (d *describer) commandOperation(b *actor.Behavior, c actor.HandlerInfo, s *
 		"summary": c.Name + creationText(c.Creation),
 		"parameters": parameters("ID", "IdempotencyKey", "IfMatch", "IfNoneMatchAny", "Prefer", "Lane",
 			"Timeout", "Traceparent", "CorrelationID", "CausationID"),
-		"requestBody": requestBody(d.schema(s, c.Payload, input)),
+		"requestBody": requestBody(b, d.schema(s, c.Payload, input)),
 		"responses": withFailures(object{"200": ok, "202": accepted, "422": rejections(b)},
 			400, 404, 408, 409, 412, 413, 429, 500, 503, 504, 507),
 	}
@@ -202,7 +205,7 @@ func (d *describer) queryOperation(b *actor.Behavior, q actor.HandlerInfo, s *sc
 		"summary": q.Name + creationText(q.Creation),
 		"parameters": parameters("ID", "IfMatch", "IfNoneMatchAny", "Timeout",
 			"Traceparent", "CorrelationID", "CausationID"),
-		"requestBody": requestBody(d.schema(s, q.Payload, input)),
+		"requestBody": requestBody(b, d.schema(s, q.Payload, input)),
 		"responses": withFailures(object{"200": ok, "422": rejections(b)},
 			400, 404, 408, 409, 412, 413, 429, 500, 503, 504, 507),
 	}

@@ -35,9 +35,13 @@ func versioned(response object) object {
 	return response
 }
 
-func requestBody(schema any) object {
+func requestBody(b *actor.Behavior, schema any) object {
+	unknown := "tolerated"
+	if b.IsStrict() {
+		unknown = "refused"
+	}
 	return object{
-		"description": "One JSON object; no body is {}. Unknown fields are tolerated.",
+		"description": "One JSON object; no body is {}. Unknown fields are " + unknown + ".",
 		"content":     object{"application/json": object{"schema": schema}},
 	}
 }

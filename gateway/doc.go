@@ -2,6 +2,7 @@
 // [actor.Client]. [New] returns an [http.Handler]:
 //
 //	POST /v1/{kind}/{id}/{Command}          send a command, get its reply
+//	POST /v1/{kind}/{Command}               send a command to a new aggregate, whose id is made
 //	POST /v1/{kind}/{id}/queries/{Query}    ask a declared query
 //	GET  /v1/{kind}/{id}                    the aggregate's state
 //	GET  /v1/{kind}/{id}/events             its events, as pages or as a stream
@@ -26,7 +27,7 @@
 //
 // A body is one JSON object, whatever its Content-Type says (curl -d declares a
 // form); no body is {}. Unknown fields are tolerated, of two fields with the
-// same name the last one counts, invalid UTF-8 is refused.
+// same name the last one counts, unless the kind is strict; invalid UTF-8 is refused.
 //
 //   - Idempotency-Key: the command's id, 1 to 256 bytes of UTF-8 without control
 //     characters, scoped to its aggregate, that do not begin with "ganglion.". It is taken as it is but for white
@@ -62,6 +63,27 @@
 // unless [Config.ExposeInternal] opens it: its routes are answered like those of what is
 // not declared, and the description does not have them. All that a gateway sends says that
 // it comes from outside ([actor.Message.Outside]), and the owner refuses it likewise.
+//
+// # New aggregates
+//
+// POST /v1/{kind}/{Command} makes the id of the aggregate, a UUID, from the kind and the
+// command's own id: the Idempotency-Key, or the one that the gateway makes and tells in
+// Ganglion-Command-ID. So a repetition means the same aggregate, and gets the recorded
+// outcome; the key with another command or another body is 422 key_reused, and in another
+// kind it is another aggregate. The answer is 201 {"id":"...","version":n,"reply":...} with
+// Location; 202 {"id":"...","commandId":"..."} with Prefer: respond-async; and 200 without
+// a Location when the command was carried out and nothing came of it. If-Match is met by
+// none but "0" (412). All commands have that route but those of existing aggregates alone ([actor.ExistingOnly]).
+// GET and HEAD of the path are of the state of the aggregate with the command's name as its
+// id.
+//
+// # Validation
+//
+// A command is refused by its own [actor.Validator] with 422: the code of its rejection, or
+// invalid. A kind that is strict ([actor.Definition.Strict]) refuses unknown fields with 400
+// malformed. Nothing is stored then. The gateway looks first, at commands without a key; one
+// with a key goes to its owner in any case, who may have recorded what it came to under
+// earlier rules, and is waited for, also with respond-async, if it is invalid.
 //
 // # Answers
 //

@@ -130,6 +130,8 @@ func (g *Gateway) serve(ctx context.Context, c *call) *Problem {
 	switch c.route.endpoint {
 	case endpointCommand:
 		return g.serveCommand(ctx, c)
+	case endpointCreate:
+		return g.serveCreate(ctx, c)
 	case endpointQuery:
 		return g.serveQuery(ctx, c)
 	case endpointState:

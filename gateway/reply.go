@@ -125,6 +125,14 @@ type (
 	acceptedBody struct {
 		CommandID actor.CommandID `json:"commandId"`
 	}
+	createdBody struct {
+		ID string `json:"id"`
+		replyBody
+	}
+	createAcceptedBody struct {
+		ID string `json:"id"`
+		acceptedBody
+	}
 	pageBody struct {
 		Events []Event       `json:"events"`
 		Next   actor.Version `json:"next"`

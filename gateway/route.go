@@ -17,6 +17,7 @@ type endpoint uint8
 const (
 	endpointNone endpoint = iota
 	endpointCommand
+	endpointCreate
 	endpointQuery
 	endpointState
 	endpointEvents
@@ -29,6 +30,8 @@ func (e endpoint) template() string {
 	switch e {
 	case endpointCommand:
 		return "/v1/{kind}/{id}/{command}"
+	case endpointCreate:
+		return "/v1/{kind}/{command}"
 	case endpointQuery:
 		return "/v1/{kind}/{id}/queries/{query}"
 	case endpointState:
@@ -49,14 +52,18 @@ func (e endpoint) hasTarget() bool { return e != endpointCluster && e != endpoin
 
 // methods returns what the endpoint allows, as an Allow header does.
 func (e endpoint) methods() string {
-	if e == endpointCommand || e == endpointQuery {
+	if e.posts() {
 		return http.MethodPost
 	}
 	return http.MethodGet + ", " + http.MethodHead
 }
 
+func (e endpoint) posts() bool {
+	return e == endpointCommand || e == endpointCreate || e == endpointQuery
+}
+
 func (e endpoint) allows(method string) bool {
-	if e == endpointCommand || e == endpointQuery {
+	if e.posts() {
 		return method == http.MethodPost
 	}
 	return method == http.MethodGet || method == http.MethodHead
@@ -73,7 +80,8 @@ var errEscape = errors.New("the path has an invalid percent escape")
 
 // parsePath takes an escaped path apart. A path of no known shape is
 // endpointNone. The events of an aggregate and a command named "events" share a
-// path, and differ in the method.
+// path, and differ in the method; so do the state of an aggregate and a command that
+// makes one.
 func parsePath(method, escaped string) (route, error) {
 	if escaped == "/openapi.json" {
 		return route{endpoint: endpointDescription}, nil
@@ -98,6 +106,8 @@ func parsePath(method, escaped string) (route, error) {
 	}
 	r := route{target: actor.Address{Kind: actor.Kind(segments[0]), ID: segments[1]}}
 	switch {
+	case len(segments) == 2 && method == http.MethodPost:
+		r.endpoint, r.name = endpointCreate, segments[1]
 	case len(segments) == 2:
 		r.endpoint = endpointState
 	case len(segments) == 3 && segments[2] == "events" && method != http.MethodPost:
@@ -133,6 +143,9 @@ func (g *Gateway) resolve(ctx context.Context, deadline time.Time, method, escap
 			}
 		}
 	}
+	if r.endpoint == endpointCreate && b != nil && !g.cfg.creates(b, r.name) {
+		r.endpoint, r.name = endpointState, "" // an id, which no POST is for
+	}
 	if p := g.checkName(b, &r); p != nil {
 		r.name = ""
 		return r, b, p
@@ -140,6 +153,9 @@ func (g *Gateway) resolve(ctx context.Context, deadline time.Time, method, escap
 	if !r.endpoint.allows(method) {
 		p := newProblem(codeMethodNotAllowed, "")
 		p.allow = r.endpoint.methods()
+		if r.endpoint == endpointState && b != nil && g.cfg.creates(b, r.target.ID) {
+			p.allow += ", " + http.MethodPost
+		}
 		return r, b, p
 	}
 	if r.endpoint.hasTarget() {

@@ -38,6 +38,7 @@ type schemas struct {
 	names      map[typeUse]string
 	taken      map[string]bool
 	reflector  jsonschema.Reflector
+	strict     bool // inputs have no fields but those of their types
 }
 
 // typeUse is a type in one direction: the two have different schemas.
@@ -72,7 +73,12 @@ func (s *schemas) of(t reflect.Type, d direction) (*jsonschema.Schema, error) {
 		jsonschema.SkipEmbeddedMapsSlices,
 		jsonschema.SkipUnsupportedProperties,
 		jsonschema.InterceptDefName(func(t reflect.Type, _ string) string { return s.name(typeUse{t, d}) }),
-		jsonschema.InterceptSchema(func(p jsonschema.InterceptSchemaParams) (bool, error) { return describeType(p, d), nil }),
+		jsonschema.InterceptSchema(func(p jsonschema.InterceptSchemaParams) (bool, error) {
+			if s.strict && d == input {
+				closeObject(p)
+			}
+			return describeType(p, d), nil
+		}),
 		jsonschema.InterceptProp(func(p jsonschema.InterceptPropParams) error { return describeField(p, d) }),
 		jsonschema.CollectDefinitions(func(name string, component jsonschema.Schema) {
 			if d == input {
@@ -167,6 +173,19 @@ func describeType(p jsonschema.InterceptSchemaParams, d direction) (done bool) {
 		return false
 	}
 	return true
+}
+
+// closeObject allows no fields but those of a struct, see [actor.Definition.Strict].
+func closeObject(p jsonschema.InterceptSchemaParams) {
+	t := p.Value.Type()
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if p.Processed && t.Kind() == reflect.Struct && p.Schema.HasType(jsonschema.Object) {
+		none := jsonschema.SchemaOrBool{}
+		none.WithTypeBoolean(false)
+		p.Schema.WithAdditionalProperties(none)
+	}
 }
 
 func implements[I any](t reflect.Type) bool {

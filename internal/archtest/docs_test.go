@@ -27,11 +27,13 @@ func TestReadme_CodeIsCompiled(t *testing.T) {
 		t.Fatalf("README.md shows %d files, and not an aggregate, its test and its main", len(blocks))
 	}
 	lines := 0
-	for _, b := range blocks {
+	for i, b := range blocks {
 		if want := readFile(t, b[1]); b[2] != want {
 			t.Errorf("README.md shows another %s than there is", b[1])
 		}
-		lines += strings.Count(b[2], "\n")
+		if i < 3 { // what follows is told of further on
+			lines += strings.Count(b[2], "\n")
+		}
 	}
 	if lines >= 60 {
 		t.Errorf("an aggregate, its test and a node take %d lines, and should take less than 60", lines)

@@ -29,12 +29,12 @@ func Rules() []Rule {
 		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "store/storetest", "testharness/...", "internal/testenv"}},
 		{Packages: "natsbus/...", Ours: []string{"actor", "natsbus/..."}, Libraries: natsClient(), Tests: []string{"testharness/...", "internal/testenv"}},
 		{Packages: "projection", Ours: []string{"actor"}, Tests: []string{"projection/...", "testharness/...", "internal/testenv"}},
-		{Packages: "projection/projectiontest", Ours: []string{"actor", "projection"}, Libraries: []string{"github.com/google/go-cmp/..."}},
+		{Packages: "projection/projectiontest", Ours: []string{"actor", "projection", "projection/memory"}, Libraries: []string{"github.com/google/go-cmp/..."}},
 		{Packages: "projection/memory", Ours: []string{"projection"}, Tests: projectionTests()},
 		{Packages: "projection/mongo", Ours: []string{"projection", "internal/jsonbson", "internal/mongotls"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: projectionTests()},
 		{Packages: "projection/jetstream", Ours: []string{"projection"}, Libraries: natsClient(), Tests: projectionTests()},
 
-		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl"}, Tests: []string{"testharness/..."}},
+		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl"}, Tests: []string{"actor/actortest", "testharness/..."}},
 
 		{Packages: "node/...", Ours: append(production(), "node/...", "internal/placement"), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "cmd/...", Ours: append(production(), "cmd/...", "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
