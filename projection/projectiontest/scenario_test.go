@@ -45,6 +45,7 @@ var errNote = errors.New("cannot make sense of the note")
 // balances is a read model with every fault that the fixture looks for, by note.
 func balances(chance *int) *projection.Projection {
 	return projection.Define("balances", func(d *projection.Definition) {
+		d.Collections(projection.NewCollection[balance]("accounts"), projection.NewCollection[int]("chances"), projection.NewCollection[bool]("history"))
 		projection.On(d, accounts, func(ctx context.Context, tx *projection.Tx, e projection.Event[deposited]) error {
 			switch e.Data.Note {
 			case "fails":
@@ -79,7 +80,7 @@ func TestScenario(t *testing.T) {
 		ThenDocument("accounts", "a-1", balance{Cents: 15, Since: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}).
 		ThenDocument("accounts", "a-1", map[string]any{"cents": 15, "since": "2026-01-01T00:00:00Z"}).
 		ThenNoDocument("accounts", "a-2", "A-1").
-		ThenNoDocument("other").
+		ThenNoDocument("history").
 		At(at).With(actor.Metadata{User: "ann"}).
 		Given(a2, deposited{Amount: 1}).
 		ThenDocument("accounts", "a-2", balance{Cents: 1, Since: at, By: "ann"}).

@@ -31,7 +31,7 @@ func (s *Scenario) ThenDocument(collection, key string, want any) *Scenario {
 	return s
 }
 
-// ThenNoDocument requires that a collection has none of these documents; without keys,
+// ThenNoDocument requires that a collection, which the projection must declare, has none of these documents; without keys,
 // none at all.
 func (s *Scenario) ThenNoDocument(collection string, keys ...string) *Scenario {
 	s.t.Helper()
