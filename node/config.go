@@ -124,7 +124,7 @@ type Config struct {
 	// [Node.OnClose].
 	Setup func(ctx context.Context, n *Node) error
 
-	// SetupTimeout bounds Setup. Default: 2 minutes.
+	// SetupTimeout bounds Setup, and the call of Handler. Default: 2 minutes.
 	SetupTimeout time.Duration
 
 	// Handler returns what HTTPAddr serves: the application's routes, pages and middleware

@@ -206,3 +206,19 @@ func TestRun_OwnCommands(t *testing.T) {
 		})
 	}
 }
+
+// TestRun_EmptyVariable_SaysNothing: whatever the type of the flag is, the application's own
+// included.
+func TestRun_EmptyVariable_SaysNothing(t *testing.T) {
+	t.Setenv("HOTEL_WAIT", "")
+	t.Setenv("GANGLION_URL", "")
+	type wait struct {
+		greet
+		Wait time.Duration `default:"3s" env:"HOTEL_WAIT"`
+	}
+	own := &wait{}
+	var out bytes.Buffer
+	if code := run([]string{"wait", "ann"}, &out, &out, Config{Commands: []Command{{Name: "wait", Args: own}}}, nil); code != exitOK || own.Wait != 3*time.Second {
+		t.Errorf("exit status %d, waits %v\n%s", code, own.Wait, &out)
+	}
+}

@@ -21,30 +21,33 @@ func (n *Node) recovering(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := &tracked{ResponseWriter: w}
 		defer func() {
-			v := recover()
-			if v == nil {
-				return
+			if v := recover(); v != nil {
+				n.answerPanic(t, r, v)
 			}
-			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(http.ErrAbortHandler)
-			}
-			incident := rand.Text()[:12]
-			n.cfg.Logger.ErrorContext(r.Context(), "the application's HTTP handler panicked", "incident", incident,
-				"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-			if t.begun {
-				panic(http.ErrAbortHandler)
-			}
-			for name := range w.Header() { // they were of another answer
-				if name != "Connection" {
-					w.Header().Del(name)
-				}
-			}
-			answerWith(w, gateway.Problem{
-				Title: http.StatusText(http.StatusInternalServerError), Status: http.StatusInternalServerError,
-				Code: codeInternal, Incident: incident,
-			})
 		}()
 		next.ServeHTTP(t, r)
+	})
+}
+
+// answerPanic answers for a handler that has panicked with v.
+func (n *Node) answerPanic(t *tracked, r *http.Request, v any) {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	incident := rand.Text()[:12]
+	n.cfg.Logger.ErrorContext(r.Context(), "the application's HTTP handler panicked", "incident", incident,
+		"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+	if t.begun {
+		panic(http.ErrAbortHandler)
+	}
+	for name := range t.Header() { // they were of another answer
+		if name != "Connection" {
+			t.Header().Del(name)
+		}
+	}
+	answerWith(t, gateway.Problem{
+		Title: http.StatusText(http.StatusInternalServerError), Status: http.StatusInternalServerError,
+		Code: codeInternal, Incident: incident,
 	})
 }
 

@@ -81,6 +81,7 @@ func run(args []string, stdout, stderr io.Writer, cfg Config, definitions []acto
 		_, _ = fmt.Fprintf(stderr, "node: Config.Flags or Config.Commands: %v\n", err)
 		return exitUsage
 	}
+	passOverEmpty(parser.Model)
 	command, err := parser.Parse(args)
 	switch {
 	case exited >= 0: // --help

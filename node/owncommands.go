@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/signal"
 	"reflect"
 	"regexp"
@@ -34,10 +35,6 @@ func (c *Config) ownCommands(line *commandLine) (own []kong.Option, err error) {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf(format+": %w", append(args, ErrConfig)...))
 	}
-	taken := map[string]bool{}
-	for field := range reflect.TypeFor[commandLine]().Fields() {
-		taken[commandName(field)] = true
-	}
 	if c.Flags != nil {
 		checkOwn(fault, "Config.Flags", c.Flags)
 		line.Serve.Own = kong.Plugins{c.Flags}
@@ -47,10 +44,6 @@ func (c *Config) ownCommands(line *commandLine) (own []kong.Option, err error) {
 		if !commandPattern.MatchString(command.Name) {
 			fault("%s: a name has 1 to 64 lower-case letters, digits and '-'", what)
 		}
-		if taken[command.Name] {
-			fault("%s: there is another subcommand of that name", what)
-		}
-		taken[command.Name] = true
 		if checkOwn(fault, what, command.Args) {
 			if _, ok := reflect.TypeOf(command.Args).MethodByName("Run"); !ok {
 				fault("%s: %T has no method Run", what, command.Args)
@@ -59,21 +52,6 @@ func (c *Config) ownCommands(line *commandLine) (own []kong.Option, err error) {
 		}
 	}
 	return own, errors.Join(faults...)
-}
-
-// commandName is what kong calls a subcommand.
-func commandName(field reflect.StructField) string {
-	if name := field.Tag.Get("name"); name != "" {
-		return name
-	}
-	name := ""
-	for i, r := range field.Name {
-		if i > 0 && 'A' <= r && r <= 'Z' {
-			name += "-"
-		}
-		name += string(r | 0x20)
-	}
-	return name
 }
 
 // checkOwn reports whether args can hold flags: it is a pointer to a struct.
@@ -90,12 +68,18 @@ func checkOwn(fault faultFunc, what string, args any) bool {
 var (
 	errVariable = errors.New("two flags have one variable")
 	errHelp     = errors.New("--help and -h are taken")
+	errCommand  = errors.New("there is another subcommand of that name")
 )
 
-// checkFlags finds an environment variable that sets two flags of one subcommand, and a
-// flag that hides --help.
+// checkFlags finds two subcommands of one name, an environment variable that sets two flags
+// of one subcommand, and a flag that hides --help.
 func checkFlags(model *kong.Application) error {
+	commands := map[string]bool{}
 	for _, command := range model.Children {
+		if commands[command.Name] {
+			return fmt.Errorf("%q: %w", command.Name, errCommand)
+		}
+		commands[command.Name] = true
 		seen := map[string]string{}
 		for _, f := range command.Flags {
 			if f.Name == "help" || f.Short == 'h' || slices.Contains(f.Aliases, "help") {
@@ -110,6 +94,19 @@ func checkFlags(model *kong.Application) error {
 		}
 	}
 	return nil
+}
+
+// passOverEmpty has variables that are set and empty say nothing, whatever the type of
+// their flag.
+func passOverEmpty(model *kong.Application) {
+	for _, command := range model.Children {
+		for _, f := range command.Flags {
+			f.Tag.Envs = slices.DeleteFunc(f.Tag.Envs, func(env string) bool {
+				text, ok := os.LookupEnv(env)
+				return ok && text == ""
+			})
+		}
+	}
 }
 
 // untilSignal returns a context that ends with a signal, for a subcommand. A second signal
