@@ -205,6 +205,8 @@ func (c *Context) emit(o Outgoing) {
 	if o.Name != "" {
 		o.ID = InternalID(c.message.Time, "out", c.instance.address.String(), string(c.message.ID), strconv.Itoa(len(c.out)))
 		o.Metadata = c.message.handOn()
+	} else {
+		o.Metadata.Causation = string(c.message.ID) // for who reads the history
 	}
 	c.outBytes += len(o.Data)
 	c.bounded("the data of "+o.Name, o.Data)

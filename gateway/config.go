@@ -27,8 +27,10 @@ type Config struct {
 	BodyTimeout    time.Duration // for a body to arrive, however long its request may take; default 10 s
 	MaxStreams     int           // open event streams; default 1024
 
-	// History serves events and local reads. Nil: those routes do not exist.
+	// History serves events, lists, local reads and those of the past. Nil: those routes do not exist.
 	History History
+	// Views serves /v1/views. Nil: those routes do not exist.
+	Views Views
 	// Cluster serves /v1/cluster. Nil: the route does not exist.
 	Cluster Cluster
 

@@ -46,6 +46,10 @@ func describe(behaviors map[actor.Kind]*actor.Behavior, cfg Config) ([]byte, err
 		s.strict = behaviors[kind].IsStrict()
 		d.describeKind(behaviors[kind], s)
 	}
+	if cfg.Views != nil {
+		tags = append(tags, object{"name": viewsTag, "description": "Read models."})
+		d.describeViews(newSchemas(components, "Views"))
+	}
 	data, err := json.MarshalIndent(object{
 		"openapi": "3.1.0",
 		"info":    object{"title": "Ganglion gateway", "version": "1", "description": apiDescription},
@@ -92,6 +96,7 @@ func (d *describer) describeOwn(s *schemas) {
 		}, 400),
 	})
 	if d.cfg.History != nil {
+		s.components["IDPage"], s.components["Difference"] = idPageSchema(), differenceSchema()
 		s.components["EventPage"] = objectSchema(object{
 			"events": object{"type": "array", "items": d.schema(s, reflect.TypeFor[Event](), output)},
 			"next": object{
@@ -124,6 +129,8 @@ func (d *describer) describeKind(b *actor.Behavior, s *schemas) {
 	base := "/v1/" + string(b.Kind()) + "/{id}"
 	d.operation(base, "get", d.stateOperation(b, state))
 	if d.cfg.History != nil {
+		d.describeAggregates(b)
+		d.describePast(b)
 		d.operation(base+"/events", "get", eventsOperation(b))
 	}
 	for c := range d.commands(b) {
@@ -152,8 +159,10 @@ func (d *describer) schema(s *schemas, t reflect.Type, dir direction) any {
 
 func (d *describer) stateOperation(b *actor.Behavior, state any) object {
 	params := parameters("ID", "IfMatch", "IfNoneMatch", "Timeout", "Traceparent", "CorrelationID", "CausationID")
+	failures := []int{400, 404, 412, 413, 429, 500, 503, 504}
 	if d.cfg.History != nil {
-		params = append(params, ref("parameters", "Consistency"))
+		failures = append(failures, 422) // of the past
+		params = append(params, ref("parameters", "Consistency"), ref("parameters", "Version"), ref("parameters", "At"))
 	}
 	return object{
 		"operationId": "state/" + string(b.Kind()), "tags": []string{string(b.Kind())},
@@ -161,7 +170,7 @@ func (d *describer) stateOperation(b *actor.Behavior, state any) object {
 		"responses": withFailures(object{
 			"200": versioned(answer("The state.", objectSchema(object{"version": ref("schemas", "Version"), "state": state}))),
 			"304": object{"description": "The caller has this version."},
-		}, 400, 404, 412, 413, 429, 500, 503, 504),
+		}, failures...),
 	}
 }
 

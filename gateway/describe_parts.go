@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -51,6 +52,18 @@ func sharedHeaders() object {
 		"ETag": object{
 			"description": "The aggregate's version in quotes, to be sent back as If-Match or If-None-Match.",
 			"schema":      object{"type": "string", "pattern": `^"[0-9]+"$`},
+		},
+		"ContentTag": object{
+			"description": "Of the content, to be sent back as If-None-Match.",
+			"schema":      object{"type": "string", "pattern": `^"[0-9A-Za-z_-]+"$`},
+		},
+		"DiffTag": object{
+			"description": "Of the difference, to be sent back as If-None-Match.",
+			"schema":      object{"type": "string", "pattern": `^"[0-9]+-[0-9]+"$`},
+		},
+		"Link": object{
+			"description": "With rel=\"next\", the following page, relative to the URL of the request; absent at the end.",
+			"schema":      object{"type": "string"},
 		},
 		headerCommandID: object{
 			"description": "The command's id, if the gateway made it. Sent again as Idempotency-Key it repeats the command safely.",
@@ -106,11 +119,11 @@ func failureResponse(status int) object {
 // they are described.
 func failureCodes() []actor.Code {
 	return []actor.Code{
-		actor.CodeMalformed, actor.CodeUnknownKind, actor.CodeUnknownCommand, codeUnknownRoute, codeMethodNotAllowed,
+		actor.CodeMalformed, actor.CodeUnknownKind, actor.CodeUnknownCommand, codeUnknownRoute, codeNoSuchVersion, codeUnknownView, codeUnknownCollection, codeNoSuchDocument, codeNotFollowed, codeMethodNotAllowed,
 		codeRequestTimeout, actor.CodeAlreadyExists, actor.CodeDoesNotExist, actor.CodeEnded, actor.CodeCancelled,
 		actor.CodeVersionMismatch, actor.CodeTooLarge,
-		actor.CodeRejected, actor.CodeKeyReused, actor.CodeOverloaded, actor.CodeNoOwner, actor.CodeExpired, codeUnavailable,
-		actor.CodeUnknownOutcome, actor.CodeParked, actor.CodeUnloadable, codeInternal, actor.CodeStorageFull,
+		actor.CodeRejected, actor.CodeKeyReused, codeReplayTooLong, actor.CodeOverloaded, actor.CodeNoOwner, actor.CodeExpired, codeUnavailable,
+		actor.CodeUnknownOutcome, codeViewBehind, actor.CodeParked, actor.CodeUnloadable, codeInternal, actor.CodeStorageFull,
 	}
 }
 
@@ -153,6 +166,9 @@ func (d *describer) parameters() object {
 		object{"type": "string", "minLength": 1, "maxLength": actor.MaxIDBytes})
 	id["required"] = true
 	all["ID"] = id
+	maps.Copy(all, idParameters())
+	maps.Copy(all, pastParameters())
+	maps.Copy(all, viewParameters())
 	return all
 }
 

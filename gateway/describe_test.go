@@ -198,14 +198,15 @@ func zoos() *actor.Aggregate[cage] {
 // own description.
 type documented struct {
 	*fixture
+	views     *views
 	validator validator.Validator
 }
 
 func setupDocumented(t *testing.T, registered ...actor.Registrable) *documented {
 	t.Helper()
-	f := &documented{fixture: setup(t)}
+	f := &documented{fixture: setup(t), views: &views{}}
 	g, err := gateway.New(f.client, registered, gateway.Config{
-		History: f.history,
+		History: f.history, Views: f.views,
 		Cluster: clusterFunc(func(context.Context) (gateway.ClusterView, error) {
 			return gateway.ClusterView{Members: []gateway.MemberView{{}}, Partitions: []gateway.PartitionView{{}}}, nil
 		}),
@@ -313,6 +314,42 @@ func TestDescription_HoldsForAnswers(t *testing.T) {
 	f.check(t, 422, "POST", "/v1/account/a/Deposit", `{}`)
 	out = actor.Outcome{Code: actor.CodeDoesNotExist}
 	f.check(t, 404, "GET", "/v1/account/a", "")
+}
+
+// TestDescription_HoldsForReads: lists, the past and views.
+func TestDescription_HoldsForReads(t *testing.T) {
+	t.Parallel()
+	f := setupDocumented(t, accounts())
+	f.history.ids = []string{"a", "é/\n"}
+	f.history.add(1)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	f.history.events[0].Outgoing = []gateway.Outgoing{
+		{Action: gateway.ActionSend, To: "account/b", Command: "Deposit", CommandID: "c", OnRefusal: "Close"},
+		{Action: gateway.ActionSetTimer, Timer: "t", Command: "Close", CommandID: "d", At: &at}, {Action: gateway.ActionCancelTimer, Timer: "t"},
+	}
+	f.history.events[0].User, f.history.events[0].CorrelationID, f.history.events[0].CausationID = "u", "talk", "cause"
+	f.views.put("a", `{"cents":1}`, "é/\n", `{"cents":2}`)
+	f.check(t, 200, "GET", "/v1/account/a/events", "")
+	f.check(t, 200, "GET", "/v1/account", "")
+	f.check(t, 200, "GET", "/v1/account?limit=1&prefix=a&after=%09", "")
+	f.check(t, 200, "GET", "/v1/account/a?version=1", "")
+	f.check(t, 200, "GET", "/v1/account/a?at=2026-01-02T03:04:05.6Z", "")
+	f.check(t, 200, "GET", "/v1/account/a/diff?from=0&version=1", "")
+	f.check(t, 200, "GET", "/v1/account/a/diff?fromAt=2026-01-02T03:04:05%2B01:00", "")
+	f.check(t, 200, "GET", "/v1/account/a/diff", "")
+	f.history.past = func(gateway.Moment) (gateway.PastState, error) {
+		return gateway.PastState{}, &gateway.ReplayError{Max: 1}
+	}
+	f.check(t, 422, "GET", "/v1/account/a?version=1", "")
+	f.check(t, 422, "GET", "/v1/account/a/diff?from=1", "")
+	f.history.past = func(gateway.Moment) (gateway.PastState, error) { return gateway.PastState{}, &gateway.NoVersionError{} }
+	f.check(t, 404, "GET", "/v1/account/a?version=1", "")
+	f.check(t, 200, "GET", "/v1/views/balances/accounts?limit=1&reverse=true&wait=account/a@1&wait=account/b@2", "")
+	f.check(t, 200, "GET", "/v1/views/balances/accounts/a", "")
+	f.check(t, 200, "GET", "/v1/views/balances/loose", "")
+	f.check(t, 404, "GET", "/v1/views/balances/accounts/none", "")
+	f.history.add(101)
+	f.check(t, 504, "GET", "/v1/views/balances/accounts/a?wait=account/a@101&timeout=5ms", "")
 }
 
 // What encoding/json writes for a type must be valid under the schema that the

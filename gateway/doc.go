@@ -4,8 +4,12 @@
 //	POST /v1/{kind}/{id}/{Command}          send a command, get its reply
 //	POST /v1/{kind}/{Command}               send a command to a new aggregate, whose id is made
 //	POST /v1/{kind}/{id}/queries/{Query}    ask a declared query
-//	GET  /v1/{kind}/{id}                    the aggregate's state
+//	GET  /v1/{kind}                         ids of the aggregates of a kind
+//	GET  /v1/{kind}/{id}                    the aggregate's state, of now or of the past
+//	GET  /v1/{kind}/{id}/diff               what has changed in it between two moments
 //	GET  /v1/{kind}/{id}/events             its events, as pages or as a stream
+//	GET  /v1/views/{name}/{collection}      documents of a view, as pages or live
+//	GET  /v1/views/{name}/{collection}/{key}
 //	GET  /v1/cluster                        members, partitions, owners, epochs, lag
 //	GET  /openapi.json                      an OpenAPI 3.1 description made from the definitions
 //
@@ -54,6 +58,9 @@
 //   - traceparent, X-Correlation-ID and X-Causation-ID travel with the command
 //     into its commit. The last two are at most 256 bytes each; a traceparent
 //     that is not in the W3C form is ignored, as that standard asks for.
+//
+// A kind may be called views: its aggregates keep their paths, and collections called
+// events and diff have none then. A kind called cluster has no list.
 //
 // A kind that the gateway has no definition of is refused, unless [Config.Knows]
 // says that another node has it, of a newer build perhaps: the request is then
@@ -104,6 +111,60 @@
 // ?after=. It sends a comment every 15 s, and ends when the server shuts down,
 // when the client does not read for 10 s, or when the history cannot be read; a
 // client reconnects then, as a browser's EventSource does by itself.
+//
+// # Events and their causes
+//
+// An event names the command that raised it, its id, the user, and the ids of the
+// conversation (correlationId) and of what caused the command (causationId). The last
+// event of each command has under outgoing what its decision sent and did to timers: the
+// target and the name of a command, never what it carries. The commandId there is the one
+// under which the target's own events show it.
+//
+// # Lists
+//
+// GET /v1/{kind} is {"ids":[...],"next":...}, sorted by the bytes of the ids: those that
+// begin with ?prefix= and come after ?after=, 100 or ?limit= of them, up to 1,000. next, and
+// a Link header with rel="next", are absent at the end. What was only ever refused is not
+// listed: its state is 404, too. It is a majority read of the store: who was told of a
+// command's success finds its aggregate. What a page costs is the store's to say, see
+// their packages; on MongoDB it grows with the page alone.
+//
+// # The past
+//
+// ?version= shows the state at a version, ?at= (RFC 3339; a + is %2B in a URL) as the last
+// commit until then had left it; with both, the earlier. It goes through the definition's upcasters and view, as the
+// present state does, and is made by the node that is asked from what the store has: a
+// majority read, not one with the aggregate's commands in one order, but of what changes no
+// more. It replays 10,000 events at most behind the newest snapshot, or from the
+// beginning for what is older than that: 422 replay_too_long otherwise. Version 0 and a
+// time before the first event are 404 does_not_exist, a version behind the end is 404
+// no_such_version; a time in the future is the newest state that is stored.
+//
+// GET /v1/{kind}/{id}/diff compares the state at ?from= or ?fromAt= with that at ?version=
+// or ?at=, the newest without; without from, with nothing: {"from":3,"version":5,"patch":[...]}, a JSON Patch. The
+// state of an aggregate that did not exist is null.
+//
+// # Views
+//
+// A page of a collection is {"documents":[{"key":...,"value":...}],"next":...}, as of a
+// list; ?reverse=true goes from the last key to the first. A key is one percent-encoded
+// segment of 1 to 1,024 bytes. An entity tag is of the content. With
+// ?wait=account/a-1@41, up to 16 times, the answer waits until the view shows that version
+// of that aggregate: 504 view_behind if it does not within the request's timeout, 404 no_such_version where
+// the aggregate's history ends before it, 500 parked
+// if an event of it has failed in the view and waits for an operator. Collections that the
+// definition says are internal do not exist here.
+//
+// With Accept: text/event-stream a page or a document is followed, as it is asked for:
+// messages of type put with a document, delete with a key, and reset, after which all that
+// there is comes as put. What comes into a page or falls out of it is told. The id of a
+// message stands for all that the client has then: one that comes back with it as
+// Last-Event-ID gets nothing if all is as it was, else a reset. Several
+// changes within a tenth of a second may be one. These streams count among
+// [Config.MaxStreams] and end as event streams do.
+//
+// An empty parameter of any of these is refused (400), and so is one that is given twice,
+// but for wait.
 //
 // # Concurrency
 //

@@ -118,7 +118,13 @@ func TestEvents_Accept(t *testing.T) {
 // unread.
 func (f *virtual) get(ctx context.Context, t *testing.T, method, query string, headers ...string) *http.Response {
 	t.Helper()
-	r, err := http.NewRequestWithContext(ctx, method, "http://x/v1/account/a-1/events"+query, nil)
+	return f.getPath(ctx, t, method, "/v1/account/a-1/events"+query, headers...)
+}
+
+// getPath is get for any path.
+func (f *virtual) getPath(ctx context.Context, t *testing.T, method, path string, headers ...string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, method, "http://x"+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +147,12 @@ type follower struct {
 
 func (f *virtual) follow(t *testing.T, query string, headers ...string) *follower {
 	t.Helper()
-	resp := f.get(t.Context(), t, "GET", query, append(headers, "Accept: text/event-stream")...)
+	return f.followPath(t, "/v1/account/a-1/events"+query, headers...)
+}
+
+func (f *virtual) followPath(t *testing.T, path string, headers ...string) *follower {
+	t.Helper()
+	resp := f.getPath(t.Context(), t, "GET", path, append(headers, "Accept: text/event-stream")...)
 	t.Cleanup(func() { _ = resp.Body.Close() })
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("got %d %v", resp.StatusCode, resp.Header)

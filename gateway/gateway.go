@@ -138,6 +138,12 @@ func (g *Gateway) serve(ctx context.Context, c *call) *Problem {
 		return g.serveState(ctx, c)
 	case endpointEvents:
 		return g.serveEvents(ctx, c)
+	case endpointDiff:
+		return g.serveDiff(ctx, c)
+	case endpointAggregates:
+		return g.serveAggregates(ctx, c)
+	case endpointView:
+		return g.serveView(ctx, c)
 	case endpointCluster:
 		return g.serveCluster(ctx, c)
 	case endpointDescription:

@@ -13,7 +13,8 @@ type Problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"` // for people
 	// Code is stable: one of [actor.Code], unknown_route, method_not_allowed,
-	// request_timeout, internal or unavailable; or, under status 422, the
+	// request_timeout, internal, unavailable, no_such_version, replay_too_long, unknown_view,
+	// unknown_collection, no_such_document, not_followed or view_behind; or, under status 422, the
 	// aggregate's own.
 	Code actor.Code `json:"code"`
 	// Version of the aggregate that made the decision; 0 when none was made.
@@ -34,6 +35,14 @@ const (
 	codeRequestTimeout   actor.Code = "request_timeout"
 	codeInternal         actor.Code = "internal"
 	codeUnavailable      actor.Code = "unavailable"
+	codeNoSuchVersion    actor.Code = "no_such_version"
+	codeReplayTooLong    actor.Code = "replay_too_long"
+
+	codeUnknownView       actor.Code = "unknown_view"
+	codeUnknownCollection actor.Code = "unknown_collection"
+	codeNoSuchDocument    actor.Code = "no_such_document"
+	codeNotFollowed       actor.Code = "not_followed"
+	codeViewBehind        actor.Code = "view_behind"
 )
 
 // retryAfter is what Retry-After says, in seconds. A partition is served again
@@ -97,11 +106,19 @@ func failureOf(code actor.Code) failure {
 // ownFailures are the failures that the gateway adds.
 func ownFailures() map[actor.Code]failure {
 	return map[actor.Code]failure{
-		codeUnknownRoute:     {status: http.StatusNotFound, meaning: "no such route"},
-		codeMethodNotAllowed: {status: http.StatusMethodNotAllowed, meaning: "the route has another method, see Allow"},
-		codeRequestTimeout:   {status: http.StatusRequestTimeout, meaning: "the body did not arrive in time; nothing was executed"},
-		codeInternal:         {status: http.StatusInternalServerError, meaning: "a part of the gateway failed"},
-		codeUnavailable:      {status: http.StatusServiceUnavailable, meaning: "a read of the store or the cluster failed", retry: true},
+		codeUnknownRoute:      {status: http.StatusNotFound, meaning: "no such route"},
+		codeMethodNotAllowed:  {status: http.StatusMethodNotAllowed, meaning: "the route has another method, see Allow"},
+		codeRequestTimeout:    {status: http.StatusRequestTimeout, meaning: "the body did not arrive in time; nothing was executed"},
+		codeInternal:          {status: http.StatusInternalServerError, meaning: "a part of the gateway failed"},
+		codeUnknownView:       {status: http.StatusNotFound, meaning: "no such view"},
+		codeUnknownCollection: {status: http.StatusNotFound, meaning: "the view has no such collection"},
+		codeNoSuchDocument:    {status: http.StatusNotFound, meaning: "the collection has no document under this key"},
+		codeNotFollowed:       {status: http.StatusNotFound, meaning: "the view does not follow the kind that is waited for, and never shows a version of it"},
+		codeViewBehind:        {status: http.StatusGatewayTimeout, meaning: "the view did not show the awaited version in time; nothing was executed", retry: true},
+
+		codeNoSuchVersion: {status: http.StatusNotFound, meaning: "the history ends before that version"},
+		codeReplayTooLong: {status: http.StatusUnprocessableEntity, meaning: "too many events would have to be replayed"},
+		codeUnavailable:   {status: http.StatusServiceUnavailable, meaning: "a read of the store or the cluster failed", retry: true},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,9 @@ const (
 	endpointQuery
 	endpointState
 	endpointEvents
+	endpointDiff
+	endpointAggregates
+	endpointView
 	endpointCluster
 	endpointDescription
 )
@@ -38,6 +42,12 @@ func (e endpoint) template() string {
 		return "/v1/{kind}/{id}"
 	case endpointEvents:
 		return "/v1/{kind}/{id}/events"
+	case endpointDiff:
+		return "/v1/{kind}/{id}/diff"
+	case endpointAggregates:
+		return "/v1/{kind}"
+	case endpointView:
+		return "/v1/views/{name}/{collection}"
 	case endpointCluster:
 		return "/v1/cluster"
 	case endpointDescription:
@@ -47,8 +57,18 @@ func (e endpoint) template() string {
 	return ""
 }
 
+// hasKind reports whether the path names a kind of aggregate.
+func (e endpoint) hasKind() bool {
+	return e != endpointView && e != endpointCluster && e != endpointDescription
+}
+
 // hasTarget reports whether the path names an aggregate.
-func (e endpoint) hasTarget() bool { return e != endpointCluster && e != endpointDescription }
+func (e endpoint) hasTarget() bool { return e.hasKind() && e != endpointAggregates }
+
+// needsHistory reports whether the endpoint exists only where the store is read.
+func (e endpoint) needsHistory() bool {
+	return e == endpointEvents || e == endpointDiff || e == endpointAggregates
+}
 
 // methods returns what the endpoint allows, as an Allow header does.
 func (e endpoint) methods() string {
@@ -74,14 +94,17 @@ type route struct {
 	endpoint endpoint
 	target   actor.Address
 	name     string // of a command or query
+
+	collection Collection
+	key        string // of a document; empty: all
 }
 
 var errEscape = errors.New("the path has an invalid percent escape")
 
 // parsePath takes an escaped path apart. A path of no known shape is
 // endpointNone. The events of an aggregate and a command named "events" share a
-// path, and differ in the method; so do the state of an aggregate and a command that
-// makes one.
+// path, and differ in the method; the same is true of "diff", and of the state of an
+// aggregate and a command that makes one.
 func parsePath(method, escaped string) (route, error) {
 	if escaped == "/openapi.json" {
 		return route{endpoint: endpointDescription}, nil
@@ -102,7 +125,10 @@ func parsePath(method, escaped string) (route, error) {
 		if segments[0] == "cluster" {
 			return route{endpoint: endpointCluster}, nil
 		}
-		return route{}, nil
+		if segments[0] == "" {
+			return route{}, nil
+		}
+		return route{endpoint: endpointAggregates, target: actor.Address{Kind: actor.Kind(segments[0])}}, nil
 	}
 	r := route{target: actor.Address{Kind: actor.Kind(segments[0]), ID: segments[1]}}
 	switch {
@@ -112,6 +138,8 @@ func parsePath(method, escaped string) (route, error) {
 		r.endpoint = endpointState
 	case len(segments) == 3 && segments[2] == "events" && method != http.MethodPost:
 		r.endpoint = endpointEvents
+	case len(segments) == 3 && segments[2] == "diff" && method != http.MethodPost:
+		r.endpoint = endpointDiff
 	case len(segments) == 3 && segments[2] != "":
 		r.endpoint, r.name = endpointCommand, segments[2]
 	case len(segments) == 4 && segments[2] == "queries" && segments[3] != "":
@@ -130,13 +158,16 @@ func (g *Gateway) resolve(ctx context.Context, deadline time.Time, method, escap
 	if err != nil {
 		return route{}, nil, malformed(err.Error())
 	}
+	if view, ok := g.viewOf(method, escaped); ok {
+		r = view
+	}
 	if r.endpoint == endpointNone ||
 		r.endpoint == endpointCluster && g.cfg.Cluster == nil ||
-		r.endpoint == endpointEvents && g.cfg.History == nil {
+		r.endpoint.needsHistory() && g.cfg.History == nil {
 		return route{}, nil, newProblem(codeUnknownRoute, "")
 	}
 	var b *actor.Behavior
-	if r.endpoint.hasTarget() {
+	if r.endpoint.hasKind() {
 		if b = g.behaviors[r.target.Kind]; b == nil {
 			if p := g.knownElsewhere(ctx, deadline, r.target.Kind); p != nil {
 				return route{endpoint: r.endpoint}, nil, p
@@ -166,6 +197,31 @@ func (g *Gateway) resolve(ctx context.Context, deadline time.Time, method, escap
 	return r, b, nil
 }
 
+// viewOf takes the path of a view apart. Where there is a kind named "views", its
+// aggregates go before: they share the methods with no path but that of their events.
+func (g *Gateway) viewOf(method, escaped string) (r route, ok bool) {
+	rest, ok := strings.CutPrefix(escaped, "/v1/views/")
+	segments := strings.Split(rest, "/")
+	if !ok || g.cfg.Views == nil || len(segments) < 2 || len(segments) > 3 || slices.Contains(segments, "") {
+		return route{}, false
+	}
+	taken := method == http.MethodPost || len(segments) == 2 && segments[1] == "events" || len(segments) == 2 && segments[1] == "diff"
+	if taken && g.behaviors[viewsKind] != nil {
+		return route{}, false
+	}
+	for i, s := range segments {
+		segments[i], _ = url.PathUnescape(s) // it has been looked at
+	}
+	r = route{endpoint: endpointView, collection: Collection{View: segments[0], Name: segments[1]}}
+	if len(segments) == 3 {
+		r.key = segments[2]
+	}
+	return r, true
+}
+
+// viewsKind is the kind whose paths are those of views, too.
+const viewsKind actor.Kind = "views"
+
 // knownElsewhere returns nil if another node has aggregates of a kind.
 func (g *Gateway) knownElsewhere(ctx context.Context, deadline time.Time, kind actor.Kind) *Problem {
 	if g.cfg.Knows == nil || kind.Validate() != nil || g.hidden[kind] {
@@ -190,6 +246,9 @@ func (g *Gateway) checkName(b *actor.Behavior, r *route) *Problem {
 		return nil // the owner checks
 	case r.endpoint == endpointCommand && r.name == "events" && !g.cfg.offers(b, actor.TypeCommand, r.name) && g.cfg.History != nil:
 		r.endpoint, r.name = endpointEvents, "" // POST, which only a command would take
+		return nil
+	case r.endpoint == endpointCommand && r.name == "diff" && !g.cfg.offers(b, actor.TypeCommand, r.name) && g.cfg.History != nil:
+		r.endpoint, r.name = endpointDiff, ""
 		return nil
 	case r.endpoint == endpointCommand && !g.cfg.offers(b, actor.TypeCommand, r.name), r.endpoint == endpointQuery && !g.cfg.offers(b, actor.TypeQuery, r.name):
 		return newProblem(actor.CodeUnknownCommand, "")

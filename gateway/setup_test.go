@@ -152,6 +152,8 @@ type history struct {
 	wakes  map[chan struct{}]bool
 	deaf   bool // no wake-ups
 	reads  int
+	ids    []string // sorted
+	past   func(gateway.Moment) (gateway.PastState, error)
 }
 
 func (h *history) Events(_ context.Context, _ actor.Address, after actor.Version, limit int) ([]gateway.Event, error) {
@@ -196,6 +198,33 @@ func (h *history) Local(context.Context, actor.Address) (json.RawMessage, actor.
 		return nil, 0, h.err
 	}
 	return json.RawMessage(`{"owner":"local"}`), actor.Version(len(h.events)), nil
+}
+
+func (h *history) Aggregates(_ context.Context, kind actor.Kind, prefix, after string, limit int) ([]string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err != nil {
+		return nil, h.err
+	}
+	var ids []string
+	for _, id := range h.ids {
+		if kind == "account" && strings.HasPrefix(id, prefix) && id > after && len(ids) < limit {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+func (h *history) At(_ context.Context, _ actor.Address, m gateway.Moment) (gateway.PastState, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err != nil {
+		return gateway.PastState{}, h.err
+	}
+	if h.past == nil {
+		return gateway.PastState{State: json.RawMessage(`{"owner":"past","balance":1,"pending":null}`), Version: 1}, nil
+	}
+	return h.past(m)
 }
 
 func (h *history) fail(err error) {

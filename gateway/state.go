@@ -24,6 +24,13 @@ func (g *Gateway) serveState(ctx context.Context, c *call) *Problem {
 	if err != nil {
 		return malformed(err.Error())
 	}
+	moment, given, err := g.parsePast(c.params)
+	if err != nil {
+		return malformed(err.Error())
+	}
+	if given {
+		return g.servePast(ctx, c, moment, expect)
+	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	var (

@@ -226,50 +226,6 @@ func (c *eventsCommand) Run(out io.Writer) error {
 	}
 }
 
-type inspectCommand struct {
-	target
-	Aggregate string `arg:"" help:"Address of the aggregate: kind/id."`
-}
-
-// Run prints the aggregate's version and state, and its last event with the command that
-// caused it.
-func (c *inspectCommand) Run(out io.Writer) error {
-	path, err := aggregatePath(c.Aggregate)
-	if err != nil {
-		return err
-	}
-	body, err := c.call(path)
-	if err != nil {
-		return err
-	}
-	return indent(out, c.withLastEvent(path, body))
-}
-
-// withLastEvent adds the last event to the state of an aggregate. Where it cannot be
-// read, or has been followed by others meanwhile, the state is as it was.
-func (c *inspectCommand) withLastEvent(path string, body []byte) []byte {
-	var state struct {
-		Version   uint64          `json:"version"`
-		State     json.RawMessage `json:"state"`
-		LastEvent json.RawMessage `json:"lastEvent"`
-	}
-	if json.Unmarshal(body, &state) != nil || state.Version == 0 {
-		return body
-	}
-	read, err := c.call(fmt.Sprintf("%s/events?after=%d&limit=1", path, state.Version-1))
-	var page struct {
-		Events []json.RawMessage `json:"events"`
-	}
-	if err != nil || json.Unmarshal(read, &page) != nil || len(page.Events) == 0 {
-		return body
-	}
-	state.LastEvent = page.Events[0]
-	if all, err := json.Marshal(state); err == nil {
-		return all
-	}
-	return body
-}
-
 func indent(out io.Writer, body []byte) error {
 	var b bytes.Buffer
 	if err := json.Indent(&b, body, "", "  "); err != nil {

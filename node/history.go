@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
-	"time"
+	"strings"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
@@ -17,6 +17,7 @@ type history struct {
 	store     store.Store
 	behaviors map[actor.Kind]*actor.Behavior
 	watch     *watch
+	replays   chan struct{} // a place for each look at the past
 }
 
 var _ gateway.History = (*history)(nil)
@@ -43,29 +44,6 @@ func (h *history) Events(ctx context.Context, addr actor.Address, after actor.Ve
 		}
 	}
 	return events, nil
-}
-
-// describeEvents returns a commit's events, each with the command that raised it.
-func describeEvents(c *store.Commit) []gateway.Event {
-	events := make([]gateway.Event, 0, len(c.Events))
-	at := time.UnixMicro(c.Time).UTC()
-	for _, o := range c.Outcomes {
-		for range o.Events {
-			i := len(events)
-			if i == len(c.Events) {
-				return events
-			}
-			events = append(events, gateway.Event{
-				Version:   actor.Version(c.First) + actor.Version(i),
-				Type:      c.Events[i].Name,
-				Data:      json.RawMessage(c.Events[i].Data),
-				CommandID: actor.CommandID(o.CommandID),
-				Command:   o.Name,
-				Time:      at,
-			})
-		}
-	}
-	return events
 }
 
 // commitsAbove yields the commits that hold events above a version, which may
@@ -108,6 +86,23 @@ func commitsAbove(ctx context.Context, s store.Commits, a store.Aggregate, after
 	}
 }
 
+// Aggregates implements gateway.History. Who was only ever refused is not there, as for a
+// read of its state.
+func (h *history) Aggregates(ctx context.Context, kind actor.Kind, prefix, after string, limit int) ([]string, error) {
+	r := store.AggregateRange{Prefix: string(kind) + "/" + prefix, Limit: limit, Ignore: []string{actor.EventRefused, actor.EventOutcome}}
+	if after != "" {
+		r.After = store.Aggregate(string(kind) + "/" + after)
+	}
+	ids := make([]string, 0, min(limit, 128))
+	for a, err := range h.store.ListAggregates(ctx, r) {
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, strings.TrimPrefix(string(a), string(kind)+"/"))
+	}
+	return ids, nil
+}
+
 // Local implements gateway.History: it replays what the store has.
 func (h *history) Local(ctx context.Context, addr actor.Address) (json.RawMessage, actor.Version, error) {
 	behavior := h.behaviors[addr.Kind]
@@ -131,10 +126,15 @@ func (h *history) Local(ctx context.Context, addr actor.Address) (json.RawMessag
 			}
 		}
 	}
+	return shown(instance)
+}
+
+// shown returns what a read of an aggregate shows of it, and its version; 0 if it does not exist.
+func shown(instance *actor.Instance) (json.RawMessage, actor.Version, error) {
 	if !instance.Exists() {
 		return nil, 0, nil
 	}
-	o := instance.Decide(&actor.Message{Type: actor.TypeState, Target: addr}).Outcome
+	o := instance.Decide(&actor.Message{Type: actor.TypeState, Target: instance.Address()}).Outcome
 	if o.Code == actor.CodeParked { // of a read: how it is shown panicked
 		o.Code = actor.CodeUnloadable
 	}

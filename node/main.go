@@ -33,7 +33,8 @@ type commandLine struct {
 	Partitions partitionsCommand `cmd:"" help:"Show who owns which partition."`
 	Drain      drainCommand      `cmd:"" help:"Let a node finish, hand back its partitions and stop."`
 	Events     eventsCommand     `cmd:"" help:"Show the events of an aggregate, as lines of JSON."`
-	Inspect    inspectCommand    `cmd:"" help:"Show the state of an aggregate."`
+	Inspect    inspectCommand    `cmd:"" help:"Show the state of an aggregate: of now, of a version or time, or what has changed."`
+	List       listCommand       `cmd:"" help:"Show the ids of the aggregates of a kind."`
 	Parked     parkedCommand     `cmd:"" help:"Show, retry and skip commands and events that were parked because they failed."`
 
 	ReplaceMember replaceMemberCommand `cmd:"" help:"Of nodes with a NATS server each: give the replicas of a node that is gone for good to the others."`

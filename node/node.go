@@ -350,7 +350,7 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 	n.unserved = newUnserved(n, definitions)
 	n.watch = newWatch(n.store, n.cfg.Logger)
 	n.served = gateway.Config{
-		History: &history{store: n.store, behaviors: behaviorsOf(definitions), watch: n.watch},
+		History: &history{store: n.store, behaviors: behaviorsOf(definitions), watch: n.watch, replays: make(chan struct{}, replaysMax)},
 		Cluster: &cluster{
 			namespace: n.cfg.Namespace, own: n.runtime.Status, store: n.store,
 			partitions: n.bus.Partitions(), backlog: n.bus.Backlog, peers: n.peers,

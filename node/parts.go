@@ -31,7 +31,7 @@ func NewHistory(s store.Store, logger *slog.Logger, definitions ...actor.Registr
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &History{history{store: s, behaviors: behaviorsOf(definitions), watch: newWatch(s, logger)}}
+	return &History{history{store: s, behaviors: behaviorsOf(definitions), watch: newWatch(s, logger), replays: make(chan struct{}, replaysMax)}}
 }
 
 // Run has streams of events follow the store's feed, until ctx ends, and returns its error.

@@ -97,9 +97,30 @@ type Parking interface {
 	CountParked(ctx context.Context, limit int) (int, error)
 }
 
+// AggregateRange selects aggregates by address, in the order of its bytes.
+type AggregateRange struct {
+	Prefix string    // of their addresses: that of a kind is the kind and a slash
+	After  Aggregate // empty: from the first
+	Limit  int       // 0: all
+	// Ignore are names of events. A history that holds no others is that of nothing, and
+	// is left out.
+	Ignore []string
+}
+
+// Aggregates lists what has a history.
+type Aggregates interface {
+	// ListAggregates yields the aggregates of a range, each once, as durable: those that
+	// have a commit when the call begins, and perhaps those that get one meanwhile. Its
+	// cost grows with the aggregates that are yielded, with what Ignore leaves out, and
+	// not with the length of the histories; see the stores for what it is. An error ends
+	// it and wraps ErrUnavailable. A commit that cannot be understood counts as one.
+	ListAggregates(ctx context.Context, r AggregateRange) iter.Seq2[Aggregate, error]
+}
+
 // Store is all of it.
 type Store interface {
 	Commits
+	Aggregates
 	Snapshots
 	Feed
 	Leases

@@ -34,7 +34,7 @@ func Rules() []Rule {
 		{Packages: "projection/mongo", Ours: []string{"projection", "internal/jsonbson", "internal/mongotls"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: projectionTests()},
 		{Packages: "projection/jetstream", Ours: []string{"projection"}, Libraries: natsClient(), Tests: projectionTests()},
 
-		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl"}, Tests: []string{"actor/actortest", "testharness/..."}},
+		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl", "github.com/wI2L/jsondiff"}, Tests: []string{"actor/actortest", "testharness/..."}},
 
 		{Packages: "node/...", Ours: append(production(), "node/...", "internal/placement"), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "cmd/...", Ours: append(production(), "cmd/...", "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},

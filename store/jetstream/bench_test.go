@@ -34,3 +34,36 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkListAggregates is a page of 100 ids of a kind that has so many aggregates.
+func BenchmarkListAggregates(b *testing.B) {
+	for _, aggregates := range []int{1_000, 100_000} {
+		b.Run(fmt.Sprintf("aggregates=%d", aggregates), func(b *testing.B) {
+			server := testharness.NATS(b)
+			s := open(b, server.Connect(b), jetstream.Config{})
+			commits := make([]store.Commit, 500)
+			for from := 0; from < aggregates; from += len(commits) {
+				for i := range commits {
+					commits[i] = commit(store.Aggregate(fmt.Sprintf("account/a-%d", from+i)), 1)
+				}
+				for _, err := range s.Append(b.Context(), commits) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			for b.Loop() {
+				n := 0
+				for _, err := range s.ListAggregates(b.Context(), store.AggregateRange{Prefix: "account/", After: "account/a-4", Limit: 100, Ignore: []string{"none"}}) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					n++
+				}
+				if n != 100 {
+					b.Fatalf("%d ids", n)
+				}
+			}
+		})
+	}
+}

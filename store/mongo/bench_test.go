@@ -148,3 +148,38 @@ func BenchmarkLeases(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkListAggregates is a page of 100 ids, where histories are short and where they
+// are long.
+func BenchmarkListAggregates(b *testing.B) {
+	for _, commits := range []int{1, 5, 100} {
+		b.Run(fmt.Sprintf("commits=%d", commits), func(b *testing.B) {
+			s := open(b, testharness.SharedMongo(b, 3).URI(), mongostore.Config{Database: testharness.DatabaseName(b)})
+			const aggregates = 1000
+			for v := range commits {
+				all := make([]store.Commit, aggregates)
+				for i := range all {
+					all[i] = typicalCommit(i)
+					all[i].First = store.Version(v + 1)
+				}
+				for _, err := range s.Append(b.Context(), all) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			for b.Loop() {
+				n := 0
+				for _, err := range s.ListAggregates(b.Context(), store.AggregateRange{Prefix: "account/", After: "account/a-4", Limit: 100, Ignore: []string{"none"}}) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					n++
+				}
+				if n != 100 {
+					b.Fatalf("%d ids", n)
+				}
+			}
+		})
+	}
+}

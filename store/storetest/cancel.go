@@ -47,6 +47,7 @@ func testContextEnded(t *testing.T, s *setup) {
 	}
 	for what, read := range map[string]func() error{
 		"load":     func() error { return firstError(s.Load(ctx, h.aggregate, 0)) },
+		"list":     func() error { return firstError(s.ListAggregates(ctx, store.AggregateRange{})) },
 		"version":  func() error { _, err := s.LastVersion(ctx, h.aggregate); return err },
 		"outcome":  func() error { _, _, err := s.FindOutcome(ctx, h.aggregate, "id", false); return err },
 		"keyed":    func() error { _, _, err := s.FindOutcome(ctx, h.aggregate, "id", true); return err },

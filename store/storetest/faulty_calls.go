@@ -130,6 +130,11 @@ func (f *Faulty) Load(ctx context.Context, a store.Aggregate, after store.Versio
 	return readAll(ctx, f, f.inner.Load(ctx, a, after))
 }
 
+// ListAggregates implements [store.Aggregates].
+func (f *Faulty) ListAggregates(ctx context.Context, r store.AggregateRange) iter.Seq2[store.Aggregate, error] {
+	return readAll(ctx, f, f.inner.ListAggregates(ctx, r))
+}
+
 // LastVersion implements [store.Commits].
 func (f *Faulty) LastVersion(ctx context.Context, a store.Aggregate) (store.Version, error) {
 	if err := f.read(ctx); err != nil {

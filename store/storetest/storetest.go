@@ -62,7 +62,7 @@ func (cfg Config) Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}
 	for _, c := range slices.Concat(
 		unreadable,
-		appendCases(), raceCases(), loadCases(), addressCases(), fidelityCases(), outcomeCases(),
+		appendCases(), raceCases(), loadCases(), aggregateCases(), addressCases(), fidelityCases(), outcomeCases(),
 		snapshotCases(), feedCases(), sessionCases(), claimCases(), parkingCases(), bindingCases(), contextCases(), modelCases(),
 	) {
 		t.Run(c.name, func(t *testing.T) {

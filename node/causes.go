@@ -1,0 +1,97 @@
+package node
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/store"
+)
+
+// describeEvents returns a commit's events, each with the command that raised it, and the
+// last of each command with what its decision asked for.
+func describeEvents(c *store.Commit) []gateway.Event {
+	events := make([]gateway.Event, 0, len(c.Events))
+	at := time.UnixMicro(c.Time).UTC()
+	asked := outgoingByCommand(c)
+	for i := range c.Outcomes {
+		o := &c.Outcomes[i]
+		for range o.Events {
+			i := len(events)
+			if i == len(c.Events) {
+				return events
+			}
+			events = append(events, gateway.Event{
+				Version:       actor.Version(c.First) + actor.Version(i),
+				Type:          c.Events[i].Name,
+				Data:          json.RawMessage(c.Events[i].Data),
+				CommandID:     actor.CommandID(o.CommandID),
+				Command:       o.Name,
+				User:          o.Metadata.User,
+				CorrelationID: o.Metadata.Correlation,
+				CausationID:   o.Metadata.Causation,
+				Time:          at,
+			})
+		}
+		if o.Events > 0 {
+			events[len(events)-1].Outgoing = asked[o.CommandID]
+		}
+	}
+	return events
+}
+
+// outgoingByCommand returns what a commit sends and does to timers, by the id of the
+// command whose decision asked for it. Commits say so of every entry, but for two cases:
+// builds before that noted it for commands and set timers alone, and where the ids of a
+// conversation were too long, none is kept. Such an entry goes with the next one that
+// says so, else with the last one before, else with the last command that raised an event.
+func outgoingByCommand(c *store.Commit) map[string][]gateway.Outgoing {
+	if len(c.Out) == 0 {
+		return nil
+	}
+	raised := map[string]bool{}
+	last := ""
+	for i := range c.Outcomes {
+		if o := &c.Outcomes[i]; o.Events > 0 {
+			raised[o.CommandID], last = true, o.CommandID
+		}
+	}
+	owners := make([]string, len(c.Out))
+	next := ""
+	for i := len(c.Out) - 1; i >= 0; i-- {
+		if by := c.Out[i].Metadata.Causation; raised[by] {
+			next = by
+		}
+		owners[i] = next
+	}
+	asked := map[string][]gateway.Outgoing{}
+	before := last
+	for i := range c.Out {
+		if owners[i] == "" {
+			owners[i] = before
+		}
+		before = owners[i]
+		asked[before] = append(asked[before], describeOutgoing(&c.Out[i]))
+	}
+	return asked
+}
+
+// describeOutgoing leaves out the data: it may be what nobody outside is to see.
+func describeOutgoing(o *store.Outgoing) gateway.Outgoing {
+	shown := gateway.Outgoing{
+		Action: gateway.ActionSend, To: string(o.To), Command: o.Name, CommandID: actor.CommandID(o.ID),
+		Timer: o.Timer, OnRefusal: o.OnRefusal,
+	}
+	switch {
+	case o.Name == "":
+		shown.Action, shown.To = gateway.ActionCancelTimer, ""
+	case o.Timer != "":
+		shown.Action, shown.To = gateway.ActionSetTimer, ""
+	}
+	if o.At != 0 {
+		at := time.UnixMicro(o.At).UTC()
+		shown.At = &at
+	}
+	return shown
+}
