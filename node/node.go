@@ -359,6 +359,9 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 		Now:    n.cfg.now(),
 		Logger: n.cfg.Logger, Listener: n.metrics.gatewayListener(),
 	}
+	if n.projections != nil {
+		n.served.Views = n.projections.views
+	}
 	g, err := gateway.New(n.Client(), definitions, n.served)
 	if err != nil {
 		return errors.Join(err, ErrConfig)

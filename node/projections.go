@@ -20,7 +20,7 @@ type projections struct {
 	storage projection.Storage
 	engine  *projection.Engine
 	control *projection.Control
-	hubs    map[*projection.Projection]*projection.Hub
+	views   *views
 }
 
 // openProjections does nothing for a node that has none.
@@ -54,10 +54,7 @@ func (n *Node) openProjections(ctx context.Context, definitions []actor.Registra
 	}
 	p := &projections{
 		storage: storage, engine: engine, control: projection.NewControl(storage, n.bus, all...),
-		hubs: map[*projection.Projection]*projection.Hub{},
-	}
-	for _, each := range n.cfg.Projections {
-		p.hubs[each] = projection.NewHub(projection.NewView(storage, each))
+		views: newViews(storage, n.cfg.Projections),
 	}
 	n.projections = p
 	return nil
@@ -124,9 +121,7 @@ func (n *Node) pokeProjections() {
 func (p *projections) run(ctx context.Context) {
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = p.engine.Run(ctx) })
-	for _, hub := range p.hubs {
-		parts.Go(func() { _ = hub.Run(ctx) })
-	}
+	parts.Go(func() { p.views.hubs.run(ctx) })
 	parts.Wait()
 }
 
@@ -141,7 +136,7 @@ func (n *Node) View(p *projection.Projection) *projection.View {
 // node runs, see [projection.Hub.Subscribe]. It panics for another one.
 func (n *Node) Subscribe(p *projection.Projection, i projection.Interest) (notices <-chan projection.Notice, stop func(), err error) {
 	n.mustRun(p)
-	return n.projections.hubs[p].Subscribe(i) //nolint:wrapcheck // it names what failed
+	return n.projections.views.hubs.of(n.View(p)).Subscribe(i) //nolint:wrapcheck // it names what failed
 }
 
 // Projections returns the control of the node's projections; nil: it has none.
@@ -153,7 +148,7 @@ func (n *Node) Projections() *projection.Control {
 }
 
 func (n *Node) mustRun(p *projection.Projection) {
-	if n.projections == nil || n.projections.hubs[p] == nil {
+	if n.projections == nil || n.projections.views.own[p.Name()] != p {
 		panic(fmt.Sprintf("node: projection %s is not among Config.Projections", p.Name()))
 	}
 }

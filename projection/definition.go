@@ -32,6 +32,9 @@ type Projection struct {
 	indexes   map[string][]Index                               // by collection
 
 	collections map[string]Declared // by name
+	internal    bool                // no collection is for callers outside
+	hidden      map[string]bool     // collections that are not
+	foreign     bool                // defined elsewhere, see FindView
 }
 
 // Start says where a projection begins that has never run.
@@ -98,6 +101,9 @@ func (p *Projection) Sources() []*actor.Behavior {
 }
 
 func (p *Projection) follows(k actor.Kind) bool {
+	if p.foreign {
+		return true // whoever runs it knows
+	}
 	_, wanted := p.wants[k]
 	return p.behaviors[k] != nil || wanted
 }

@@ -24,15 +24,22 @@ import (
 //
 // The commit would be history, and what it asked for outside would never be done.
 func (e *Engine) Register(ctx context.Context) error {
-	known := map[string]bool{}
+	known := map[string][]string{} // what it shows
 	for doc, err := range e.store.List(ctx, heads(), Range{}) {
 		if err != nil {
 			return fmt.Errorf("list heads of projections: %w", err)
 		}
-		known[doc.Key] = true
+		var h head
+		if err := e.store.Unmarshal(doc.Data, &h); err != nil {
+			return fmt.Errorf("decode head of %s: %w", doc.Key, err)
+		}
+		known[doc.Key] = append([]string{}, h.Shown...)
 	}
 	for _, s := range e.supervisors {
-		if known[s.projection.name] {
+		if shown := known[s.projection.name]; shown != nil {
+			if err := s.projection.note(ctx, e.store, shown); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := register(ctx, e.store, e.source, s.projection, e.slots(s.projection), e.cfg.Now()); err != nil {
@@ -74,6 +81,7 @@ func register(ctx context.Context, store Storage, source Source, p *Projection, 
 	h := head{
 		Live: 1, Last: 1, Slots: slots, Created: now.UnixMicro(),
 		Origin: origin{Stream: stream, Position: last, Skip: p.start == FromNow},
+		Shown:  p.shownNames(),
 	}
 	err = writeHead(ctx, store, p.name, &h, "")
 	if err != nil && !errors.Is(err, ErrConflict) { // a conflict: another node was faster

@@ -52,6 +52,7 @@ type head struct {
 	Slots    uint32    `json:"slots"` // partitions; 1 for a singleton
 	Origin   origin    `json:"origin"`
 	Created  int64     `json:"created"` // microseconds since 1970 UTC
+	Shown    []string  `json:"shown"`   // collections that callers outside the program may read
 }
 
 // origin is where the events were when the projection became known.
