@@ -66,10 +66,7 @@ func (g *Gateway) serveQuery(ctx context.Context, c *call) *Problem {
 // wrong with it without its owner is found here.
 func (g *Gateway) message(ctx context.Context, c *call, t actor.MessageType) (actor.Message, options, *Problem) {
 	o, err := parseOptions(t, c.params)
-	switch {
-	case errors.Is(err, errContradict):
-		return actor.Message{}, o, newProblem(actor.CodeVersionMismatch, err.Error())
-	case err != nil:
+	if err != nil {
 		return actor.Message{}, o, malformed(err.Error())
 	}
 	data, p := g.readBody(c)
@@ -90,6 +87,9 @@ func (g *Gateway) message(ctx context.Context, c *call, t actor.MessageType) (ac
 	}
 	if err != nil {
 		return actor.Message{}, o, g.problemOfError(ctx, err)
+	}
+	if o.contradiction { // of what is malformed, the caller learns first
+		return actor.Message{}, o, newProblem(actor.CodeVersionMismatch, "If-Match and If-None-Match contradict each other: no aggregate meets both")
 	}
 	return m, o, nil
 }

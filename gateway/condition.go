@@ -12,7 +12,6 @@ import (
 var (
 	errIfMatch     = errors.New(`If-Match must be one version in quotes, such as "41", or *`)
 	errIfNoneMatch = errors.New(`If-None-Match of a command or query must be *`)
-	errContradict  = errors.New("If-Match and If-None-Match contradict each other: no aggregate meets both")
 )
 
 // etag returns the entity tag of a version.
@@ -25,25 +24,23 @@ func parseETag(tag string) (actor.Version, bool) {
 	return v, err == nil && etag(v) == tag
 }
 
-// parseExpectation reads the conditions of a command or query. Two that contradict each
-// other are each well formed: they are [errContradict], as conditions that nothing meets.
-func parseExpectation(p params) (actor.Expectation, error) {
-	x, err := parseIfMatch(p)
-	if err != nil {
-		return x, err
+// parseExpectation reads the conditions of a command or query. Each of two that contradict
+// each other is well formed: nothing meets both.
+func parseExpectation(p params) (x actor.Expectation, contradiction bool, err error) {
+	if x, err = parseIfMatch(p); err != nil {
+		return x, false, err
 	}
 	none, err := p.ofHeader("If-None-Match")
 	switch {
 	case err != nil:
-		return x, err
+		return x, false, err
 	case none == "":
-		return x, nil
+		return x, false, nil
 	case none != "*":
-		return x, errIfNoneMatch
-	case x != actor.Expectation{} && x != actor.Expectation{Exact: true}:
-		return x, errContradict // version 0 is that of a new aggregate
+		return x, false, errIfNoneMatch
 	}
-	return actor.Expectation{Creation: actor.MustBeNew}, nil
+	contradiction = x != actor.Expectation{} && x != actor.Expectation{Exact: true} // version 0 is that of a new aggregate
+	return actor.Expectation{Creation: actor.MustBeNew}, contradiction, nil
 }
 
 func parseIfMatch(p params) (actor.Expectation, error) {

@@ -23,11 +23,13 @@ const maxTraceBytes = 256
 
 // options is what the headers and the query of a request ask for.
 type options struct {
-	id       actor.CommandID // empty: none was given
-	expect   actor.Expectation
-	lane     actor.Lane
-	async    bool
-	metadata actor.Metadata
+	id     actor.CommandID // empty: none was given
+	expect actor.Expectation
+	lane   actor.Lane
+
+	contradiction bool // of the conditions: nothing meets them
+	async         bool
+	metadata      actor.Metadata
 }
 
 var errAsyncDirect = errors.New("the preference respond-async needs the durable lane")
@@ -35,7 +37,7 @@ var errAsyncDirect = errors.New("the preference respond-async needs the durable 
 // parseOptions reads the options of a command; a query has the same but for id,
 // lane and preference.
 func parseOptions(t actor.MessageType, p params) (o options, err error) {
-	if o.expect, err = parseExpectation(p); err != nil {
+	if o.expect, o.contradiction, err = parseExpectation(p); err != nil {
 		return o, err
 	}
 	if o.metadata, err = parseMetadata(p); err != nil {
