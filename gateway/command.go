@@ -81,7 +81,7 @@ func (g *Gateway) message(ctx context.Context, c *call, t actor.MessageType) (ac
 		return actor.Message{}, o, malformed(err.Error())
 	}
 	if c.behavior != nil {
-		err = c.behavior.CheckCommand(t, c.route.name, data)
+		m.Data, err = checkData(c.behavior, t, c.route.name, data)
 	} else {
 		err = checkForeign(m)
 	}

@@ -147,7 +147,7 @@ func (d *describer) parameters() object {
 	all := object{
 		"IdempotencyKey": header("Idempotency-Key", "The command's id, scoped to its aggregate. A repeated key gets the recorded outcome. "+otherText, shortText(actor.MaxCommandIDBytes)),
 		"IfMatch": header("If-Match", "The version in quotes at which the aggregate must be, or *: it must exist.",
-			object{"type": "string", "anyOf": []object{{"const": "*"}, {"pattern": `^"(0|[1-9][0-9]{0,18})"$`}}}),
+			object{"type": "string", "pattern": `^(\*|"(0|[1-9][0-9]{0,18})")$`}),
 		"IfNoneMatch":    header("If-None-Match", "Entity tags that the caller has, or *.", text),
 		"IfNoneMatchAny": header("If-None-Match", "*: the aggregate must be new.", object{"type": "string", "const": "*"}),
 		"Prefer":         header("Prefer", "respond-async: answer when the command is stored.", text),

@@ -9,7 +9,7 @@
 //
 // Subpackage mongod runs replica sets without a *testing.T, for benchmarks and
 // demos, and natsd does the same with NATS clusters of child processes. Subpackage
-// netproxy makes a bad network out of a good one. Subpackage chaos has all of it:
+// netproxy makes a bad network out of a good one, and slowsync a slow disk. Subpackage chaos has all of it:
 // a cluster of processes that breaks on a schedule, and the check of what its
 // clients were told.
 //
