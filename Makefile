@@ -9,6 +9,7 @@ FUZZTIME ?= 30s
 KILLS    ?= 50
 FAULTS   ?= 20
 SEED     ?=
+EXAMPLES ?= 100
 DURATION ?= 2m
 ARGS     ?=
 
@@ -58,6 +59,10 @@ chaos: ## Break a cluster of nine processes for DURATION (2m) by SEED, and check
 trader-chaos: ## Break such a cluster while the trading application trades, with cancels, and check all that must hold then (SEED, DURATION as in chaos).
 	GANGLION_SEED=$(SEED) GANGLION_CHAOS=$(DURATION) GANGLION_CHAOS_DIR=$(CURDIR)/bin/chaos \
 		$(GO) test -count=1 -timeout 24h -v -run '^TestCluster_Chaos$$' ./examples/trader
+
+.PHONY: schemathesis
+schemathesis: ## Try the HTTP APIs against their OpenAPI documents with EXAMPLES (100) requests of each kind (SEED repeats a run).
+	GANGLION_SEED=$(SEED) $(GO) run ./internal/check -examples $(EXAMPLES) api
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME (30s).

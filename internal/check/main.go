@@ -29,13 +29,14 @@ func main() {
 func run(ctx context.Context, out io.Writer, args []string) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	seed := flags.String("seed", os.Getenv(envSeed), "seed of the fault run; empty: a random one")
+	examples := flags.String("examples", "", "how many requests of each kind step api makes, from the seed; empty: few, from its own")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *seed == "" {
 		*seed = strconv.FormatUint(rand.Uint64N(1<<31), 10)
 	}
-	c := &checker{out: out, ci: os.Getenv("CI") != "", seed: *seed}
+	c := &checker{out: out, ci: os.Getenv("CI") != "", seed: *seed, examples: *examples}
 	chosen, err := choose(c.steps(), flags.Args())
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ type checker struct {
 	out  io.Writer
 	ci   bool
 	seed string
+
+	examples string // of schemathesis; empty: a short run from its own seed
 }
 
 // faultTests are those that take a seed: random faults, and random walks beside a
@@ -44,6 +47,7 @@ func (c *checker) steps() []step {
 		{"build", "all packages", c.build},
 		{"modules", "the other modules of this repository build", c.modules},
 		{"lint", "golangci-lint; the first run builds it, which takes minutes", c.lint},
+		{"api", "the HTTP API against the document that it serves (schemathesis), and a client made from that (ogen)", c.api},
 		{"test", "all tests of all modules, with the race detector and a real mongod", c.test},
 		{"faults", "the random tests again, seed " + c.seed + " (" + envSeed + "=" + c.seed + " repeats it)", c.faults},
 	}
@@ -141,7 +145,7 @@ func (c *checker) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"test", "-json", "-timeout=45m"}, race...)
+	args := append([]string{"test", "-json", "-timeout=45m", parallelTests()}, race...)
 	if err := c.goTest(ctx, env, append(args, "./...")...); err != nil {
 		return err
 	}
@@ -156,6 +160,13 @@ func (c *checker) test(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// parallelTests is a flag for half as many tests again as there are processors. Many wait
+// for a lease to end, or for processes to start, and need no processor for that.
+func parallelTests() string {
+	processors := goruntime.NumCPU()
+	return fmt.Sprintf("-parallel=%d", processors+max(1, processors/2))
 }
 
 // faults runs the tests that take a seed under one that is told, never from the
