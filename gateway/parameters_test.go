@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -76,7 +77,7 @@ func TestParameters_OneRule_OnEveryRoute(t *testing.T) {
 			for _, values := range [][]string{{""}, {"\xff"}, {"a\tb"}, {"~"}, {"*", "*"}, {"1", "1"}, {"durable", "durable"}, {"1s", "1s"}} {
 				a := f.with(t, method, path, p, values)
 				taken := p.lenient() || len(values) == 1 && p.takes(values[0])
-				if refused := a.StatusCode == 400; refused == taken {
+				if refused := a.StatusCode == http.StatusBadRequest; refused == taken {
 					t.Errorf("%s, %s %q: %d %s", route, p.Name, values, a.StatusCode, a.body)
 				}
 			}
@@ -129,7 +130,7 @@ func TestParameters_TimeoutPattern(t *testing.T) {
 		}
 		for _, text := range []string{fmt.Sprintf("%dms", milliseconds), fmt.Sprintf("%dms", milliseconds+1), fmt.Sprintf("%ds", seconds), fmt.Sprintf("%ds", seconds+1)} {
 			a := f.do(t, "GET", "/v1/account/a?timeout="+text, "")
-			if pattern.MatchString(text) != (a.StatusCode == 200) {
+			if pattern.MatchString(text) != (a.StatusCode == http.StatusOK) {
 				t.Errorf("at most %v, %s: %d %s", most, text, a.StatusCode, a.body)
 			}
 		}
@@ -153,7 +154,7 @@ func TestParameters_TwinsAgree(t *testing.T) {
 		a := setup(t).do(t, "POST", "/v1/account/a/Deposit?"+c.query, "{}", c.header)
 		if c.refused {
 			a.fails(t, 400, actor.CodeMalformed)
-		} else if a.StatusCode != 200 {
+		} else if a.StatusCode != http.StatusOK {
 			t.Errorf("%+v: %d %s", c, a.StatusCode, a.body)
 		}
 	}
