@@ -66,6 +66,11 @@ type Config struct {
 	AdminTokenFile string   // file with the token that the admin server asks for; required where other machines reach it
 	AllowedHosts   []string // host names under which both are addressed, besides localhost and IP addresses; "*.NAME" is all below NAME
 
+	// ExposeInternal lets everybody who can call the node, over HTTP and over NATS, have
+	// what is the application's own ([actor.Internal]). For development and tests, on all
+	// nodes alike.
+	ExposeInternal bool
+
 	Partitions actor.Partitions // of the keyspace, a power of two, fixed when the cluster is created; default: 128, or what the cluster has
 	Replicas   int              // of the JetStream streams, 1 to 5; default: 3 with NATSClusterAddr, else 1
 	Lease      time.Duration    // for which one renewal lets the node answer, 200 ms to 10 min; default 3 s
@@ -79,8 +84,8 @@ type Config struct {
 	LogFormat LogFormat    // of the default Logger; default [LogText]
 	Logger    *slog.Logger // default: to standard error, by LogLevel and LogFormat
 
-	// Limits tunes the runtime. Name, Address, Build, Lease, Answers, Outbox, Schedules,
-	// Logger and Listener in it are of no effect: they come from the other fields.
+	// Limits tunes the runtime. Name, Address, Build, Lease, Answers, ExposeInternal, Outbox,
+	// Schedules, Logger and Listener in it are of no effect: they come from the other fields.
 	Limits runtime.Config
 
 	// Schedules are commands that the cluster sends again and again, see actor.Repeat:

@@ -45,6 +45,9 @@ func (s *settings) checkDoors(fault faultFunc) {
 // warnOfDoors logs, at each start, what the node has open to others. The line is for
 // whoever did not mean it.
 func (s *settings) warnOfDoors(ctx context.Context) {
+	if s.ExposeInternal {
+		s.Logger.WarnContext(ctx, "WHAT IS THE APPLICATION'S OWN IS OPEN TO EVERYBODY who can call this node, over HTTP and NATS: --expose-internal is for development and tests")
+	}
 	if !isLoopback(s.HTTPAddr) {
 		s.Logger.WarnContext(ctx, "the HTTP API is open to the network and authenticates nobody: put it behind something that does", "http_addr", s.HTTPAddr)
 	}

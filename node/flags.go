@@ -44,6 +44,8 @@ type flags struct {
 	AdminTokenFile string `name:"admin-token-file" help:"File with the token that the admin server asks for, but for /livez and /readyz." env:"GANGLION_ADMIN_TOKEN_FILE" placeholder:"FILE"`
 	AllowedHosts   string `name:"allowed-hosts" help:"Comma-separated host names under which the HTTP servers are addressed, besides localhost and IP addresses; *.NAME is all names below NAME." env:"GANGLION_ALLOWED_HOSTS" placeholder:"NAME,..."`
 
+	ExposeInternal toggle `name:"expose-internal" help:"Let all callers have what definitions keep for the application itself (actor.Internal). For development and tests." env:"GANGLION_EXPOSE_INTERNAL"`
+
 	Partitions string `help:"Partitions of the keyspace: a power of two, fixed when the cluster is created. Default: 128, or what the cluster has." env:"GANGLION_PARTITIONS" placeholder:"P"`
 	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5. Default: 3 with --nats-cluster-addr, else 1." env:"GANGLION_REPLICAS" placeholder:"N"`
 	Lease      string `help:"Time for which one renewal lets a node answer, at least 200ms." default:"${ganglion_lease}" env:"GANGLION_LEASE"`
@@ -55,6 +57,21 @@ type flags struct {
 
 	LogLevel  string `name:"log-level" help:"debug, info, warn or error." default:"${ganglion_log_level}" env:"GANGLION_LOG_LEVEL"`
 	LogFormat string `name:"log-format" help:"text or json." default:"${ganglion_log_format}" env:"GANGLION_LOG_FORMAT"`
+}
+
+// toggle is a flag without a value, or with true or false; an empty text says nothing.
+type toggle string
+
+// IsBool says to kong that the flag needs no value.
+func (*toggle) IsBool() bool { return true }
+
+// Decode implements [kong.MapperValue].
+func (t *toggle) Decode(ctx *kong.DecodeContext) error {
+	*t = "true"
+	if ctx.Scan.Peek().Type == kong.FlagValueToken {
+		*t = toggle(fmt.Sprint(ctx.Scan.Pop().Value))
+	}
+	return nil
 }
 
 // envPrefix begins the name of every variable that a node reads.
@@ -92,6 +109,7 @@ func flagDefaults(base Config) kong.Vars {
 func (f *flags) check(base Config) (settings, error) {
 	s := settings{Config: base, name: flagName, typed: map[string]typed{}}
 	f.texts(&s)
+	read(&s, "ExposeInternal", string(f.ExposeInternal), &s.ExposeInternal, strconv.ParseBool)
 	read(&s, "Partitions", f.Partitions, &s.Partitions, parsePartitions)
 	read(&s, "Replicas", f.Replicas, &s.Replicas, parseCount)
 	read(&s, "Lease", f.Lease, &s.Lease, parseDuration)

@@ -25,7 +25,7 @@ func TestRun_FaultsOfFlags_AllAtOnce(t *testing.T) {
 	code := run([]string{
 		"--name=a b", "--namespace=x.y", "--partitions=0", "--replicas=many", "--lease=0s", "--linger=-1s", "--nats-cut-after=0.5s",
 		"--answers=maybe", "--schema-check=no", "--log-level=loud", "--log-format=xml", "--http-addr=here", "--allowed-hosts=a:1",
-		"--nats-routes=h:1", "--mongo-uri=postgres://h",
+		"--nats-routes=h:1", "--mongo-uri=postgres://h", "--expose-internal=perhaps",
 	}, &out, &out, Config{}, nil)
 	if code != exitUsage {
 		t.Errorf("exit status %d", code)
@@ -33,7 +33,7 @@ func TestRun_FaultsOfFlags_AllAtOnce(t *testing.T) {
 	for _, want := range []string{
 		`--name="a b": `, `--namespace="x.y": `, "--partitions=0: ", "--replicas=many: ", "--lease=0s: ", "--linger=-1s: ", "--nats-cut-after=0.5s: ",
 		"--answers=maybe: ", "--schema-check=no: ", "--log-level=loud: ", "--log-format=xml: ", `--http-addr="here": `, "--allowed-hosts: ",
-		"--nats-routes: of no use without --nats-cluster-addr", "--mongo-uri: ",
+		"--nats-routes: of no use without --nats-cluster-addr", "--mongo-uri: ", "--expose-internal=perhaps: ",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("nothing of %q in\n%s", want, &out)
@@ -105,7 +105,7 @@ func parseFlags(t *testing.T, base Config, args ...string) (settings, error) {
 func TestFlags_Precedence(t *testing.T) {
 	for name, value := range map[string]string{
 		"GANGLION_LEASE": "4s", "GANGLION_LINGER": "0s", "GANGLION_HTTP_ADDR": "", "GANGLION_DATA_DIR": "", "GANGLION_PARTITIONS": "",
-		"GANGLION_ANSWERS": "", "GANGLION_MONGO_URI": "mongodb://env", "GANGLION_ALLOWED_HOSTS": "a.example, b.example", "GANGLION_LOG_LEVEL": "info",
+		"GANGLION_EXPOSE_INTERNAL": "", "GANGLION_ANSWERS": "", "GANGLION_MONGO_URI": "mongodb://env", "GANGLION_ALLOWED_HOSTS": "a.example, b.example", "GANGLION_LOG_LEVEL": "info",
 	} {
 		t.Setenv(name, value)
 	}
@@ -220,5 +220,25 @@ func TestRun_EmptyVariable_SaysNothing(t *testing.T) {
 	var out bytes.Buffer
 	if code := run([]string{"wait", "ann"}, &out, &out, Config{Commands: []Command{{Name: "wait", Args: own}}}, nil); code != exitOK || own.Wait != 3*time.Second {
 		t.Errorf("exit status %d, waits %v\n%s", code, own.Wait, &out)
+	}
+}
+
+// TestFlags_ExposeInternal: what the program says can be taken back.
+func TestFlags_ExposeInternal(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		base bool
+		args []string
+		want bool
+	}{
+		{false, nil, false},
+		{true, nil, true},
+		{false, []string{"--expose-internal"}, true},
+		{true, []string{"--expose-internal=false"}, false},
+	} {
+		s, err := parseFlags(t, Config{ExposeInternal: c.base}, c.args...)
+		if err != nil || s.ExposeInternal != c.want {
+			t.Errorf("%v, %v: %v, %v", c.base, c.args, s.ExposeInternal, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -265,7 +266,7 @@ func TestNATSRights(t *testing.T) {
 	r.pass()
 	before := r.saw("ganglion.due")
 	for _, w := range waysAround() {
-		t.Run(w.name, func(t *testing.T) { r.tried(t, w) })
+		r.tried(w)
 	}
 	if n := r.saw("ganglion.due"); n != before { // also of what took its time
 		t.Errorf("%d messages got through", n-before)
@@ -327,6 +328,9 @@ func (r *rights) internalIsRefused(c *natsbus.Client) {
 	if o := c.Deliver(r.ctx, actor.Message{Type: actor.TypeState, Target: r.vaults.ID("victim")}); o.Code != actor.CodeUnknownKind {
 		r.t.Errorf("state of an internal kind: %+v", o)
 	}
+	web := caller{r.t, r.node.URL()}
+	web.expect("internal command", web.post("/v1/till/victim/grant", `{}`), 404, string(actor.CodeUnknownCommand))
+	web.expect("internal kind", web.post("/v1/vault/victim/pay", `{}`), 404, string(actor.CodeUnknownKind))
 	if err := c.Enqueue(r.ctx, actor.Message{Target: r.tills.ID("victim"), Name: "grant"}); err != nil {
 		r.t.Error(err)
 	}
@@ -421,8 +425,8 @@ func waysAround() (all []wayAround) {
 
 // tried tries a way: the user with the documented permissions is refused what is not in
 // them, and nothing gets out of the account of one who has all permissions in it.
-func (r *rights) tried(t *testing.T, w wayAround) {
-	t.Helper()
+func (r *rights) tried(w wayAround) {
+	r.t.Helper()
 	target := w.subject
 	if w.reply != "" {
 		target = w.reply
@@ -445,15 +449,15 @@ func (r *rights) tried(t *testing.T, w wayAround) {
 			err = f.nc.FlushWithContext(r.ctx)
 		}
 		if err != nil {
-			t.Fatal(err)
+			r.t.Fatalf("%s: %v", w.name, err)
 		}
 		if f.bound && !slices.Contains(f.may, w.subject) {
-			testharness.Eventually(t, 10*time.Second, func() bool { return f.refused.count(w.subject) > refused })
+			testharness.Eventually(r.t, 10*time.Second, func() bool { return f.refused.count(w.subject) > refused })
 		}
 	}
 	r.pass()
 	if n := r.saw(target); n != before {
-		t.Errorf("%d messages got through", n-before)
+		r.t.Errorf("%s: %d messages got through", w.name, n-before)
 	}
 }
 
@@ -538,5 +542,19 @@ func (r *rights) headersDoNothing() {
 	}
 	if cents, err := actor.Read(r.ctx, r.node.Client(), r.tills.ID("victim"), look{}); err != nil || cents != 1000 {
 		r.t.Errorf("%d cents, %v", cents, err)
+	}
+}
+
+// TestNode_ExposeInternal: a node that is told so has it for all, and says so loudly.
+func TestNode_ExposeInternal(t *testing.T) {
+	t.Parallel()
+	var log lockedLog
+	n := nodes.Start(t, node.Config{ExposeInternal: true, Partitions: 4, Logger: slog.New(slog.NewTextHandler(&log, nil))},
+		chests("till"), chests("vault", (*actor.Definition[chest]).Internal))
+	web := caller{t, n.URL()}
+	web.expect("internal command", web.post("/v1/till/a/grant", `{}`), 200, "")
+	web.expect("internal kind", web.post("/v1/vault/a/pay", `{}`), 200, "")
+	if !strings.Contains(log.text(), "--expose-internal") || !strings.Contains(log.text(), "level=WARN") {
+		t.Errorf("nothing is said of it: %s", log.text())
 	}
 }

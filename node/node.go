@@ -298,7 +298,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	n.onClose(n.client.Close)
 	limits := n.cfg.Limits
 	limits.Name, limits.Address, limits.Build, limits.Lease = n.cfg.Name, n.advertised(), n.build(), n.cfg.Lease
-	limits.Answers = n.cfg.Answers
+	limits.Answers, limits.ExposeInternal = n.cfg.Answers, n.cfg.ExposeInternal
 	limits.Outbox, limits.Schedules = n.bus, n.cfg.Schedules
 	if n.cfg.NoRelay {
 		limits.Outbox = nil
@@ -355,6 +355,8 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 			namespace: n.cfg.Namespace, own: n.runtime.Status, store: n.store,
 			partitions: n.bus.Partitions(), backlog: n.bus.Backlog, peers: n.peers,
 		},
+		ExposeInternal: n.cfg.ExposeInternal,
+
 		Knows:  n.runtime.Knows,
 		Now:    n.cfg.now(),
 		Logger: n.cfg.Logger, Listener: n.metrics.gatewayListener(),

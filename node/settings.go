@@ -169,6 +169,9 @@ func checkAddress(fault faultFunc, field, addr string) {
 }
 
 func (s *settings) checkLog(fault faultFunc) {
+	if s.typed["ExposeInternal"].bad {
+		fault("${ExposeInternal}=%s: true or false is required", s.value("ExposeInternal", s.ExposeInternal))
+	}
 	if s.typed["LogLevel"].bad {
 		fault("${LogLevel}=%s: debug, info, warn or error is required", s.value("LogLevel", s.LogLevel))
 	}
