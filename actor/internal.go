@@ -13,7 +13,8 @@ func Internal() CommandOption { return commandOption(func(h *handler) { h.intern
 
 // Internal keeps the whole kind for the application itself, as [Internal] does a command:
 // from outside its aggregates have no commands, queries, state and events, and are refused
-// with [CodeUnknownKind]. Who may read the event stream over NATS reads its events there.
+// with [CodeUnknownKind]. Who may read the event stream over NATS reads its events there. A
+// node's subcommands that show an aggregate ask over HTTP, and do not show one of the kind.
 func (d *Definition[S]) Internal() { d.behavior.internal = true }
 
 // IsInternal reports whether the kind is the application's own, see [Definition.Internal].
