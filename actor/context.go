@@ -25,6 +25,7 @@ type Context struct {
 	event     *EventRecord // that a saga reacts to; nil: none
 	deadlined bool         // the handler has set the saga's deadline itself
 	deep      string       // what is nested too deeply, for people; empty: nothing
+	bulky     string       // an input or reply of an effect that is too large, for people; empty: none
 	lateTimer string       // name of the first timer that would be set beyond MaxTimerTime; empty: none
 }
 

@@ -69,6 +69,28 @@
 // A command that has a method Validate is asked whether it is valid, see [Validator]. Fields
 // that a command does not have are passed over, unless its kind is [Definition.Strict].
 //
+// # What is asked of the world
+//
+// Handlers do no I/O. What needs it is an effect: defined beside the aggregates, asked for
+// by a decision ([Effect.Perform]), and carried out outside of it by code that is given to
+// a node ([Effect.By]), at least once, with a key by which the outside knows repetitions.
+// It comes back as a command, exactly once.
+//
+//	var ChargeCard = actor.DefineEffect[Charge, Receipt]("chargeCard", actor.EffectPolicy{Timeout: 10 * time.Second})
+//
+//	func (b *Booking) book(ctx *actor.Context, c Book) (actor.None, error) {
+//		ChargeCard.Perform(ctx, Charge{Cents: c.Cents}, Charged{}, ChargeFailed{})
+//		return actor.None{}, nil
+//	}
+//	func (b *Booking) charged(ctx *actor.Context, c Charged) (actor.None, error) { // embeds actor.Performed[Receipt]
+//		ctx.Raise(Paid{Receipt: c.Result.Number})
+//		return actor.None{}, nil
+//	}
+//
+//	func (p *Payments) Charge(ctx context.Context, call actor.Call, c Charge) (Receipt, error) // I/O, with call.Key
+//
+//	node.Config{Effects: []*actor.Performer{ChargeCard.By(payments.Charge)}}
+//
 // The second half of the package, [Behavior] and [Instance], is the erased form
 // of a definition. A runtime and the fixtures in actortest drive aggregates
 // through it; authors of aggregates need not know it.

@@ -150,10 +150,27 @@ func (i *Instance) carriedOut(ctx *Context, reply []byte, existed bool) Decision
 	for k := range ctx.out {
 		i.applyTimer(&ctx.out[k])
 	}
-	if len(i.timers) > MaxTimers {
-		return i.Overrule(m, Failure(CodeTooLarge, fmt.Sprintf("%s would have more than %d timers", i.address, MaxTimers)))
+	if o, many := i.tooMany(); many {
+		return i.Overrule(m, o)
 	}
 	return Decision{Outcome: Outcome{Version: i.shown, Reply: reply}, Events: ctx.raised, Out: ctx.out}
+}
+
+// tooMany returns what a decision is refused with after which the aggregate would have too
+// many timers, or effects that are not over.
+func (i *Instance) tooMany() (Outcome, bool) {
+	if len(i.timers) <= min(MaxTimers, MaxEffects) {
+		return Outcome{}, false
+	}
+	pending := len(i.PendingEffects())
+	switch {
+	case pending > MaxEffects:
+		return Failure(CodeTooLarge, fmt.Sprintf("%s would wait for more than %d effects", i.address, MaxEffects)), true
+	case len(i.timers)-pending > MaxTimers:
+		return Failure(CodeTooLarge, fmt.Sprintf("%s would have more than %d timers", i.address, MaxTimers)), true
+	default:
+		return Outcome{}, false
+	}
 }
 
 // followSaga sets the deadline of a saga that begins, and cancels the timers of one
@@ -170,8 +187,11 @@ func (i *Instance) followSaga(ctx *Context, existed bool) {
 	if !i.ended {
 		return
 	}
-	ctx.out = slices.DeleteFunc(ctx.out, func(o Outgoing) bool { return o.Timer != "" })
+	ctx.out = slices.DeleteFunc(ctx.out, func(o Outgoing) bool { return o.Timer != "" && !isEffect(o.Timer) })
 	for _, t := range i.RuntimeState().Timers {
+		if isEffect(t.Name) {
+			continue // it was asked for, and is carried out
+		}
 		ctx.out = append(ctx.out, Outgoing{To: i.address, Timer: t.Name})
 	}
 }
@@ -182,6 +202,7 @@ func effects(ctx *Context) []byte {
 		Sent      int    `json:"sent,omitempty"`
 		Set       int    `json:"set,omitempty"`
 		Cancelled int    `json:"cancelled,omitempty"`
+		Asked     int    `json:"asked,omitempty"` // of the world
 		Fired     string `json:"fired,omitempty"`
 	}
 	n.Fired = ctx.message.Timer
@@ -191,6 +212,8 @@ func effects(ctx *Context) []byte {
 			n.Sent++
 		case o.Name == "":
 			n.Cancelled++
+		case isEffect(o.Timer):
+			n.Asked++
 		default:
 			n.Set++
 		}

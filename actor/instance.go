@@ -173,12 +173,17 @@ func (i *Instance) DecideAt(m *Message, now time.Time) (d Decision) {
 			return Decision{Outcome: Failure(CodeCancelled, "timer "+m.Timer+" is not set to this")}
 		}
 		delete(i.timers, m.Timer)
-		fired := *m
-		fired.Time = t.At
-		m, now = &fired, time.Time{}
+		if !isEffect(m.Timer) { // what ends an effect has a time of its own
+			fired := *m
+			fired.Time = t.At
+			m, now = &fired, time.Time{}
+		}
 	}
 	if m.Skips() {
 		return i.skip(m)
+	}
+	if m.Name == performedCommand && isEffect(m.Timer) {
+		return i.performed(m)
 	}
 	h := i.behavior.handlers(m.Type)[m.Name]
 	if h == nil {

@@ -78,6 +78,8 @@ func (c *Context) beyond() (Outcome, bool) {
 			c.message.Name, MaxOutgoing, MaxOutgoingBytes, MaxFallbackBytes)), true
 	case c.deep != "":
 		return Failure(CodeTooLarge, fmt.Sprintf("%s: %s", c.message.Name, tooDeep(c.deep))), true
+	case c.bulky != "":
+		return Failure(CodeTooLarge, fmt.Sprintf("%s: %s", c.message.Name, c.bulky)), true
 	case c.lateTimer != "":
 		return Outcome{Code: CodeRejected, Version: i.was.shown, Rejection: ErrTimerTime.With("timer", c.lateTimer).With("latest", MaxTimerTime)}, true
 	default:

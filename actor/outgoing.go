@@ -203,13 +203,15 @@ func (c *Context) hasTimer(name string) bool {
 // emit makes o part of the decision.
 func (c *Context) emit(o Outgoing) {
 	if o.Name != "" {
-		o.ID = InternalID(c.message.Time, "out", c.instance.address.String(), string(c.message.ID), strconv.Itoa(len(c.out)))
+		o.ID = c.nextOut()
 		o.Metadata = c.message.handOn()
 	} else {
 		o.Metadata.Causation = string(c.message.ID) // for who reads the history
 	}
 	c.outBytes += len(o.Data)
-	c.bounded("the data of "+o.Name, o.Data)
+	if o.Name != PerformCommand { // whose parts were looked at
+		c.bounded("the data of "+o.Name, o.Data)
+	}
 	if o.OnRefusal != nil {
 		c.outBytes += len(o.OnRefusal.Data)
 		c.bounded("the data of "+o.OnRefusal.Name, o.OnRefusal.Data)
@@ -219,6 +221,11 @@ func (c *Context) emit(o Outgoing) {
 		return
 	}
 	c.out = append(c.out, o)
+}
+
+// nextOut returns the id of the next command that the handler sends.
+func (c *Context) nextOut() CommandID {
+	return InternalID(c.message.Time, "out", c.instance.address.String(), string(c.message.ID), strconv.Itoa(len(c.out)))
 }
 
 func (c *Context) mustDecide(verb string, command Command) {

@@ -1,6 +1,7 @@
 package natsbus
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -123,6 +124,34 @@ func (b *Bus) SetTimer(ctx context.Context, m actor.Message, timer string, order
 	return nil
 }
 
+// ReplaceTimer is SetTimer that says whether the timer is set to the command now. It is not
+// if what it is set to has the same or a higher order, and is another command: somebody
+// else was faster, or knows more.
+func (b *Bus) ReplaceTimer(ctx context.Context, m actor.Message, timer string, order int64) (replaced bool, err error) {
+	if err := m.Validate(); err != nil || m.Type != actor.TypeCommand {
+		return false, actor.Failure(actor.CodeMalformed, fmt.Sprintf("%s for %s: %v", m.Name, m.Target, err)).Err()
+	}
+	replaced = true
+	err = b.insist(ctx, func() (*nats.Msg, error) {
+		is, err := b.timer(ctx, m.Target, timer)
+		if err != nil {
+			return nil, err
+		}
+		if is.order >= order && is.sequence > 0 {
+			// That of a try before whose answer was lost is this one.
+			replaced = is.order == order && bytes.Equal(is.data, m.Data)
+			return nil, errNothing
+		}
+		msg := b.ns.EncodeTimer(&m, timer, order)
+		msg.Header[headerExpectedSubject] = []string{strconv.FormatUint(is.sequence, 10)}
+		return msg, nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("replace timer %q of %s: %w", timer, m.Target, err)
+	}
+	return replaced, nil
+}
+
 // CancelTimer has a timer not fire, unless it was set by a later order. One that
 // fires at this moment may fire all the same.
 func (b *Bus) CancelTimer(ctx context.Context, of actor.Address, timer string, order int64) error {
@@ -160,6 +189,7 @@ func (b *Bus) cancelTimer(ctx context.Context, of actor.Address, timer string, o
 type timerState struct {
 	sequence uint64 // 0: it is not
 	order    int64
+	data     []byte // of its command
 }
 
 const (
@@ -182,6 +212,7 @@ func (b *Bus) timer(ctx context.Context, of actor.Address, name string) (timerSt
 		Message struct {
 			Sequence uint64 `json:"seq"`
 			Header   []byte `json:"hdrs"`
+			Data     []byte `json:"data"`
 		} `json:"message"`
 	}
 	switch err := json.Unmarshal(reply.Data[:min(len(reply.Data), maxTimerBytes)], &answer); {
@@ -196,7 +227,7 @@ func (b *Bus) timer(ctx context.Context, of actor.Address, name string) (timerSt
 	if err != nil {
 		return timerState{}, fmt.Errorf("look up timer: %w", err)
 	}
-	return timerState{sequence: answer.Message.Sequence, order: wire.Order(header)}, nil
+	return timerState{sequence: answer.Message.Sequence, order: wire.Order(header), data: answer.Message.Data}, nil
 }
 
 func (b *Bus) ensureDeadlines(ctx context.Context) (string, error) {

@@ -25,6 +25,7 @@ func (n *Node) adminHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", n.serveReady)
 	(&parking{store: n.store, client: n.internal, reread: n.bus.Reread, outbox: n.bus, commits: n.store, projections: n.projections}).register(mux)
 	n.projections.register(mux)
+	(&effects{bus: n.bus, store: n.store, here: n.runtime}).register(mux)
 	n.members.register(mux, n.replicas)
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, _ *http.Request) {
 		n.askDrain()

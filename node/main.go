@@ -41,6 +41,7 @@ type commandLine struct {
 
 	CheckEvents checkEventsCommand `cmd:"" help:"Read the whole store, and show what this binary cannot decode. Exit code 1: there is some."`
 
+	Effects     effectsCommand     `cmd:"" help:"Show and operate what aggregates have asked of the world."`
 	Projections projectionsCommand `cmd:"" help:"Show and operate projections, sagas' and policies' routers included."`
 }
 

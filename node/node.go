@@ -313,6 +313,8 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	}
 	limits.Reach, limits.CutAfter = n.contact(), n.cfg.CutAfter
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
+	n.metrics.effectListener(&limits.Listener)
+	limits.Effects.Timers = n.bus
 	limits.Listener.PartitionServed = func(actor.Partition) { n.pokeProjections() }
 	limits.Listener.PartitionLeft = func(actor.Partition, error) { n.pokeProjections() }
 	n.runtime, err = runtime.New(limits, n.store, n.bus, definitions...)
@@ -321,6 +323,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	}
 	n.metrics.observe(n.runtime)
 	n.metrics.observeParking(n.store)
+	n.metrics.observeEffects(n.runtime)
 	n.peers = &peers{conn: n.conn, namespace: n.cfg.Namespace}
 	stop, err := n.peers.answer(n.cfg.Name, n.runtime.Status)
 	if err != nil {

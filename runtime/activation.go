@@ -31,6 +31,7 @@ type activation struct {
 	resting    bool // has given back what only a busy one needs
 
 	// Of the running goroutine, or under mu while none runs.
+	pending    []string        // effects that are not over as of durable commits, sorted; nil: none
 	instance   *actor.Instance // nil: to be loaded before the next decision
 	ring       *outcomeRing
 	position   store.Position // highest durable command decided
@@ -201,6 +202,7 @@ func (a *activation) succeeded(b *batch) {
 	for _, ans := range b.answers {
 		a.partition.conclude(ans)
 	}
+	a.followEffects(b)
 	if b.snapshot != nil {
 		a.snapshotAt = actor.Version(b.snapshot.Version)
 		a.partition.snapshots.offer(a, *b.snapshot)

@@ -54,6 +54,9 @@ type batch struct {
 	answers  []answer // in the order of decision: of its own commands, and of what was decided after them
 	bytes    int
 	snapshot *store.Snapshot // of the state just after the commit; nil: none is due
+
+	asked     []actor.Outgoing // of the world
+	performed []string         // the timers of effects that are over with the commit
 }
 
 func (b *batch) add(a answer, dec *actor.Decision) command {
@@ -64,6 +67,14 @@ func (b *batch) add(a answer, dec *actor.Decision) command {
 	for i := range dec.Out {
 		b.commit.Out = append(b.commit.Out, storedOutgoing(&dec.Out[i]))
 		b.bytes += outgoingBytes(&dec.Out[i])
+		if _, ok := actor.EffectOf(dec.Out[i].Timer); ok {
+			b.asked = append(b.asked, dec.Out[i])
+		}
+	}
+	if timer := a.delivery.Message.Timer; timer != "" {
+		if _, ok := actor.EffectOf(timer); ok {
+			b.performed = append(b.performed, timer)
+		}
 	}
 	o := storedOutcome(a.delivery, a.outcome, len(dec.Events))
 	o.Hidden = int(b.commit.Last() - store.Version(a.outcome.Version)) //nolint:gosec // versions of one history

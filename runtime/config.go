@@ -87,6 +87,9 @@ type Config struct {
 	// that serves partition 0 count: configure all nodes alike.
 	Schedules []actor.Schedule
 
+	// Effects is how what aggregates ask of the world is carried out.
+	Effects EffectsConfig
+
 	Clock    Clock        // the system's
 	Logger   *slog.Logger // discards
 	Listener EventListener
@@ -134,6 +137,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.TrimAhead, 1<<17)
 	orTime(&c.DrainTimeout, 10*time.Second)
 	orTime(&c.CutAfter, 15*time.Second)
+	orInt(&c.Effects.Max, 20_000)
 	if c.Clock == nil {
 		c.Clock = systemClock{}
 	}
@@ -179,6 +183,7 @@ func (c Config) validate() error {
 		{"trim ahead", int64(c.TrimAhead)},
 		{"drain timeout", int64(c.DrainTimeout)},
 		{"cut after", int64(c.CutAfter)},
+		{"effects max", int64(c.Effects.Max)},
 	} {
 		if f.v < 0 {
 			faults = append(faults, fmt.Errorf("%s is negative: %w", f.name, ErrConfig))

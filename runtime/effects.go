@@ -153,6 +153,13 @@ func (a *activation) firing(d *delivery) bool {
 		}
 		return !behind && err == nil // Decide says that it is cancelled
 	}
+	if _, ok := actor.EffectOf(d.Message.Timer); ok {
+		if d.Message.Name == actor.PerformCommand {
+			a.performs(d)
+			return false
+		}
+		return true // what ends it has no time to wait for
+	}
 	now := a.partition.cfg.Clock.Now()
 	late := now.Sub(t.At)
 	if f := a.partition.cfg.Listener.TimerFired; f != nil {

@@ -29,6 +29,10 @@ type EventListener struct {
 	TimerFired func(kind actor.Kind, late time.Duration)
 	// Overdue: a saga has not ended within its deadline.
 	Overdue func(kind actor.Kind)
+	// EffectAttempted: an attempt of an effect has ended, after so long.
+	EffectAttempted func(effect string, outcome EffectOutcome, took time.Duration)
+	// EffectGivenUp: no more attempts are made of what was asked for.
+	EffectGivenUp func(effect string, reason actor.GiveUpReason)
 	// SnapshotSaved: a snapshot was written or, with an error, was not; without bytes,
 	// it could not be taken, or the state would not have come back from it.
 	SnapshotSaved func(kind actor.Kind, bytes int, err error)
@@ -66,4 +70,15 @@ type PassivationReason string
 const (
 	PassivatedIdle   PassivationReason = "idle"
 	PassivatedBudget PassivationReason = "budget"
+)
+
+// EffectOutcome says how an attempt of an effect has ended.
+type EffectOutcome string
+
+// The outcomes.
+const (
+	EffectSucceeded EffectOutcome = "succeeded"
+	EffectFailed    EffectOutcome = "failed"
+	EffectTimedOut  EffectOutcome = "timed_out"
+	EffectCutOff    EffectOutcome = "cut_off" // by a hand-over, the loss of the lease, the end of the node, or an operator
 )

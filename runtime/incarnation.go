@@ -20,6 +20,7 @@ type incarnation struct {
 	store        store.Store
 	bus          Bus
 	behaviors    map[actor.Kind]*actor.Behavior
+	performers   *performers
 	shortestIdle time.Duration
 
 	ctx    context.Context //nolint:containedctx // the life of the incarnation, which outlives every call
@@ -49,7 +50,7 @@ type incarnation struct {
 func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnation {
 	l := newLease(n.cfg.Clock)
 	in := &incarnation{
-		cfg: &n.cfg, store: n.store, bus: n.bus, behaviors: n.behaviors, hybrid: n.hybrid,
+		cfg: &n.cfg, store: n.store, bus: n.bus, behaviors: n.behaviors, hybrid: n.hybrid, performers: n.performers,
 		lease:      l,
 		committer:  newCommitter(n.store, l, &n.cfg),
 		snapshots:  newSnapshotter(n.store, &n.cfg),

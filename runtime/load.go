@@ -36,6 +36,8 @@ func (a *activation) load() error {
 	}
 	a.instance, a.ring, a.position, a.time = l.instance, l.ring, l.position, l.time
 	a.snapshotAt = l.snapshotAt
+	a.pending = a.instance.PendingEffects()
+	a.partition.performers.reconcile(a.address, a.pending)
 	a.size.loaded(a.partition.memory.shapes.footprint(l.instance.State()))
 	if every := a.behavior.SnapshotEvery(); every > 0 && l.replayed >= every {
 		if s := a.takeSnapshot(); s != nil {

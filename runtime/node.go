@@ -14,12 +14,13 @@ import (
 
 // Node serves aggregates. Make it with [New], run it with [Node.Run].
 type Node struct {
-	cfg       Config
-	store     store.Store
-	bus       Bus
-	behaviors map[actor.Kind]*actor.Behavior
-	hybrid    *hybridClock
-	contact   *contact
+	cfg        Config
+	store      store.Store
+	bus        Bus
+	behaviors  map[actor.Kind]*actor.Behavior
+	hybrid     *hybridClock
+	contact    *contact
+	performers *performers
 
 	stop    context.CancelCauseFunc
 	ctx     context.Context //nolint:containedctx // the life of the node, which outlives every call
@@ -55,6 +56,11 @@ func New(cfg Config, s store.Store, bus Bus, definitions ...actor.Registrable) (
 	n.contact = &contact{node: n}
 	n.hybrid = &hybridClock{wall: n.cfg.Clock}
 	n.ctx, n.stop = context.WithCancelCause(context.Background()) //nolint:forbidigo // ends with Close
+	var err error
+	if n.performers, err = newPerformers(n.ctx, &n.cfg); err != nil {
+		n.stop(ErrClosed)
+		return nil, err
+	}
 	return n, nil
 }
 
@@ -79,9 +85,11 @@ func (n *Node) Run(ctx context.Context) error {
 	n.running = true
 	n.mu.Unlock()
 	defer close(n.stopped)
+	defer n.performers.close()
 	defer context.AfterFunc(ctx, func() { n.stop(ErrClosed) })()
 	n.logUnkept(ctx)
 	defer n.keepContact()()
+	defer n.keepEffects()()
 	for n.ctx.Err() == nil {
 		in := n.begin()
 		if in == nil {
@@ -110,6 +118,18 @@ func (n *Node) keepContact() (end func()) {
 	return func() {
 		cancel()
 		asking.Wait()
+	}
+}
+
+// keepEffects begins to look which effects are paused, and which have lost their owner. The function that it returns ends that.
+func (n *Node) keepEffects() (end func()) {
+	ctx, cancel := context.WithCancel(n.ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() { n.performers.watchPauses(ctx, n.store) })
+	looking.Go(func() { n.performers.callOrphans(ctx, n.bus.Partitions()) })
+	return func() {
+		cancel()
+		looking.Wait()
 	}
 }
 

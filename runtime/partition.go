@@ -82,6 +82,9 @@ func (p *partition) serve(ctx context.Context) error {
 		p.running.Go(p.keepWatch)
 	}
 	p.mu.Unlock()
+	if p.orphan {
+		p.performers.orphaned(p.id)
+	}
 	if f := p.cfg.Listener.PartitionServed; f != nil {
 		f(p.id)
 	}

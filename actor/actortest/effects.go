@@ -35,9 +35,12 @@ func (s *Scenario) take(subject *subject, m actor.Message, d actor.Decision) {
 	}
 	if m.Timer != "" && d.Outcome.Code != actor.CodeCancelled {
 		delete(subject.timers, m.Timer)
+		delete(subject.effects, m.Timer)
 	}
 	for _, o := range d.Out {
 		switch {
+		case o.Name == actor.PerformCommand:
+			s.ask(subject, o)
 		case o.Timer == "":
 			s.send(o.Message(s.now))
 		case o.Name == "":
@@ -107,7 +110,8 @@ func (s *Scenario) route(r *actor.EventRecord) {
 
 // Deliver brings everything that has been sent so far in the scenario to its
 // aggregates, all events to the sagas and policies of the scenario, and then what
-// follows from that, until nothing is left. What is for a kind that the scenario was
+// follows from that, until nothing is left. Effects that are due are performed, if the
+// scenario has a performer. What is for a kind that the scenario was
 // not given stays sent. It does not wait for timers: see [Scenario.Advance].
 //
 // A command that is refused on the way is no failure of the test, as nobody waits for
@@ -117,9 +121,12 @@ func (s *Scenario) Deliver() *Scenario {
 	s.t.Helper()
 	s.finishStep()
 	var stayed []actor.Message
-	for n := 0; len(s.waiting) > 0; n++ {
+	for n := 0; len(s.waiting) > 0 || s.performNext(s.now); n++ {
 		if n == maxDeliveries {
 			s.t.Fatalf("Deliver: no end after %d", n)
+		}
+		if len(s.waiting) == 0 {
+			continue
 		}
 		next := s.waiting[0]
 		s.waiting = s.waiting[1:]
@@ -149,6 +156,16 @@ func (s *Scenario) fireUntil(t time.Time) {
 	s.t.Helper()
 	for n := 0; ; n++ {
 		due, ok := s.nextTimer(t)
+		until := t
+		if ok {
+			until = due.At
+		}
+		if s.performNext(until) {
+			if n == maxDeliveries {
+				s.t.Fatal("effects are performed without an end")
+			}
+			continue
+		}
 		if !ok {
 			break
 		}

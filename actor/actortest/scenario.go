@@ -24,6 +24,7 @@ type Scenario struct {
 	waiting   []parcel // for Deliver
 	records   []actor.EventRecord
 	calls     sync.Mutex // held by a call of a client
+	world     world
 }
 
 // step is one message with what came of it and what the test has asserted.
@@ -182,7 +183,7 @@ func (s *Scenario) subject(to actor.Address) *subject {
 	if err := to.Validate(); err != nil {
 		s.t.Fatalf("actortest: %v", err)
 	}
-	created := &subject{behavior: b, address: to, live: b.New(to), outcomes: map[actor.CommandID]outcome{}, timers: map[string]actor.Outgoing{}}
+	created := &subject{behavior: b, address: to, live: b.New(to), outcomes: map[actor.CommandID]outcome{}, timers: map[string]actor.Outgoing{}, effects: map[string]*asked{}}
 	s.subjects[to] = created
 	return created
 }

@@ -21,6 +21,7 @@ type subject struct {
 	outcomes map[actor.CommandID]outcome
 	commits  []commit                  // that did something with timers, in order
 	timers   map[string]actor.Outgoing // that are set
+	effects  map[string]*asked         // that are not over, by the names of their timers
 	foreign  actor.Version             // events of it that WhenEvent has made up
 }
 

@@ -47,6 +47,14 @@ func (ns Namespace) Timer(of actor.Address, name string) string {
 	return string(ns) + ".timer.at." + string(of.Kind) + "." + of.Token() + "." + token
 }
 
+// AllTimers matches the timers of all aggregates.
+func (ns Namespace) AllTimers() string { return string(ns) + ".timer.at.>" }
+
+// TimersOf matches the timers of one aggregate.
+func (ns Namespace) TimersOf(of actor.Address) string {
+	return string(ns) + ".timer.at." + string(of.Kind) + "." + of.Token() + ".*"
+}
+
 // Cron is where a schedule of the cluster is kept.
 func (ns Namespace) Cron(name string) string {
 	return string(ns) + ".timer.cron." + actor.Address{ID: name}.Token()
