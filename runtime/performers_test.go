@@ -165,7 +165,11 @@ func (s *effectSetup) order(id string) order {
 func (s *effectSetup) awaitEnds(id string, n int) order {
 	s.t.Helper()
 	deadline := time.Now().Add(72 * time.Hour)
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
+	longest := 500 * time.Millisecond
+	if s.slow {
+		longest = 10 * time.Second
+	}
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, longest) {
 		if o := s.order(id); len(o.Paid)+len(o.Failed) >= n {
 			return o
 		}
