@@ -12,6 +12,7 @@ SEED     ?=
 EXAMPLES ?= 100
 DURATION ?= 2m
 ARGS     ?=
+EFFECTS  ?= 10000
 
 .PHONY: help
 help: ## Show this list.
@@ -49,6 +50,10 @@ fmt: ## Format the code and sort its imports as lint wants them.
 .PHONY: soak
 soak: ## Kill and disturb a node under load many times (KILLS=50, FAULTS=20).
 	GANGLION_KILLS=$(KILLS) GANGLION_FAULTS=$(FAULTS) $(GO) test -race -count=1 -timeout 2h -v -run '_(Kill9|Mongo|StoreCutOff)' ./node
+
+.PHONY: soak-effects
+soak-effects: ## Have EFFECTS (10000) fail at random, with a provider that takes a second, while both nodes are killed twice.
+	GANGLION_SOAK=$(EFFECTS) GANGLION_SEED=$(SEED) $(GO) test -count=1 -timeout 2h -v -run '^TestNode_EffectsSoak$$' ./node
 
 .PHONY: chaos
 chaos: ## Break a cluster of nine processes for DURATION (2m) by SEED, and check what its clients were told. Evidence goes to bin/chaos.

@@ -150,9 +150,10 @@ func newHandler[S any, C Asking[R], R any](h func(*S, *Context, C) (R, error), o
 		return json.Marshal(reply)
 	}
 	erased := &handler{
-		name:    wireName(reflect.TypeFor[C]()),
-		payload: reflect.TypeFor[C](),
-		reply:   reflect.TypeFor[R](),
+		name:     wireName(reflect.TypeFor[C]()),
+		payload:  reflect.TypeFor[C](),
+		reply:    reflect.TypeFor[R](),
+		internal: endsEffect[C](),
 		run: func(state any, ctx *Context, data []byte) ([]byte, error) {
 			var command C
 			if err := decodeObject(data, &command); err != nil {

@@ -181,6 +181,9 @@ type Performer struct {
 // succeeded and its result was lost: the outside service is to know that by
 // [Call.Key].
 func (e *Effect[I, R]) By(handler func(ctx context.Context, call Call, input I) (R, error)) *Performer {
+	if handler == nil {
+		panic(fmt.Sprintf("actor: effect %s is carried out by nil", e.name))
+	}
 	return &Performer{name: e.name, policy: e.policy, run: func(ctx context.Context, call Call, data []byte) ([]byte, error) {
 		var input I
 		if err := json.Unmarshal(data, &input); err != nil {

@@ -9,12 +9,13 @@ import (
 )
 
 // Performed is embedded, beside [Replies], in the command by which an aggregate gets the
-// result of an effect that it has asked for.
+// result of an effect that it has asked for. Such a command is [Internal].
 type Performed[R any] struct {
 	Result R `json:"result"`
 }
 
-func (Performed[R]) resultOf(R) {}
+func (Performed[R]) resultOf(R)  {}
+func (Performed[R]) endsEffect() {}
 
 // ResultCommand is satisfied by every command that embeds [Performed] of R.
 type ResultCommand[R any] interface {
@@ -23,12 +24,21 @@ type ResultCommand[R any] interface {
 }
 
 // GivenUp is embedded, beside [Replies], in the command by which an aggregate hears that
-// an effect which it has asked for was given up.
+// an effect which it has asked for was given up. Such a command is [Internal].
 type GivenUp struct {
 	Failure EffectFailure `json:"failure"`
 }
 
-func (GivenUp) isGivenUp() {}
+func (GivenUp) isGivenUp()  {}
+func (GivenUp) endsEffect() {}
+
+// endsEffect reports whether a command embeds [Performed] or [GivenUp]: what the world has
+// done is not for callers to say.
+func endsEffect[C any]() bool {
+	var c C
+	_, ok := any(c).(interface{ endsEffect() })
+	return ok
+}
 
 // GivenUpCommand is satisfied by every command that embeds [GivenUp].
 type GivenUpCommand interface {
@@ -81,7 +91,7 @@ type EffectTask struct {
 	Failures int          `json:"failures,omitempty"` // attempts that have failed
 	Cut      int          `json:"cut,omitempty"`      // attempts in a row that ended with their node
 	Started  time.Time    `json:"started,omitzero"`   // of the attempt that is under way; zero: none is
-	Since    time.Time    `json:"since,omitzero"`    // of the first attempt
+	Since    time.Time    `json:"since,omitzero"`     // of the first attempt
 	Next     time.Time    `json:"next,omitzero"`      // no attempt before that
 	Error    string       `json:"error,omitempty"`    // of the last attempt that failed
 	Reply    *EffectReply `json:"reply,omitempty"`    // what it has come to; nil: nothing yet

@@ -82,6 +82,19 @@ func (s *commandSorts) add(to actor.Address, name string) {
 	}
 }
 
+// addEnds adds the commands one of which is to end a pending effect.
+func (s *commandSorts) addEnds(note *actor.Message) {
+	task, id, err := actor.ReadEffectTask(note)
+	if err != nil {
+		return
+	}
+	for _, end := range []*actor.EffectReply{task.OnResult, task.OnGivenUp} {
+		if end != nil {
+			s.add(id.Address, end.Name)
+		}
+	}
+}
+
 // fault returns what is undeclared; nil: nothing.
 func (s *commandSorts) fault() *UndeclaredError {
 	if len(s.found) == 0 {
@@ -127,6 +140,9 @@ func (n *Node) undeclaredCommands(ctx context.Context, behaviors map[actor.Kind]
 			sorts.add(w.Target, w.Name)
 		}
 	}
+	if _, err := n.bus.EffectNotes(ctx, actor.Address{}, waitingMax, func(m actor.Message, _ int64) { sorts.addEnds(&m) }); err != nil {
+		return nil, err
+	}
 	n.warnOfStrangers(ctx, sorts)
 	if !complete {
 		n.cfg.Logger.InfoContext(ctx, "of the commands that wait, the oldest were checked for whether this build declares them", "messages_at_most", 2*waitingMax)
@@ -169,7 +185,7 @@ func (n *Node) warnOfParked(ctx context.Context, behaviors map[actor.Kind]*actor
 			return
 		}
 		to, err := actor.ParseAddress(string(p.Aggregate))
-		if _, unreadable := runtime.ParkedUnreadable(&p); err == nil && !unreadable {
+		if _, unreadable := runtime.ParkedUnreadable(&p); err == nil && !unreadable && to.Kind != runtime.KindPausedEffect {
 			sorts.add(to, p.Name)
 		}
 		if looked++; looked == parkedMax {

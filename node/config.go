@@ -106,6 +106,10 @@ type Config struct {
 	// is for programs that measure, or that follow the store's feed themselves.
 	NoRelay bool
 
+	// Effects carry out what aggregates ask of the world, see [actor.DefineEffect]. Setup
+	// may add those that need what it opens, by [Node.Handle].
+	Effects []*actor.Performer
+
 	// Projections are the read models that the node runs beside its definitions. The
 	// sagas and policies among the definitions need no mention.
 	Projections []*projection.Projection

@@ -77,13 +77,14 @@ func TestNode_EffectsAreOperated(t *testing.T) {
 	shipping := actor.DefineEffect[string, string]("shipping", actor.EffectPolicy{FirstRetry: 10 * time.Hour, MaxRetry: 10 * time.Hour})
 	var down atomic.Bool
 	down.Store(true)
-	cfg := node.Config{}
-	cfg.Limits.Effects.Performers = []*actor.Performer{shipping.By(func(_ context.Context, call actor.Call, id string) (string, error) {
-		if down.Load() {
-			return "", errors.New("the carrier is closed")
-		}
-		return fmt.Sprintf("%s, attempt %d", id, call.Attempt), nil
-	})}
+	cfg := node.Config{Setup: func(_ context.Context, n *node.Node) error {
+		return n.Handle(shipping.By(func(_ context.Context, call actor.Call, id string) (string, error) {
+			if down.Load() {
+				return "", errors.New("the carrier is closed")
+			}
+			return fmt.Sprintf("%s, attempt %d", id, call.Attempt), nil
+		}))
+	}}
 	n := nodes.Start(t, cfg, parcels(shipping))
 	api, admin := caller{t, n.URL()}, caller{t, n.AdminURL()}
 	start := func(id string) string {
@@ -145,13 +146,14 @@ func TestNode_EffectsAreOperated(t *testing.T) {
 	}
 	testharness.Eventually(t, 20*time.Second, func() bool { return len(admin.effects().Pending) == 0 })
 
+	api.expect("a result that a caller makes up", api.post("/v1/parcel/b/shipped", `{"result":"x"}`), 404, "")
 	act("retry", one("b", keyB), 404)
 	act("retry", one("", keyB), 400)
 	act("pause", url.Values{"effect": {""}}, 400)
 	act("explode", nil, 404)
 	admin.expect("limit", admin.do(http.MethodGet, "/effects?limit=0", ""), 400, "")
 	admin.expect("aggregate", admin.do(http.MethodGet, "/effects?aggregate=x", ""), 400, "")
-	if err := n.Handle(shipping.By(nil)); !errors.Is(err, node.ErrConfig) {
+	if err := n.Handle(shipping.By(func(context.Context, actor.Call, string) (string, error) { return "", nil })); !errors.Is(err, node.ErrConfig) {
 		t.Errorf("a performer that comes late: %v", err)
 	}
 }

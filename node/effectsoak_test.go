@@ -128,7 +128,7 @@ func (p *provider) progress() int {
 // TestNode_EffectsSoak has many effects fail at random while both nodes are killed twice:
 // each aggregate's come in order, none is lost or given up, and no node makes more
 // attempts at once than it may. GANGLION_SOAK is the number of effects, a multiple of 10 (`make
-// soak`: 10,000, with a provider that takes a second); GANGLION_SEED repeats a run.
+// soak-effects`: 10,000, with a provider that takes a second); GANGLION_SEED repeats a run.
 func TestNode_EffectsSoak(t *testing.T) {
 	t.Parallel()
 	seed := testenv.Seed(t)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -314,7 +315,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	limits.Reach, limits.CutAfter = n.contact(), n.cfg.CutAfter
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
 	n.metrics.effectListener(&limits.Listener)
-	limits.Effects.Timers = n.bus
+	limits.Effects.Timers, limits.Effects.Performers = n.bus, slices.Concat(limits.Effects.Performers, n.cfg.Effects)
 	limits.Listener.PartitionServed = func(actor.Partition) { n.pokeProjections() }
 	limits.Listener.PartitionLeft = func(actor.Partition, error) { n.pokeProjections() }
 	n.runtime, err = runtime.New(limits, n.store, n.bus, definitions...)

@@ -27,7 +27,7 @@ type (
 	charge struct{ Amount int }
 	bill   struct{ Number string }
 
-	pay struct {
+	askPay struct {
 		actor.Replies[string]
 		Times int
 		By    string // effect; empty: charge
@@ -66,7 +66,7 @@ type effectSetup struct {
 
 func ordersOf(charges, others *actor.Effect[charge, bill]) *actor.Aggregate[order] {
 	return actor.Define("counter", func(d *actor.Definition[order]) {
-		actor.On(d, func(_ *order, ctx *actor.Context, p pay) (string, error) {
+		actor.On(d, func(_ *order, ctx *actor.Context, p askPay) (string, error) {
 			var keys []string
 			by := charges
 			if p.By != "" {
@@ -143,7 +143,7 @@ func (s *effectSetup) called() (all []string) {
 // pay asks for so many payments, and returns their keys.
 func (s *effectSetup) pay(id string, times int, by string) []string {
 	s.t.Helper()
-	o := s.want(s.ask(s.message(id, "pay", pay{Times: times, By: by})), actor.CodeOK)
+	o := s.want(s.ask(s.message(id, "askPay", askPay{Times: times, By: by})), actor.CodeOK)
 	return strings.Fields(strings.Trim(string(o.Reply), `"`))
 }
 
@@ -722,5 +722,38 @@ func TestEffect_Unwanted(t *testing.T) {
 		if n, left := len(s.called()), s.notes.pending(t); n != 1 || len(left) > 0 {
 			t.Errorf("%d calls; notes %+v", n, left)
 		}
+	})
+}
+
+// TestEffect_NodeThatCarriesOutNothing has an effect come to an owner that knows nothing
+// of effects, as one of an earlier build does not: it is parked, stays asked for, and is
+// carried out once it is sent to one that does (node/unserved.go).
+func TestEffect_NodeThatCarriesOutNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newEffects(t, actor.EffectPolicy{}, nil)
+		tune := s.tune
+		s.tune = func(c *runtime.Config) {
+			tune(c)
+			c.Effects = runtime.EffectsConfig{}
+		}
+		s.start("n1")
+		keys := s.pay("a", 2, "")
+		s.eventually("both are parked", func() bool { return len(s.parked("a")) == 2 })
+		for _, p := range s.parked("a") {
+			if p.Name != actor.PerformCommand || runtime.ParkedWaits(&p) == actor.CodeOK {
+				t.Errorf("parked: %+v", p)
+			}
+		}
+		s.tune = tune
+		s.restart()
+		for _, p := range s.parked("a") {
+			m, err := runtime.ParkedMessage(&p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.bus.publish(m, nil)
+		}
+		equal(t, "paid", s.awaitEnds("a", 2).Paid, keys)
+		equal(t, "calls", s.called(), []string{keys[0] + "/1", keys[1] + "/1"})
 	})
 }

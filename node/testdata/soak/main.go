@@ -13,7 +13,6 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/node"
-	"github.com/ganglion-go/ganglion/runtime"
 )
 
 type job struct {
@@ -104,7 +103,5 @@ func main() {
 		actor.Apply(d, func(j *job, e failed) { j.Failed = append(j.Failed, e.Index) })
 	})
 	p := &provider{url: os.Getenv("SOAK_PROVIDER"), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
-	cfg := node.Config{}
-	cfg.Limits.Effects = runtime.EffectsConfig{Performers: []*actor.Performer{charges.By(p.charge)}}
-	node.MainWith(cfg, jobs)
+	node.MainWith(node.Config{Effects: []*actor.Performer{charges.By(p.charge)}}, jobs)
 }
