@@ -104,6 +104,9 @@ func (c *listCommand) Run(out io.Writer) error {
 	if err := actor.Kind(c.Kind).Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	if c.Limit < 0 {
+		return fmt.Errorf("--limit %d is negative: %w", c.Limit, ErrConfig)
+	}
 	w := bufio.NewWriter(out)
 	for after, left := c.After, c.Limit; ; {
 		query := url.Values{"limit": {"1000"}}
