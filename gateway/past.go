@@ -140,13 +140,25 @@ func parseMoment(params params, version, at string) (m Moment, given bool, err e
 	if err != nil || when == "" {
 		return m, text != "", err
 	}
-	if m.Time, err = time.Parse(time.RFC3339, when); err != nil {
+	if m.Time, err = parseTime(when); err != nil {
 		return m, false, fmt.Errorf("%s must be a time such as 2026-01-02T15:04:05.5Z or 2026-01-02T15:04:05+01:00, of which a URL has the + as %%2B", at)
 	}
 	if m.Time.IsZero() { // year 1 is a time like others
 		m.Time = m.Time.Add(1)
 	}
 	return m, true, nil
+}
+
+// parseTime reads a time of RFC 3339. A leap second is the moment that it ends with.
+func parseTime(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	const second = len("2006-01-02T15:04:")
+	if err != nil && len(text) > second+2 && text[second-1:second+2] == ":60" {
+		if t, err = time.Parse(time.RFC3339, text[:second]+"59"+text[second+2:]); err == nil {
+			t = t.Truncate(time.Second).Add(time.Second)
+		}
+	}
+	return t, err //nolint:wrapcheck // the caller says what is wrong
 }
 
 // describePast adds the difference of two states of a kind.

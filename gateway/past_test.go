@@ -53,12 +53,14 @@ func TestState_OfThePast(t *testing.T) {
 	if b := f.do(t, "GET", "/v1/account/a?version=2", "", `If-None-Match: "1", W/"2"`); b.StatusCode != 304 {
 		t.Errorf("got %d", b.StatusCode)
 	}
-	for _, at := range []string{"2026-01-02T03:04:06Z", "2026-01-02T03:04:06.999999Z", "2026-01-02T04:04:06%2B01:00"} {
+	for _, at := range []string{"2026-01-02T03:04:06Z", "2026-01-02T03:04:06.999999Z", "2026-01-02T04:04:06%2B01:00", "2026-01-02T03:04:06.000Z"} {
 		f.do(t, "GET", "/v1/account/a?at="+at, "").is(t, 200, second)
 	}
 	f.do(t, "GET", "/v1/account/a?version=3&at=2026-01-02T03:04:06Z&consistency=local", "").is(t, 200, second)
 	f.do(t, "GET", "/v1/account/a?version=2&at=2026-02-02T03:04:06Z", "").is(t, 200, second)
 	f.do(t, "GET", "/v1/account/a?at=9999-12-31T23:59:59Z", "").is(t, 200, `{"version":3,"state":{"owner":"o3","big":9007199254740993,"list":[1,2],"n":null}}`)
+	f.do(t, "GET", "/v1/account/a?at=2025-12-31T23:59:60Z", "").fails(t, 404, actor.CodeDoesNotExist)
+	f.do(t, "GET", "/v1/account/a?at=2026-01-31T23:59:60.5Z&version=2", "").is(t, 200, second)
 	f.do(t, "GET", "/v1/account/a?at=2026-01-02T03:04:04Z", "").fails(t, 404, actor.CodeDoesNotExist)
 	f.do(t, "GET", "/v1/account/a?at=0001-01-01T00:00:00Z", "").fails(t, 404, actor.CodeDoesNotExist)
 	f.do(t, "GET", "/v1/account/a?version=0", "").fails(t, 404, actor.CodeDoesNotExist)

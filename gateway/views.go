@@ -250,14 +250,14 @@ func (g *Gateway) awaitView(ctx context.Context, c *call) *Problem {
 
 // doubtAfter is how long something is waited for before it is asked whether there is such
 // a thing.
-const doubtAfter = time.Second
+const doubtAfter = 100 * time.Millisecond
 
 func (g *Gateway) awaitOne(ctx context.Context, c *call, a awaited) *Problem {
 	first, cancel := context.WithTimeout(ctx, doubtAfter)
 	defer cancel()
 	err := g.cfg.Views.Wait(first, c.route.collection.View, a.source, a.version)
 	if first.Err() != nil && err != nil && g.cfg.History != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtAfter)
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		if events, failed := g.cfg.History.Events(asking, a.source, a.version-1, 1); failed == nil && len(events) == 0 {
 			return newProblem(codeNoSuchVersion, "")

@@ -32,8 +32,6 @@ type views struct {
 	reads    int
 }
 
-var accountsOf = gateway.Collection{View: "balances", Name: "accounts"}
-
 func (v *views) Shown() []gateway.ViewInfo {
 	return []gateway.ViewInfo{{Name: "balances", Collections: []gateway.CollectionInfo{
 		{Name: "accounts", Type: reflect.TypeFor[balance]()}, {Name: "loose", Type: reflect.TypeFor[any]()},
@@ -148,11 +146,10 @@ func (v *views) count() (reads, watchers int) {
 	return v.reads, len(v.watchers)
 }
 
-func setupViews(t *testing.T, configure ...func(*gateway.Config)) (*fixture, *views) {
+func setupViews(t *testing.T) (*fixture, *views) {
 	t.Helper()
 	v := &views{}
-	f := setup(t, append([]func(*gateway.Config){func(c *gateway.Config) { c.Views = v }}, configure...)...)
-	return f, v
+	return setup(t, func(c *gateway.Config) { c.Views = v }), v
 }
 
 func TestViews_Pages(t *testing.T) {
@@ -258,7 +255,7 @@ func followView(t *testing.T, f *virtual, path string, headers ...string) *follo
 	return f.followPath(t, "/v1/views/balances/accounts"+path, headers...)
 }
 
-// ids takes the ids out of what has come, and returns the last of them.
+// without is expect for messages without their ids, of which it returns the last.
 func (s *follower) without(t *testing.T, want ...string) (last string) {
 	t.Helper()
 	got, ended := s.now()

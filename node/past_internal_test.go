@@ -32,7 +32,7 @@ type talliedOld struct {
 
 func (c *tally) counted(e tallied) { c.N += e.By }
 
-// counters shows less than there is, and has an event of an earlier form.
+// tallies shows less than there is, and has an event of an earlier form.
 func tallies() *actor.Aggregate[tally] {
 	return actor.Define("counter", func(d *actor.Definition[tally]) {
 		actor.Apply(d, (*tally).counted, actor.From("tallied.v0", func(o talliedOld) tallied { return tallied{By: 2 * o.Twice} }))
