@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -142,7 +143,7 @@ func (g *Gateway) enqueue(ctx context.Context, c *call, m actor.Message) *Proble
 	}
 	c.w.Header().Set("Preference-Applied", "respond-async")
 	c.w.Header().Set("Cache-Control", "no-store")
-	return c.reply(c.accepted(m.ID))
+	return c.reply(http.StatusAccepted, c.accepted(m.ID))
 }
 
 // problemOfError returns the problem for a client's error. One that is not an

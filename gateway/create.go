@@ -87,14 +87,14 @@ func (c *call) replied(o actor.Outcome) (status int, body any) {
 	return status, createdBody{ID: c.route.target.ID, replyBody: reply}
 }
 
-// accepted is the answer to a command that was stored.
-func (c *call) accepted(id actor.CommandID) (status int, body any) {
+// accepted is the body of the answer to a command that was stored.
+func (c *call) accepted(id actor.CommandID) (body any) {
 	stored := acceptedBody{CommandID: id}
 	if c.route.endpoint != endpointCreate {
-		return http.StatusAccepted, stored
+		return stored
 	}
 	c.w.Header().Set("Location", c.location())
-	return http.StatusAccepted, createAcceptedBody{ID: c.route.target.ID, acceptedBody: stored}
+	return createAcceptedBody{ID: c.route.target.ID, acceptedBody: stored}
 }
 
 // location returns the path of the aggregate that was made: beside the one that was asked

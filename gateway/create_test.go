@@ -69,7 +69,7 @@ func (*ticket) file(ctx *actor.Context, c file) (string, error) {
 }
 
 func (*ticket) rename(ctx *actor.Context, c rename) (actor.None, error) {
-	ctx.Raise(filed(c.bare()))
+	ctx.Raise(c.bare())
 	return actor.None{}, nil
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -56,9 +57,5 @@ func (d *describer) createOperation(b *actor.Behavior, c actor.HandlerInfo, s *s
 }
 
 func cloneHeaders(response object) object {
-	headers := object{}
-	for name, h := range response["headers"].(object) {
-		headers[name] = h
-	}
-	return headers
+	return maps.Clone(response["headers"].(object))
 }

@@ -18,8 +18,9 @@ const (
 	headerTimeout   = "Ganglion-Timeout"
 )
 
-// maxTraceBytes bounds each header that goes into a command's metadata.
-const maxTraceBytes = 256
+// maxTraceBytes bounds each header that is an id: a command's own, and those that go into
+// its metadata.
+const maxTraceBytes = actor.MaxCommandIDBytes
 
 // options is what the headers and the query of a request ask for.
 type options struct {
@@ -86,24 +87,24 @@ func (c Config) parseTimeout(p params) (time.Duration, error) {
 }
 
 func parseCommandID(p params) (actor.CommandID, error) {
-	id, err := shortHeader(p, "Idempotency-Key", actor.MaxCommandIDBytes)
+	id, err := shortHeader(p, "Idempotency-Key")
 	return actor.CommandID(id), err
 }
 
 // shortHeader returns the value of a header that has at most so many bytes.
-func shortHeader(p params, name string, most int) (string, error) {
+func shortHeader(p params, name string) (string, error) {
 	value, err := p.ofHeader(name)
-	if err == nil && len(value) > most {
-		return "", fmt.Errorf("%s of %d bytes, at most %d are allowed", name, len(value), most)
+	if err == nil && len(value) > maxTraceBytes {
+		return "", fmt.Errorf("%s of %d bytes, at most %d are allowed", name, len(value), maxTraceBytes)
 	}
 	return value, err
 }
 
 func parseMetadata(p params) (md actor.Metadata, err error) {
-	if md.Correlation, err = shortHeader(p, "X-Correlation-Id", maxTraceBytes); err != nil {
+	if md.Correlation, err = shortHeader(p, "X-Correlation-Id"); err != nil {
 		return md, err
 	}
-	if md.Causation, err = shortHeader(p, "X-Causation-Id", maxTraceBytes); err != nil {
+	if md.Causation, err = shortHeader(p, "X-Causation-Id"); err != nil {
 		return md, err
 	}
 	if trace := p.header["Traceparent"]; len(trace) == 1 && isTraceparent(trace[0]) {

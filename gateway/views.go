@@ -112,7 +112,7 @@ func (g *Gateway) serveView(ctx context.Context, c *call) *Problem {
 	if p != nil {
 		return p
 	}
-	resume, err := shortHeader(c.params, "Last-Event-Id", maxTraceBytes)
+	resume, err := shortHeader(c.params, "Last-Event-Id")
 	if err != nil {
 		return malformed(err.Error())
 	}
