@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ import (
 //	                         looked up before anything is parked.
 //	dies between naming      X is blamed for a death that it has not caused. Two such
 //	and executing            deaths in a row park it; an operator retries it.
+//	a node that was paused   has not died, see alibi.go.
 //	kill -9 by an operator   is a death like any other. One costs nothing; two without
 //	                         progress make the third session name what it reads again;
 //	                         the command is executed, and its name is taken away.
@@ -61,13 +63,17 @@ const (
 
 // suspect is the stored form of [store.Claim.Suspect].
 type suspect struct {
-	Session   string `json:"session"` // that named it
+	Node      string `json:"node,omitempty"`
+	Session   string `json:"session"` // of that node, which named it
 	Aggregate string `json:"aggregate"`
 	ID        string `json:"id"`
 	Name      string `json:"name"`
-	Deaths    int    `json:"deaths"`             // under its name, before that session
-	Executed  bool   `json:"executed,omitempty"` // its handler has returned
-	Spared    int    `json:"spared,omitempty"`   // deaths after that, before that session
+	Deaths    int    `json:"deaths"` // under its name, before that session
+
+	Blamed []blamed `json:"blamed,omitempty"` // sessions of these deaths, as far as this build has counted them
+
+	Executed bool `json:"executed,omitempty"` // its handler has returned
+	Spared   int  `json:"spared,omitempty"`   // deaths after that, before that session
 }
 
 // condemned reports whether enough processes died of it.
@@ -106,6 +112,7 @@ func newCrashWatch(in *incarnation, c *store.Claim) *crashWatch {
 			s.Spared++
 		default:
 			s.Deaths++
+			s.Blamed = append(s.Blamed, blamed{s.Node, s.Session})
 		}
 		w.known = &s
 	}
@@ -183,13 +190,16 @@ func (p *partition) executeWatched(d *delivery) bool {
 		executed <-chan struct{}
 	)
 	if d.Message.Type == actor.TypeCommand && (d.replayed || d.Sequence == 0) { // it may have killed a predecessor
+		s := p.suspectOf(d)
+		if s.Deaths > 0 && !p.acquit(s) {
+			return false
+		}
 		select {
 		case p.feared <- struct{}{}:
 			defer func() { <-p.feared }()
 		case <-p.ctx.Done():
 			return false
 		}
-		s := p.suspectOf(d)
 		if s.condemned() {
 			condemned, ok := p.condemn(d, s.Deaths+s.Spared)
 			if !ok || condemned {
@@ -243,11 +253,11 @@ func (p *partition) awaitWatched(d *delivery, executed <-chan struct{}, s *suspe
 // suspectOf returns what the claim is to say of a message, with the deaths under its name.
 func (p *partition) suspectOf(d *delivery) *suspect {
 	s := &suspect{
-		Session: p.session.Incarnation, Aggregate: d.Message.Target.String(), ID: string(d.Message.ID),
+		Node: p.session.Name, Session: p.session.Incarnation, Aggregate: d.Message.Target.String(), ID: string(d.Message.ID),
 		Name: shorten(d.Message.Name, 128),
 	}
 	if known := p.watch.known; known != nil && known.ID == s.ID && known.Aggregate == s.Aggregate {
-		s.Deaths, s.Spared = known.Deaths, known.Spared
+		s.Deaths, s.Spared, s.Blamed = known.Deaths, known.Spared, slices.Clone(known.Blamed)
 	}
 	return s
 }

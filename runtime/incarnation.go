@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,6 +48,7 @@ type incarnation struct {
 // out that its build lacks is still lacking.
 func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnation {
 	l := newLease(n.cfg.Clock)
+	n.lives++
 	in := &incarnation{
 		cfg: &n.cfg, store: n.store, bus: n.bus, behaviors: n.behaviors, hybrid: n.hybrid, performers: n.performers,
 		lease:      l,
@@ -68,7 +68,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 		}
 	}
 	in.session = store.Session{
-		Name: n.cfg.Name, Incarnation: rand.Text(), Beat: 1,
+		Name: n.cfg.Name, Incarnation: incarnationOf(n.process, n.lives), Beat: 1,
 		Address: n.cfg.Address, Build: n.cfg.Build, Kinds: n.kinds(), Lease: n.cfg.Lease, Lacks: lacks,
 		Opened: n.cfg.Clock.Now().Truncate(time.Microsecond), // as stores keep it
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,6 +33,8 @@ type Node struct {
 	cordoned bool // incarnations take no partitions any more
 	draining bool // no incarnation is started any more
 	current  *incarnation
+	process  string // of all incarnations
+	lives    int    // incarnations that were begun
 }
 
 // New returns a node that serves the given definitions from a store and a bus,
@@ -39,7 +42,7 @@ type Node struct {
 // and lists every fault.
 func New(cfg Config, s store.Store, bus Bus, definitions ...actor.Registrable) (*Node, error) {
 	faults := []error{cfg.validate()}
-	n := &Node{cfg: cfg.withDefaults(), store: s, bus: bus, behaviors: map[actor.Kind]*actor.Behavior{}, stopped: make(chan struct{}), feared: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg.withDefaults(), store: s, bus: bus, behaviors: map[actor.Kind]*actor.Behavior{}, stopped: make(chan struct{}), feared: make(chan struct{}, 1), process: rand.Text()}
 	for _, d := range definitions {
 		b := d.Behavior()
 		if n.behaviors[b.Kind()] != nil {

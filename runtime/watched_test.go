@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/store"
@@ -20,7 +21,7 @@ func (s *setup) suspected(suspect string) (id string) {
 	c := s.claim(1)
 	c.Revision += 1000
 	c.Deaths = 3
-	c.Suspect = fmt.Sprintf(`{"session":"gone","aggregate":%q,%s}`, address(id), suspect)
+	c.Suspect = fmt.Sprintf(`{"aggregate":%q,%s}`, address(id), suspect)
 	if err := s.store.SaveWatermarks(s.t.Context(), []store.Claim{c}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -36,11 +37,11 @@ func TestNode_Watch_DeathsAfterExecution(t *testing.T) {
 		suspect string
 		want    actor.Code
 	}{
-		{`"deaths":0`, actor.CodeOK}, // and the one of who named it
-		{`"deaths":1`, actor.CodeParked},
-		{`"deaths":1,"executed":true`, actor.CodeOK},
-		{`"deaths":1,"executed":true,"spared":4`, actor.CodeOK},
-		{`"deaths":1,"executed":true,"spared":5`, actor.CodeParked},
+		{`"session":"gone","deaths":0`, actor.CodeOK}, // and the one of who named it
+		{`"session":"gone","deaths":1`, actor.CodeParked},
+		{`"session":"gone","deaths":1,"executed":true`, actor.CodeOK},
+		{`"session":"gone","deaths":1,"executed":true,"spared":4`, actor.CodeOK},
+		{`"session":"gone","deaths":1,"executed":true,"spared":5`, actor.CodeParked},
 	} {
 		t.Run(c.suspect, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -65,13 +66,90 @@ func TestNode_Watch_DeathsAfterExecution(t *testing.T) {
 	}
 }
 
+// TestNode_Watch_ProcessesThatLived: a death under the name of a command does not count if
+// the process is seen again, however late within the time that is waited for.
+func TestNode_Watch_ProcessesThatLived(t *testing.T) {
+	t.Parallel()
+	const blamed = `"node":"n2","session":"P-3","deaths":1,"blamed":[{"node":"n3","session":"Q-1"}]`
+	for name, c := range map[string]struct {
+		seen map[string]string // incarnations by node
+		late map[string]string // of nodes that are seen later
+		want actor.Code
+	}{
+		"nobody is seen":            {nil, nil, actor.CodeParked},
+		"both have died":            {map[string]string{"n2": "R-1", "n3": "S-1"}, nil, actor.CodeParked},
+		"both have lived":           {map[string]string{"n2": "P-4", "n3": "Q-9"}, nil, actor.CodeOK},
+		"one has lived":             {map[string]string{"n2": "R-1", "n3": "Q-2"}, nil, actor.CodeOK},
+		"one lives, late":           {map[string]string{"n2": "R-1"}, map[string]string{"n3": "Q-2"}, actor.CodeOK},
+		"one has died, late":        {map[string]string{"n2": "R-1"}, map[string]string{"n3": "S-1"}, actor.CodeParked},
+		"the same session, as dead": {map[string]string{"n2": "R-1", "n3": "Q-1"}, nil, actor.CodeParked},
+		"of a build without it":     {map[string]string{"n2": "R", "n3": "Q"}, nil, actor.CodeParked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newSetup(t, nil, nil)
+				open := func(seen map[string]string) {
+					for node, incarnation := range seen {
+						session := store.Session{Name: node, Incarnation: incarnation, Beat: 1, Kinds: []string{"account"}, Lease: time.Hour}
+						if err := s.store.OpenSession(t.Context(), session, nil); err != nil {
+							t.Fatal(err)
+						}
+						if err := s.store.DeclareDead(t.Context(), session); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				open(c.seen)
+				id := s.suspected(`"id":"key","name":"add",` + blamed)
+				m := direct(s.message(id, "add", add{N: 1}))
+				m.ID = "key"
+				got := s.send(m)
+				if c.late != nil {
+					<-time.After(5 * time.Second)
+					open(c.late)
+				}
+				s.want(s.await(got), c.want)
+			})
+		})
+	}
+}
+
+// TestNode_SessionsOfOneProcess: the incarnations of a node say that its process is the same,
+// and those of the next process that it is another.
+func TestNode_SessionsOfOneProcess(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSetup(t, nil, nil)
+		process := func(incarnation string) string {
+			process, _, _ := strings.Cut(incarnation, "-")
+			return process
+		}
+		first, _ := s.session("n1")
+		if err := s.store.DeclareDead(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		var second store.Session
+		s.eventually("the node lives again", func() bool {
+			second, _ = s.session("n1")
+			return !second.Dead && second.Incarnation != first.Incarnation
+		})
+		if process(second.Incarnation) != process(first.Incarnation) {
+			t.Errorf("%s, then %s", first.Incarnation, second.Incarnation)
+		}
+		s.close()
+		s.start("n1")
+		if third, _ := s.session("n1"); process(third.Incarnation) == process(first.Incarnation) {
+			t.Errorf("%s is the next process after %s", third.Incarnation, second.Incarnation)
+		}
+	})
+}
+
 // TestNode_Watch_AnswersReads: two nodes were killed while they answered reads of an
 // aggregate. Reads have no ids that would tell them apart, and none was seen to kill: the
 // next owner answers them, and names none.
 func TestNode_Watch_AnswersReads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSetup(t, nil, nil)
-		id := s.suspected(`"id":"","name":"sum","deaths":1`)
+		id := s.suspected(`"session":"gone","id":"","name":"sum","deaths":1`)
 		for range 3 {
 			if sum, v := s.read(id); sum != 5 || v != 1 {
 				t.Errorf("sum %d at version %d", sum, v)
