@@ -123,12 +123,11 @@ func (a *account) misbehave(ctx *actor.Context, c misbehave) (float64, error) {
 	return 0, nil
 }
 
-func (a *account) balance(*actor.Context, balance) (receipt, error) { return receipt{a.Balance}, nil }
-
-func (a *account) meddle(ctx *actor.Context, _ meddle) (actor.None, error) {
-	ctx.Raise(opened{})
-	return actor.None{}, nil
+func (a *account) balance(*actor.QueryContext, balance) (receipt, error) {
+	return receipt{a.Balance}, nil
 }
+
+func (a *account) meddle(*actor.QueryContext, meddle) (actor.None, error) { panic("boom") }
 
 func (a *account) rename(ctx *actor.Context, _ renamed) (actor.None, error) {
 	ctx.Raise(renamedNow{})

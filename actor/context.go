@@ -16,7 +16,6 @@ type Context struct {
 	now      time.Time // of the owner; zero: the time of the message
 	raised   []Event
 	ids      int
-	readOnly bool
 	entered  bool // the handler itself was reached
 
 	out       []Outgoing
@@ -42,7 +41,7 @@ func (c *Context) Address() Address { return c.instance.address }
 // raised. See [Instance.Told].
 func (c *Context) Version() Version { return c.instance.shown }
 
-// CommandID returns the id of the command; empty in a query.
+// CommandID returns the id of the command.
 func (c *Context) CommandID() CommandID { return c.message.ID }
 
 // Now returns the time at which the owner of the aggregate first came to decide the
@@ -76,12 +75,9 @@ func (c *Context) Metadata() Metadata { return c.message.Metadata }
 // read again: encoded as JSON and decoded. So a replay cannot lead to another state, the
 // state shares no memory with what the handler holds, and whatever JSON does not keep is
 // missing at once. Raise panics, and the command is then not executed, when the event's
-// type was not declared with [Apply], when it cannot be encoded as JSON or decoded again,
-// and in a query.
+// type was not declared with [Apply], and when it cannot be encoded as JSON or decoded
+// again.
 func (c *Context) Raise(event any) {
-	if c.readOnly {
-		panic(fmt.Sprintf("actor: query %s of %s raised %T", c.message.Name, c.instance.address, event))
-	}
 	b := c.instance.behavior
 	e := b.raises[reflect.TypeOf(event)]
 	if e == nil {

@@ -96,7 +96,7 @@ func TestInstance_Decide(t *testing.T) {
 		"apply panics":               {1, command("misbehave", `{"how":"apply panics"}`), parked},
 		"query":                      {2, query("balance"), outcome{Version: 2, Reply: `{"balance":20}`}},
 		"query of a new one":         {0, query("balance"), outcome{Reply: `{"balance":0}`}},
-		"query that raises":          {2, query("meddle"), parked},
+		"query that panics":          {2, query("meddle"), parked},
 		"a command is no query":      {2, query("deposit"), outcome{Code: actor.CodeUnknownCommand}},
 		"state":                      {2, &actor.Message{Type: actor.TypeState}, outcome{Version: 2, Reply: `{"balance":20}`}},
 		"state of a new one":         {0, &actor.Message{Type: actor.TypeState}, outcome{Code: actor.CodeDoesNotExist}},

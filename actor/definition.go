@@ -135,9 +135,13 @@ func On[S any, C Asking[R], R any](d *Definition[S], h func(*S, *Context, C) (R,
 	d.behavior.addHandler(d.behavior.commands, newHandler(h, opts))
 }
 
-// Query declares the handler of query Q. It must not raise events.
-func Query[S any, Q Asking[R], R any](d *Definition[S], h func(*S, *Context, Q) (R, error), opts ...CommandOption) {
-	d.behavior.addHandler(d.behavior.queries, newHandler(h, opts))
+// Query declares the handler of query Q, which reads. It must not change the state. To
+// reject is to return a [*Rejection], as in the handler of a command; after another error,
+// or a panic, the caller gets [CodeUnloadable].
+func Query[S any, Q Asking[R], R any](d *Definition[S], h func(*S, *QueryContext, Q) (R, error), opts ...CommandOption) {
+	d.behavior.addHandler(d.behavior.queries, newHandler(func(state *S, ctx *Context, query Q) (R, error) {
+		return h(state, &QueryContext{ctx}, query)
+	}, opts))
 }
 
 func newHandler[S any, C Asking[R], R any](h func(*S, *Context, C) (R, error), opts []CommandOption) *handler {

@@ -177,7 +177,7 @@ func (i *Instance) tooMany() (Outcome, bool) {
 // that has ended.
 func (i *Instance) followSaga(ctx *Context, existed bool) {
 	s := i.behavior.saga
-	if s == nil || ctx.readOnly {
+	if s == nil || ctx.message.Type == TypeQuery {
 		return
 	}
 	begins := !existed && (len(ctx.raised) > 0 || len(ctx.out) > 0)

@@ -34,7 +34,6 @@ type (
 	}
 	stranger struct{ actor.Replies[actor.None] }
 	heard    struct{ What string }
-	look     struct{ actor.Replies[actor.None] }
 )
 
 var errNo = actor.Reject("no", "it said no")
@@ -102,16 +101,10 @@ func (s *sender) refused(ctx *actor.Context, c pingRefused) (actor.None, error) 
 	return actor.None{}, nil
 }
 
-func (s *sender) look(ctx *actor.Context, _ look) (actor.None, error) {
-	ctx.Send(ctx.Address(), ping{})
-	return actor.None{}, nil
-}
-
 var senders = actor.Define("sender", func(d *actor.Definition[sender]) {
 	actor.On(d, (*sender).run)
 	actor.On(d, (*sender).ping)
 	actor.On(d, (*sender).refused)
-	actor.Query(d, (*sender).look)
 	actor.Apply(d, func(s *sender, e heard) { s.Heard = append(s.Heard, e.What) })
 })
 
@@ -203,7 +196,6 @@ func TestContext_Bounds(t *testing.T) {
 		"not its own command":    {do("foreign timer", 0), actor.CodeParked, 0},
 		"nothing to send":        {do("nothing to send", 0), actor.CodeParked, 0},
 		"the end of what cannot": {do("end", 0), actor.CodeParked, 0},
-		"from a query":           {&actor.Message{Type: actor.TypeQuery, Target: senders.ID("s-1"), Name: "look", Time: at}, actor.CodeParked, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

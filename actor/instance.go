@@ -203,7 +203,7 @@ func (i *Instance) DecideAt(m *Message, now time.Time) (d Decision) {
 	if o, ok := i.meets(h.creation, m); !ok {
 		return i.Overrule(m, o)
 	}
-	ctx := &Context{instance: i, message: m, now: now, readOnly: m.Type == TypeQuery}
+	ctx := &Context{instance: i, message: m, now: now}
 	existed := i.Exists()
 	reply, err := h.run(i.state, ctx, m.Data)
 	if err == nil {

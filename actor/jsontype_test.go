@@ -262,7 +262,7 @@ func TestDefine_RefusesTypes(t *testing.T) {
 	}()
 	actor.Define("account", func(d *actor.Definition[account]) {
 		actor.On(d, func(*account, *actor.Context, lossyCommand) (lossyReply, error) { return lossyReply{}, errNever })
-		actor.Query(d, func(*account, *actor.Context, lossyQuery) (int, error) { return 0, errNever })
+		actor.Query(d, func(*account, *actor.QueryContext, lossyQuery) (int, error) { return 0, errNever })
 		actor.Apply(d, func(*account, stamped) {}, actor.From("lossyOld.v0", func(lossyOld) stamped { return stamped{} }))
 		actor.View(d, func(*account) lossyView { return lossyView{} })
 		d.Rejections(actor.Reject("short", "").With("had", coins{}))

@@ -105,10 +105,9 @@ func TimerName(name string) TimerOption {
 // aggregate, on the present command, and on how much the handler sent before.
 //
 // Nothing is sent if the handler returns an error. Send panics, and the command is
-// then not executed, for an address that no aggregate can have, a command that
-// cannot be encoded as JSON, and in a query. See [MaxOutgoing] for the bounds.
+// then not executed, for an address that no aggregate can have and a command that
+// cannot be encoded as JSON. See [MaxOutgoing] for the bounds.
 func (c *Context) Send(to Address, command Command, opts ...SendOption) {
-	c.mustDecide("sends", command)
 	if err := to.Validate(); err != nil {
 		panic(fmt.Sprintf("actor: %s sends %T: %v", c.instance.address, command, err))
 	}
@@ -148,7 +147,6 @@ func (c *Context) After(d time.Duration, command Command, opts ...TimerOption) {
 // At panics like [Context.Send], and for a command that the aggregate does not
 // declare itself.
 func (c *Context) At(t time.Time, command Command, opts ...TimerOption) {
-	c.mustDecide("sets a timer for", command)
 	name, data := c.mustBeOwn(command)
 	s := timing{name: name}
 	for _, opt := range opts {
@@ -167,12 +165,8 @@ func (c *Context) set(timer, command string, data []byte, t time.Time) {
 	c.emit(Outgoing{To: c.instance.address, Name: command, Data: data, At: wireTime(t), Timer: timer})
 }
 
-// Cancel takes back the timer of that name. Without one it does nothing. It panics
-// in a query.
+// Cancel takes back the timer of that name. Without one it does nothing.
 func (c *Context) Cancel(name string) {
-	if c.readOnly {
-		panic(fmt.Sprintf("actor: query %s of %s cancels timer %s", c.message.Name, c.instance.address, name))
-	}
 	if c.hasTimer(name) {
 		c.emit(Outgoing{To: c.instance.address, Timer: name})
 	}
@@ -226,12 +220,6 @@ func (c *Context) emit(o Outgoing) {
 // nextOut returns the id of the next command that the handler sends.
 func (c *Context) nextOut() CommandID {
 	return InternalID(c.message.Time, "out", c.instance.address.String(), string(c.message.ID), strconv.Itoa(len(c.out)))
-}
-
-func (c *Context) mustDecide(verb string, command Command) {
-	if c.readOnly {
-		panic(fmt.Sprintf("actor: query %s of %s %s %T", c.message.Name, c.instance.address, verb, command))
-	}
 }
 
 // mustBeOwn encodes a command that the aggregate itself declares.

@@ -59,7 +59,7 @@ var followers = actor.DefineSaga("follower", func(d *actor.SagaDefinition[follow
 		ctx.After(time.Minute, goOn{})
 		return actor.None{}, nil
 	})
-	actor.Query(d, func(f *follower, _ *actor.Context, _ showing) (int, error) { return len(f.Notes), nil })
+	actor.Query(d, func(f *follower, _ *actor.QueryContext, _ showing) (int, error) { return len(f.Notes), nil })
 	actor.Apply(d, func(f *follower, e noted) { f.Notes = append(f.Notes, e.Note) })
 	actor.SagaDeadline(d, time.Hour)
 	actor.OnOverdue(d, func(f *follower, ctx *actor.Context) { ctx.Raise(noted{Note: "overdue"}) })

@@ -203,10 +203,10 @@ func (c *Context) Event() (_ EventRecord, ok bool) {
 
 // End ends the saga with this decision: [EventEnded] is raised, its timers are
 // cancelled, and it ignores what comes later. What the handler sends is sent. End
-// panics in a query, and for an aggregate that is no saga. A second call does
+// panics for an aggregate that is no saga. A second call does
 // nothing.
 func (c *Context) End() {
-	if c.readOnly || c.instance.behavior.saga == nil {
+	if c.instance.behavior.saga == nil {
 		panic(fmt.Sprintf("actor: %s of %s ends what cannot end", c.message.Name, c.instance.address))
 	}
 	if !c.instance.ended {
@@ -218,7 +218,7 @@ func (c *Context) End() {
 // none any more. Beyond [MaxTimerTime] the command is refused with [ErrTimerTime]. It
 // panics like [Context.End].
 func (c *Context) Deadline(within time.Duration) {
-	if c.readOnly || c.instance.behavior.saga == nil {
+	if c.instance.behavior.saga == nil {
 		panic(fmt.Sprintf("actor: %s of %s sets a deadline, and is no saga's", c.message.Name, c.instance.address))
 	}
 	c.deadlined = true

@@ -301,9 +301,10 @@ func TestDefinition_Panics(t *testing.T) {
 	type unnamed = struct{ actor.Replies[int] }
 	type event struct{}
 	on := func(*account, *actor.Context, deposit) (receipt, error) { return receipt{}, errNever }
+	ask := func(*account, *actor.QueryContext, deposit) (receipt, error) { return receipt{}, errNever }
 	tests := map[string]func(d *actor.Definition[account]){
 		"command twice": func(d *actor.Definition[account]) { actor.On(d, on); actor.On(d, on) },
-		"query twice":   func(d *actor.Definition[account]) { actor.Query(d, on); actor.Query(d, on) },
+		"query twice":   func(d *actor.Definition[account]) { actor.Query(d, ask); actor.Query(d, ask) },
 		"command without name": func(d *actor.Definition[account]) {
 			actor.On(d, func(*account, *actor.Context, unnamed) (int, error) { return 0, errNever })
 		},

@@ -39,7 +39,7 @@ func accounts() *actor.Aggregate[account] {
 	return actor.Define("account", func(d *actor.Definition[account]) {
 		actor.On(d, (*account).deposit)
 		actor.On(d, (*account).overdraw)
-		actor.Query(d, func(a *account, _ *actor.Context, _ balance) (int64, error) { return a.Balance, nil })
+		actor.Query(d, func(a *account, _ *actor.QueryContext, _ balance) (int64, error) { return a.Balance, nil })
 		actor.Apply(d, (*account).deposited)
 		d.Rejections(errOverdrawn)
 	})

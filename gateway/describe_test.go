@@ -190,7 +190,7 @@ func zoos() *actor.Aggregate[cage] {
 		actor.On(d, func(*cage, *actor.Context, Feed) ([]zoo, error) { return nil, nil })
 		actor.On(d, func(*cage, *actor.Context, Peek) (*zoo, error) { return nil, nil })
 		actor.On(d, func(*cage, *actor.Context, Anything) (any, error) { return nil, nil })
-		actor.Query(d, func(*cage, *actor.Context, Count) (map[string]int, error) { return nil, nil })
+		actor.Query(d, func(*cage, *actor.QueryContext, Count) (map[string]int, error) { return nil, nil })
 	})
 }
 

@@ -77,7 +77,7 @@ func gauges(gate <-chan struct{}) *actor.Aggregate[gauge] {
 			ctx.Raise(swollen{Fill: strings.Repeat("x", c.Bytes)})
 			return actor.None{}, nil
 		})
-		actor.Query(d, func(g *gauge, _ *actor.Context, _ level) (int64, error) { return g.Level, nil })
+		actor.Query(d, func(g *gauge, _ *actor.QueryContext, _ level) (int64, error) { return g.Level, nil })
 		actor.Apply(d, func(g *gauge, e raised) { g.Level += e.By })
 		actor.Apply(d, func(*gauge, swollen) {})
 		d.Rejections(errLow)

@@ -204,7 +204,7 @@ func TestNode_Reads_DoNotPutOffTheCommitTheyStandOn(t *testing.T) {
 		held := make(chan struct{})
 		var decided atomic.Int64
 		s := newSetup(t, h, func(c *runtime.Config) { c.BatchEvents = batch }, counters(held, func(d *actor.Definition[counter]) {
-			actor.Query(d, func(c *counter, _ *actor.Context, _ peek) (int64, error) {
+			actor.Query(d, func(c *counter, _ *actor.QueryContext, _ peek) (int64, error) {
 				decided.Add(1)
 				return c.Sum, nil
 			})

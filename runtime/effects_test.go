@@ -98,7 +98,7 @@ func clockworks(snapshotEvery int, early func(by time.Duration)) *actor.Aggregat
 			ctx.Raise(struck{Say: fmt.Sprintf("%s: %s %s of %s", c.Say, c.Refusal.Code, c.Refusal.Reason, c.Refusal.Target)})
 			return actor.None{}, nil
 		})
-		actor.Query(d, func(c *clockwork, _ *actor.Context, _ heardSoFar) ([]string, error) { return c.Heard, nil })
+		actor.Query(d, func(c *clockwork, _ *actor.QueryContext, _ heardSoFar) ([]string, error) { return c.Heard, nil })
 		actor.Apply(d, func(c *clockwork, e struck) { c.Heard = append(c.Heard, e.Say) })
 		d.SnapshotEvery(snapshotEvery)
 	})

@@ -25,7 +25,7 @@ func TestNode_HandlerError_IsNoDecision(t *testing.T) {
 						}
 						return c.Sum, nil
 					})
-					actor.Query(d, func(*counter, *actor.Context, peek) (int64, error) { return 0, errors.New("no connection") })
+					actor.Query(d, func(*counter, *actor.QueryContext, peek) (int64, error) { return 0, errors.New("no connection") })
 				}))
 				s.want(s.add("a", 5), actor.CodeOK)
 				m := s.message("a", "fuse", fuse{})

@@ -168,7 +168,7 @@ func TestNode_Panic_BehindACommitThatLands(t *testing.T) {
 func TestNode_Panic_OfAQuery_IsNotParked(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSetup(t, nil, nil, counters(nil, func(d *actor.Definition[counter]) {
-			actor.Query(d, func(*counter, *actor.Context, peek) (int64, error) { panic("boom") })
+			actor.Query(d, func(*counter, *actor.QueryContext, peek) (int64, error) { panic("boom") })
 		}))
 		s.want(s.add("a", 5), actor.CodeOK)
 		m := s.query("a")

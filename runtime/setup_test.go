@@ -72,7 +72,7 @@ func (c *counter) bloat(ctx *actor.Context, b bloat) (actor.None, error) {
 func (c *counter) added(e added)     { c.Sum += e.N; c.Count++ }
 func (c *counter) bloated(e bloated) { c.Count++ }
 
-func (c *counter) sum(*actor.Context, sum) (int64, error) { return c.Sum, nil }
+func (c *counter) sum(*actor.QueryContext, sum) (int64, error) { return c.Sum, nil }
 
 // counters returns the definition; held blocks the hold command until it is closed.
 func counters(held <-chan struct{}, options ...func(*actor.Definition[counter])) *actor.Aggregate[counter] {

@@ -52,7 +52,7 @@ func newDefinitions() []actor.Registrable {
 			return l.Entries, nil
 		})
 		actor.Apply(d, func(l *ledger, _ listed) { l.Entries++ })
-		actor.Query(d, func(l *ledger, _ *actor.Context, _ count) (int64, error) { return l.Entries, nil })
+		actor.Query(d, func(l *ledger, _ *actor.QueryContext, _ count) (int64, error) { return l.Entries, nil })
 	})
 	return []actor.Registrable{newCounters, ledgers}
 }

@@ -260,7 +260,7 @@ func TestNode_LostSubscription_OldHandlerIsNotHeard(t *testing.T) {
 		first <- struct{}{}
 		s := newSetup(t, nil, func(c *runtime.Config) { c.WriteTimeout, c.DrainTimeout = time.Second, time.Second },
 			counters(nil, func(d *actor.Definition[counter]) {
-				actor.Query(d, func(c *counter, _ *actor.Context, _ peek) (int64, error) {
+				actor.Query(d, func(c *counter, _ *actor.QueryContext, _ peek) (int64, error) {
 					select {
 					case <-first:
 						<-held

@@ -90,7 +90,7 @@ func (c Withdraw) bare() Withdrawn { return Withdrawn{Amount: c.Amount} }
 
 func (a *Account) explode(*actor.Context, Explode) (actor.None, error) { panic("boom") }
 
-func (a *Account) statement(*actor.Context, Statement) (Receipt, error) {
+func (a *Account) statement(*actor.QueryContext, Statement) (Receipt, error) {
 	return Receipt{Balance: a.Balance}, nil
 }
 

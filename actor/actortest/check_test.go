@@ -63,7 +63,7 @@ func (c *clock) tick(ctx *actor.Context, m tick) (int64, error) {
 	return c.Ticks, nil
 }
 
-func (c *clock) look(*actor.Context, look) (int64, error) {
+func (c *clock) look(*actor.QueryContext, look) (int64, error) {
 	c.Cached++
 	return c.Ticks, nil
 }

@@ -111,7 +111,7 @@ func Define(kind actor.Kind, config Config) *actor.Aggregate[Reservation] {
 		actor.On(d, func(s *Reservation, ctx *actor.Context, c Release) (Holding, error) {
 			return r.Release(s, ctx, c.Owner)
 		})
-		actor.Query(d, func(s *Reservation, _ *actor.Context, _ Holder) (Holding, error) { return s.Holding, nil })
+		actor.Query(d, func(s *Reservation, _ *actor.QueryContext, _ Holder) (Holding, error) { return s.Holding, nil })
 	})
 }
 

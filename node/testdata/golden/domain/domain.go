@@ -120,7 +120,7 @@ func (a *Account) transferRefused(ctx *actor.Context, c TransferRefused) (actor.
 
 func (a *Account) explode(*actor.Context, Explode) (actor.None, error) { panic("it exploded") }
 
-func (a *Account) look(*actor.Context, Look) (Statement, error) { return a.statement(), nil }
+func (a *Account) look(*actor.QueryContext, Look) (Statement, error) { return a.statement(), nil }
 
 func (a *Account) statement() Statement {
 	return Statement{a.Cents, a.Entries, a.Notes, a.Refused, a.Rang}
