@@ -56,13 +56,38 @@ func WithMetadata(md Metadata) CallOption { return func(m *Message) { m.Metadata
 // an [*Error]; after [ErrUnknownOutcome] the caller may ask again with the same
 // [WithCommandID]. Success means that the events are durable.
 func Ask[R any, C Asking[R]](ctx context.Context, client Client, to Address, command C, opts ...CallOption) (R, error) {
+	reply, _, err := call[R](ctx, client, TypeCommand, to, command, opts)
+	return reply, err
+}
+
+// AskVersion is [Ask] that also returns the version of the aggregate after the command:
+// what [ExpectVersion] takes, and what a view can be waited for. It comes with a
+// [*Rejection] as well, and is 0 when nothing was decided.
+func AskVersion[R any, C Asking[R]](ctx context.Context, client Client, to Address, command C, opts ...CallOption) (R, Version, error) {
 	return call[R](ctx, client, TypeCommand, to, command, opts)
 }
 
 // Read sends a query and waits for its answer, which is linearizable with the
 // commands of the aggregate. Errors are those of [Ask].
 func Read[R any, Q Asking[R]](ctx context.Context, client Client, to Address, query Q, opts ...CallOption) (R, error) {
+	reply, _, err := call[R](ctx, client, TypeQuery, to, query, opts)
+	return reply, err
+}
+
+// ReadVersion is [Read] that also returns the version of the aggregate that the answer
+// shows. It comes with a [*Rejection] as well, and is 0 for an aggregate without a history.
+func ReadVersion[R any, Q Asking[R]](ctx context.Context, client Client, to Address, query Q, opts ...CallOption) (R, Version, error) {
 	return call[R](ctx, client, TypeQuery, to, query, opts)
+}
+
+// State reads the state of an aggregate, or what its definition's [View] shows of it, and
+// its version. V is a type that the JSON of that can be decoded into: the definition's own,
+// or any with some of its fields. The answer is linearizable with the commands of the
+// aggregate. The error is [ErrDoesNotExist] for an aggregate without a history, which has
+// version 0, or another [*Error].
+func State[V any](ctx context.Context, client Client, of Address, opts ...CallOption) (V, Version, error) {
+	s, err := read[V](ctx, client, stateOf(of, opts))
+	return s.State, s.Version, err
 }
 
 // Send leaves a command with the command stream and returns when that has
@@ -75,20 +100,40 @@ func Send[R any](ctx context.Context, client Client, to Address, command Asking[
 	return client.Enqueue(ctx, m)
 }
 
-func call[R any](ctx context.Context, client Client, t MessageType, to Address, payload any, opts []CallOption) (R, error) {
+func call[R any](ctx context.Context, client Client, t MessageType, to Address, payload any, opts []CallOption) (R, Version, error) {
 	var reply R
 	m, err := newMessage(t, to, payload, opts)
 	if err != nil {
-		return reply, err
+		return reply, 0, err
 	}
 	o := client.Deliver(ctx, m)
 	if err := o.Err(); err != nil {
-		return reply, err
+		return reply, o.Version, err
 	}
 	if err := json.Unmarshal(o.Reply, &reply); err != nil {
-		return reply, fmt.Errorf("reply of %s: %w", m.Name, err)
+		return reply, o.Version, fmt.Errorf("reply of %s: %w", m.Name, err)
 	}
-	return reply, nil
+	return reply, o.Version, nil
+}
+
+func stateOf(of Address, opts []CallOption) Message {
+	m := Message{Type: TypeState, Target: of}
+	for _, opt := range opts {
+		opt(&m)
+	}
+	return m
+}
+
+func read[V any](ctx context.Context, client Client, m Message) (s Shown[V], err error) {
+	o := client.Deliver(ctx, m)
+	s.Version, s.Ended = o.Version, o.Ended
+	if err := o.Err(); err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(o.Reply, &s.State); err != nil {
+		return s, fmt.Errorf("state of %s: %w", m.Target, err)
+	}
+	return s, nil
 }
 
 func newMessage(t MessageType, to Address, payload any, opts []CallOption) (Message, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,10 +18,13 @@ type fakeClient struct {
 	instance *actor.Instance
 	outcome  *actor.Outcome
 	refuse   error
+	mu       sync.Mutex
 	messages []actor.Message
 }
 
 func (c *fakeClient) Deliver(_ context.Context, m actor.Message) actor.Outcome {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.messages = append(c.messages, m)
 	if c.outcome != nil {
 		return *c.outcome

@@ -34,6 +34,10 @@
 // Registration is a value that is passed to a node. Nothing is global, nothing
 // is generated.
 //
+// [State] reads what an aggregate has become, with its version, and [Read] asks a query
+// ([Query], whose handler has a [QueryContext] and decides nothing): linearizable both.
+// [Await] waits until a state is as wanted, and [AwaitEnd] until a saga has ended.
+//
 // # What goes out
 //
 // A handler may send commands ([Context.Send]) and set timers for its own aggregate

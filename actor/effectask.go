@@ -158,9 +158,6 @@ func isEffect(timer string) bool { return strings.HasPrefix(timer, effectPrefix)
 // declare. Beyond [MaxEffects] or [MaxEffectInputBytes] the command is refused with
 // [ErrTooLarge], and nothing of it is stored.
 func (e *Effect[I, R]) Perform(ctx *Context, input I, onResult ResultCommand[R], onGivenUp GivenUpCommand) (key string) {
-	if ctx.readOnly {
-		panic(fmt.Sprintf("actor: query %s of %s performs %s", ctx.message.Name, ctx.instance.address, e.name))
-	}
 	data, err := json.Marshal(input)
 	if err != nil {
 		panic(fmt.Sprintf("actor: encode %T: %v", input, err))

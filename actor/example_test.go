@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -74,6 +75,35 @@ func ExampleAsk() {
 	// 5 <nil>
 	// true
 	// true
+}
+
+func ExampleState() {
+	var client actor.Client = &fakeClient{instance: Accounts.Behavior().New(Accounts.ID("a-1"))}
+	ctx := context.Background()
+
+	_, _, err := actor.State[Account](ctx, client, Accounts.ID("a-1"))
+	fmt.Println(errors.Is(err, actor.ErrDoesNotExist))
+
+	_, version, err := actor.AskVersion(ctx, client, Accounts.ID("a-1"), Deposit{Amount: 5})
+	fmt.Println(version, err)
+
+	account, version, err := actor.State[Account](ctx, client, Accounts.ID("a-1"))
+	fmt.Println(account.Balance, version, err)
+	// Output:
+	// true
+	// 1 <nil>
+	// 5 1 <nil>
+}
+
+func ExampleAwait() {
+	var client actor.Client = &fakeClient{instance: Accounts.Behavior().New(Accounts.ID("a-1"))}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // which bounds the wait
+	defer cancel()
+
+	go func() { _, _ = actor.Ask(ctx, client, Accounts.ID("a-1"), Deposit{Amount: 5}) }() // somebody else
+	rich, err := actor.Await(ctx, client, Accounts.ID("a-1"), func(a actor.Shown[Account]) bool { return a.State.Balance >= 5 })
+	fmt.Println(rich.State.Balance, rich.Version, err)
+	// Output: 5 1 <nil>
 }
 
 func ExampleFrom() {

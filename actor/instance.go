@@ -80,6 +80,9 @@ func (i *Instance) Version() Version { return i.version }
 // [EventOutcome].
 func (i *Instance) Told() Version { return i.shown }
 
+// Ended reports whether it is a saga that has ended.
+func (i *Instance) Ended() bool { return i.ended }
+
 // State returns the state, a pointer to the definition's struct, for fixtures.
 func (i *Instance) State() any { return i.state }
 
@@ -278,5 +281,5 @@ func (i *Instance) show() (d Decision) {
 	if TooDeep(data) {
 		return Decision{Outcome: Failure(CodeTooLarge, tooDeep("the state of "+i.address.String()))}
 	}
-	return Decision{Outcome: Outcome{Version: i.shown, Reply: data}}
+	return Decision{Outcome: Outcome{Version: i.shown, Reply: data, Ended: i.ended}}
 }

@@ -20,7 +20,7 @@ func creditLines(options ...func(*actor.Definition[struct{}])) *actor.Aggregate[
 			actor.Internal(), actor.From("grantCreditOld", func(grantCreditOld) grantCredit { return grantCredit{} }))
 		actor.On(d, func(*struct{}, *actor.Context, openCredit) (actor.None, error) { return actor.None{}, nil },
 			actor.From("openCreditOld", func(grantCreditOld) openCredit { return openCredit{} }))
-		actor.Query(d, func(*struct{}, *actor.Context, askCredit) (actor.None, error) { return actor.None{}, nil }, actor.Internal())
+		actor.Query(d, func(*struct{}, *actor.QueryContext, askCredit) (actor.None, error) { return actor.None{}, nil }, actor.Internal())
 		for _, o := range options {
 			o(d)
 		}

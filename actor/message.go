@@ -56,6 +56,17 @@ type Metadata struct {
 	User        string `json:"user,omitempty"`        // on whose behalf
 }
 
+// Wait has the owner of an aggregate hold the answer to a read of its state back. The zero
+// value is answered at once. Owners of earlier builds answer at once, too, and so does one
+// that holds 1,024 reads of the partition already.
+type Wait struct {
+	Beyond Version       // until the version is above that, or a saga has ended
+	For    time.Duration // then it is answered all the same; [MaxWait] at most
+}
+
+// MaxWait bounds [Wait.For].
+const MaxWait = 30 * time.Second
+
 // MaxMetadataBytes bounds the sum of all fields of [Metadata].
 const MaxMetadataBytes = 4096
 
@@ -77,6 +88,7 @@ type Message struct {
 	Expect   Expectation
 	Metadata Metadata
 
+	Wait      Wait      // of TypeState alone
 	Timer     string    // of the target, that has fired; empty: none
 	OnRefusal *Fallback // sent instead, should the command be refused; nil: nothing
 
@@ -102,6 +114,8 @@ func (m *Message) Validate() error {
 		return fmt.Errorf("command id of %d bytes, 1 to %d are allowed: %w", len(m.ID), MaxCommandIDBytes, ErrMessage)
 	case !utf8.ValidString(string(m.ID)) || !m.Metadata.isUTF8():
 		return fmt.Errorf("command id or metadata is not UTF-8, and cannot be stored as it is: %w", ErrMessage)
+	case m.Wait != Wait{} && m.Type != TypeState, m.Wait.For < 0, m.Wait.For > MaxWait:
+		return fmt.Errorf("a wait of %v, %v is the most, for a read of state alone: %w", m.Wait.For, MaxWait, ErrMessage)
 	case md > MaxMetadataBytes:
 		return fmt.Errorf("metadata of %d bytes, the limit is %d: %w", md, MaxMetadataBytes, ErrMessage)
 	}

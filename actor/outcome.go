@@ -53,6 +53,9 @@ type Outcome struct {
 	Rejection *Rejection // set when Code is CodeRejected
 	Detail    string     // for people; set on failures
 
+	// Ended: it is the state of a saga that has ended. Owners of earlier builds do not say so.
+	Ended bool `json:"-"`
+
 	// Replayed: it was decided by an earlier attempt with the same id, of this caller or
 	// another.
 	Replayed bool   `json:"-"`

@@ -48,8 +48,8 @@ func (*form) fillIn(ctx *actor.Context, c fillIn) (actor.None, error) {
 	ctx.Raise(formFilled{c.Name})
 	return actor.None{}, nil
 }
-func (*form) lookup(*actor.Context, lookup) (actor.None, error) { return actor.None{}, nil }
-func (*form) formFilled(formFilled)                             {}
+func (*form) lookup(*actor.QueryContext, lookup) (actor.None, error) { return actor.None{}, nil }
+func (*form) formFilled(formFilled)                                  {}
 
 func TestStrict(t *testing.T) {
 	t.Parallel()

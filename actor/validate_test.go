@@ -69,7 +69,7 @@ func (s *seat) reserve(ctx *actor.Context, c reserve) (actor.None, error) {
 }
 func (s *seat) release(*actor.Context, release) (actor.None, error) { return actor.None{}, nil }
 func (s *seat) sorry(*actor.Context, sorry) (actor.None, error)     { return actor.None{}, nil }
-func (s *seat) find(*actor.Context, find) (string, error)           { return s.Guest, nil }
+func (s *seat) find(*actor.QueryContext, find) (string, error)      { return s.Guest, nil }
 func (s *seat) taken(e taken)                                       { s.Guest = e.Guest }
 
 var seats = actor.Define("seat", func(d *actor.Definition[seat]) {

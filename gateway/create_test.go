@@ -76,7 +76,7 @@ func (*ticket) rename(ctx *actor.Context, c rename) (actor.None, error) {
 func (c rename) bare() filed                                          { return filed{c.Title} }
 func (*ticket) ponder(*actor.Context, ponder) (actor.None, error)     { return actor.None{}, nil }
 func (*ticket) backfill(*actor.Context, backfill) (actor.None, error) { return actor.None{}, nil }
-func (t *ticket) seek(_ *actor.Context, q seek) (string, error)       { return t.Title + q.Word, nil }
+func (t *ticket) seek(_ *actor.QueryContext, q seek) (string, error)  { return t.Title + q.Word, nil }
 func (t *ticket) filed(e filed)                                       { t.Title = e.Title }
 func tickets(kind actor.Kind, strict bool) *actor.Aggregate[ticket] {
 	return actor.Define(kind, func(d *actor.Definition[ticket]) {

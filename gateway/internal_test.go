@@ -28,7 +28,7 @@ func internals() []actor.Registrable {
 			actor.On(d, func(*struct{}, *actor.Context, settle) (actor.None, error) { return actor.None{}, nil },
 				actor.Internal(), actor.From("settleOld", func(settleOld) settle { return settle{} }))
 			actor.On(d, func(*struct{}, *actor.Context, events) (actor.None, error) { return actor.None{}, nil }, actor.Internal())
-			actor.Query(d, func(*struct{}, *actor.Context, audit) (actor.None, error) { return actor.None{}, nil }, actor.Internal())
+			actor.Query(d, func(*struct{}, *actor.QueryContext, audit) (actor.None, error) { return actor.None{}, nil }, actor.Internal())
 			for _, f := range more {
 				f(d)
 			}

@@ -70,10 +70,10 @@ func (a *account) open(ctx *actor.Context, c Open) (actor.None, error) {
 	return actor.None{}, nil
 }
 
-func (a *account) deposit(*actor.Context, Deposit) (Receipt, error)     { return Receipt{}, errAmount }
-func (a *account) close(*actor.Context, Close) (actor.None, error)      { return actor.None{}, nil }
+func (a *account) deposit(*actor.Context, Deposit) (Receipt, error)          { return Receipt{}, errAmount }
+func (a *account) close(*actor.Context, Close) (actor.None, error)           { return actor.None{}, nil }
 func (a *account) statement(*actor.QueryContext, Statement) (Receipt, error) { return Receipt{}, nil }
-func (a *account) opened(e opened)                                      { a.Owner = e.Owner }
+func (a *account) opened(e opened)                                           { a.Owner = e.Owner }
 
 func accounts() *actor.Aggregate[account] {
 	return actor.Define("account", func(d *actor.Definition[account]) {

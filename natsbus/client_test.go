@@ -95,6 +95,31 @@ func TestClient_Silence(t *testing.T) {
 	}
 }
 
+// TestClient_HeldRead: an owner who may hold the answer back is not asked again meanwhile,
+// and is once it should have come.
+func TestClient_HeldRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t, natsbus.Config{Partitions: 1})
+		var asked atomic.Int64
+		serveAll(t, f.bus, &owner{answer: func(d actor.Delivery) (actor.Outcome, bool) {
+			if d.Message.Wait != (actor.Wait{Beyond: 3, For: 5 * time.Second}) {
+				t.Errorf("the owner is asked to wait %+v", d.Message.Wait)
+			}
+			asked.Add(1)
+			return actor.Outcome{}, false
+		}})
+		synctest.Wait() // that there is an owner has come to be known
+		m := actor.Message{Type: actor.TypeState, Target: actor.Address{Kind: "account", ID: "a"}, Wait: actor.Wait{Beyond: 3, For: 5 * time.Second}}
+		for limit, want := range map[time.Duration]int64{5 * time.Second: 1, 10 * time.Second: 2} {
+			asked.Store(0)
+			if o := deliverWithin(t, f, limit, m); o.Code != actor.CodeNoOwner || asked.Load() != want {
+				t.Errorf("asked %d times in %v, want %d, and told %q", asked.Load(), limit, want, o.Code)
+			}
+		}
+	})
+}
+
 func withAttempt(m actor.Message, n int) actor.Message {
 	m.Attempt = n
 	return m

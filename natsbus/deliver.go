@@ -179,6 +179,7 @@ func (c *Client) pursue(ctx context.Context, g effort.Goal, m *actor.Message, no
 		call.ask(c.partitions.Of(m.Target))
 	}
 	p := &pursuit{client: c, call: call, effort: effort.New(g, m.Attempt, c.patience, jitter), message: m, lane: m.Lane, expires: expires}
+	p.effort.Held(m.Wait.For)
 	return p.run(ctx, now, deadline)
 }
 

@@ -50,7 +50,7 @@ func chests(kind actor.Kind, options ...func(*actor.Definition[chest])) *actor.A
 			ctx.After(time.Hour, grant{}, actor.TimerName("remind"))
 			return actor.None{}, nil
 		})
-		actor.Query(d, func(s *chest, _ *actor.Context, _ look) (int64, error) { return s.Cents, nil })
+		actor.Query(d, func(s *chest, _ *actor.QueryContext, _ look) (int64, error) { return s.Cents, nil })
 		actor.Apply(d, func(s *chest, e paid) { s.Cents += e.Cents })
 		for _, o := range options {
 			o(d)

@@ -40,6 +40,7 @@ type activation struct {
 	inFlight   *batch         // being written
 	snapshotAt actor.Version  // version of the newest snapshot
 	size       weight         // of the state
+	watched    bool           // reads of it are held back, or were
 	weight     int64          // as counted in the node's total; guarded by mu
 	failures   int            // writes in a row that did not succeed
 }
@@ -116,6 +117,7 @@ func (a *activation) run() {
 			a.settle(s)
 		case stepDecide:
 			a.handle(d)
+			a.releaseChanged()
 		case stepSubmit:
 			a.submit()
 		default:

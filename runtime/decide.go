@@ -52,6 +52,9 @@ func (a *activation) handle(d *delivery) {
 	if d.decided.IsZero() {
 		d.decided = time.UnixMicro(a.partition.cfg.Clock.Now().UnixMicro())
 	}
+	if a.holds(d) {
+		return
+	}
 	dec := a.instance.DecideAt(&d.Message, d.decided)
 	if d.executed != nil {
 		d.executed()

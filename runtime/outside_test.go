@@ -26,7 +26,7 @@ func withInternals(d *actor.Definition[counter]) {
 		ctx.Raise(added{N: g.N})
 		return c.Sum, nil
 	}, actor.Internal(), actor.From("grantOld", func(g grantOld) grant { return grant{N: g.N} }))
-	actor.Query(d, func(c *counter, _ *actor.Context, _ lookup) (int64, error) { return c.Sum, nil }, actor.Internal())
+	actor.Query(d, func(c *counter, _ *actor.QueryContext, _ lookup) (int64, error) { return c.Sum, nil }, actor.Internal())
 }
 
 func outsideOf(m actor.Message) actor.Message {

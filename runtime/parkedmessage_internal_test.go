@@ -63,7 +63,7 @@ func TestParkedMessage_HasEveryField(t *testing.T) {
 	t.Parallel()
 	full := fullMessage()
 	for v, i := reflect.ValueOf(full), 0; i < v.NumField(); i++ {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Type" { // commands alone are parked
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Type" && name != "Wait" { // commands alone are parked, and none waits
 			t.Errorf("field %s is not tested", name)
 		}
 	}

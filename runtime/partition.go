@@ -47,6 +47,7 @@ type partition struct {
 	changed      chan struct{} // capacity 1: unfinished went down
 	sub          actor.Subscription
 	relayed      *Relay // nil: not here
+	held         heldReads
 }
 
 func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo uint64) *partition {
@@ -244,7 +245,7 @@ func (p *partition) post(behavior *actor.Behavior, d *delivery) bool {
 			}
 		}
 		if a == nil {
-			a = &activation{partition: p, behavior: behavior, address: d.Message.Target, ring: newOutcomeRing()}
+			a = &activation{partition: p, behavior: behavior, address: d.Message.Target, ring: newOutcomeRing(), watched: p.held.of(d.Message.Target)}
 			p.activations[a.address] = a
 		}
 	}
@@ -364,6 +365,7 @@ func (p *partition) drain(ctx context.Context) error {
 	if err := p.sub.Stop(ctx); err != nil {
 		return fmt.Errorf("drain partition %d: %w", p.id, err)
 	}
+	p.releaseAll()
 	for {
 		p.mu.Lock()
 		unfinished := p.unfinished

@@ -60,6 +60,7 @@ func DefaultPatience() Patience {
 type Effort struct {
 	goal     Goal
 	patience Patience
+	hold     time.Duration // for which an owner may hold the answer back
 	jitter   func(time.Duration) time.Duration
 
 	tries   uint32        // made; the last one's number
@@ -74,6 +75,9 @@ type Effort struct {
 	lost    time.Time     // when messages may have been lost, the last time
 	reason  actor.Outcome // why it came to nothing so far
 }
+
+// Held notes that owners hold the answer back for that long, and are not silent meanwhile.
+func (e *Effort) Held(d time.Duration) { e.hold = d }
 
 // New returns an effort for a message that its caller counts as his attempt-th, 0
 // and 1 being the first. jitter varies the waits.
@@ -105,7 +109,7 @@ func (e *Effort) Begin(now time.Time) (try uint32, attempt int) {
 	if e.durable() {
 		wait = e.patience.Ack
 	}
-	e.next = now.Add(e.jitter(wait.wait(e.waits)))
+	e.next = now.Add(e.hold + e.jitter(wait.wait(e.waits)))
 	e.waits++
 	return e.tries, attempt
 }

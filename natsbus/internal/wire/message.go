@@ -30,6 +30,7 @@ const (
 	headerCorrelation = "Gn-Correlation"
 	headerCausation   = "Gn-Causation"
 	headerUser        = "Gn-User"
+	headerWait        = "Gn-Wait"         // of a read of state: the version beyond, and microseconds; comma between
 	headerTimer       = "Gn-Timer"        // name of the timer that has fired
 	headerRefusedTo   = "Gn-Refused-To"   // whom to send what follows, should the command be refused
 	headerRefusedName = "Gn-Refused-Name" // name of that command
@@ -129,6 +130,9 @@ func writeMessage(h headerWriter, m *actor.Message) {
 	if e := formatExpectation(m.Expect); e != "" {
 		h.set(headerExpect, e)
 	}
+	if m.Wait.For > 0 {
+		h.set(headerWait, formatWait(m.Wait))
+	}
 	h.setText(headerTrace, m.Metadata.Trace)
 	h.setText(headerCorrelation, m.Metadata.Correlation)
 	h.setText(headerCausation, m.Metadata.Causation)
@@ -166,6 +170,7 @@ func DecodeMessage(to actor.Address, lane actor.Lane, h nats.Header, data []byte
 	m.Deadline = read(&r, headerDeadline, parseTime)
 	m.Expect = read(&r, headerExpect, parseExpectation)
 	m.Attempt = read(&r, HeaderAttempt, parseAttempt)
+	m.Wait = read(&r, headerWait, parseWait)
 	m.Metadata.Trace = r.text(headerTrace)
 	m.Metadata.Correlation = r.text(headerCorrelation)
 	m.Metadata.Causation = r.text(headerCausation)
@@ -262,6 +267,26 @@ func Patience(h nats.Header) (time.Duration, error) {
 		return 0, fmt.Errorf("patience %q: %w", s, ErrWire)
 	}
 	return time.Duration(min(us, maxPatience.Microseconds())) * time.Microsecond, nil
+}
+
+func formatWait(w actor.Wait) string {
+	return strconv.FormatUint(uint64(w.Beyond), 10) + "," + strconv.FormatInt(w.For.Microseconds(), 10)
+}
+
+func parseWait(s string) (actor.Wait, error) {
+	if s == "" {
+		return actor.Wait{}, nil
+	}
+	version, micros, _ := strings.Cut(s, ",")
+	beyond, err := strconv.ParseUint(version, 10, 64)
+	if err != nil {
+		return actor.Wait{}, fmt.Errorf("wait %q: %w", s, ErrWire)
+	}
+	us, err := strconv.ParseInt(micros, 10, 64)
+	if err != nil || us < 0 {
+		return actor.Wait{}, fmt.Errorf("wait %q: %w", s, ErrWire)
+	}
+	return actor.Wait{Beyond: actor.Version(beyond), For: time.Duration(min(us, actor.MaxWait.Microseconds())) * time.Microsecond}, nil
 }
 
 func parseAttempt(s string) (int, error) {

@@ -19,6 +19,8 @@ const (
 
 	headerReplayed = "Gn-Replayed" // "1": decided by an earlier attempt
 
+	headerEnded = "Gn-Ended" // "1": a saga that has ended
+
 	headerIncident = "Gn-Incident" // absent: nothing is kept back
 )
 
@@ -33,6 +35,9 @@ func EncodeOutcome(inbox string, o actor.Outcome) *nats.Msg {
 	}
 	if o.Replayed {
 		h.set(headerReplayed, "1")
+	}
+	if o.Ended {
+		h.set(headerEnded, "1")
 	}
 	h.setText(headerDetail, strings.ToValidUTF8(o.Detail[:min(len(o.Detail), maxDetailBytes)], ""))
 	h.setText(headerIncident, o.Incident)
@@ -59,6 +64,7 @@ func DecodeOutcome(msg *nats.Msg) (actor.Outcome, error) {
 		return o, fmt.Errorf("version of an outcome: %w", ErrWire)
 	}
 	o.Version, o.Replayed = actor.Version(version), First(msg.Header, headerReplayed) == "1"
+	o.Ended = First(msg.Header, headerEnded) == "1"
 	if o.Detail, err = unescape(First(msg.Header, headerDetail)); err != nil {
 		return o, err
 	}

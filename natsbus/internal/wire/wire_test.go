@@ -120,6 +120,10 @@ func TestDecodeMessage_Malformed(t *testing.T) {
 		"broken escape":  func(h nats.Header) { h["Gn-User"] = []string{"%zz"} },
 		"large metadata": func(h nats.Header) { h["Gn-User"] = []string{strings.Repeat("x", actor.MaxMetadataBytes+1)} },
 		"timer":          func(h nats.Header) { h["Gn-Timer"] = []string{"a b"} },
+		"wait":           func(h nats.Header) { h["Gn-Wait"], h["Gn-Type"] = []string{"5"}, []string{"state"} },
+		"wait, negative": func(h nats.Header) { h["Gn-Wait"], h["Gn-Type"] = []string{"5,-1"}, []string{"state"} },
+		"wait, version":  func(h nats.Header) { h["Gn-Wait"], h["Gn-Type"] = []string{"-5,1"}, []string{"state"} },
+		"wait of query":  func(h nats.Header) { h["Gn-Wait"], h["Gn-Type"] = []string{"5,1"}, []string{"query"} },
 		"timer of query": func(h nats.Header) { h["Gn-Timer"], h["Gn-Type"] = []string{"t"}, []string{"query"} },
 		"refused, whom":  func(h nats.Header) { h["Gn-Refused-To"], h["Gn-Refused-Name"] = []string{"saga"}, []string{"X"} },
 		"refused, what":  func(h nats.Header) { h["Gn-Refused-To"] = []string{"saga/1"} },
@@ -141,11 +145,29 @@ func TestDecodeMessage_Malformed(t *testing.T) {
 	}
 }
 
+// What waits says so, with its bound, and an earlier build's message does not.
+func TestMessage_Wait(t *testing.T) {
+	t.Parallel()
+	to := actor.Address{Kind: "account", ID: "a-1"}
+	for _, w := range []actor.Wait{{}, {For: time.Microsecond}, {Beyond: 1<<64 - 1, For: actor.MaxWait}} {
+		m := actor.Message{Type: actor.TypeState, Lane: actor.LaneDirect, Target: to, Time: time.UnixMicro(5).UTC(), Attempt: 1, Wait: w}
+		got, err := wire.DecodeMessage(to, m.Lane, travel(t, wire.EncodeMessage(&m)), nil)
+		if diff := cmp.Diff(m, got); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	}
+	got, err := wire.DecodeMessage(to, actor.LaneDirect, nats.Header{"Gn-Type": {"state"}, "Gn-Time": {"5"}, "Gn-Wait": {"3,9223372036854775807"}}, nil)
+	if err != nil || got.Wait != (actor.Wait{Beyond: 3, For: actor.MaxWait}) {
+		t.Errorf("a wait beyond the bound: %+v, %v", got.Wait, err)
+	}
+}
+
 func TestOutcome_RoundTrip(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]actor.Outcome{
 		"reply":            {Version: 7, Reply: []byte(`{"balance":5}`)},
 		"repeated":         {Version: 7, Reply: []byte(`1`), Replayed: true},
+		"ended":            {Version: 7, Reply: []byte(`{}`), Ended: true},
 		"version 0":        {Reply: []byte(`null`)},
 		"rejection":        {Code: actor.CodeRejected, Version: 1 << 60, Rejection: actor.Reject("no", "no\r\nway").With("left", "3")},
 		"version mismatch": {Code: actor.CodeVersionMismatch, Version: 3, Detail: "at 3, not 4 – \r\n%"},
