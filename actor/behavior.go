@@ -29,6 +29,8 @@ type Behavior struct {
 	replays        map[string]func(state any, data []byte) error
 	forms          map[string]form // of the same names as replays
 	raises         map[reflect.Type]*event
+	disclosures    map[string]*disclosure // by the present names of events
+	eventsPublic   bool
 	rejections     []*Rejection
 	snapshotEvery  int
 	snapshotsSet   bool  // by SnapshotEvery

@@ -118,7 +118,9 @@ func (d *Definition[S]) PassivateAfter(idle time.Duration) { d.behavior.passivat
 
 // View sets what a read of the aggregate's state shows. By default it is the
 // state itself. The function must not change the state, and what it returns
-// must not share memory that a later event changes.
+// must not share memory that a later event changes. A view hides what it leaves out:
+// outsiders then see the data of those events alone that are declared [Public] or with
+// [Redact].
 func View[S, V any](d *Definition[S], show func(*S) V) {
 	d.behavior.view = func(state any) any { return show(state.(*S)) }
 	d.behavior.viewType, d.behavior.viewSet = reflect.TypeFor[V](), true
@@ -196,6 +198,7 @@ func Apply[S, E any](d *Definition[S], apply func(*S, E), opts ...EventOption) {
 		panic(fmt.Sprintf("actor: %s: invalid event name %q", d.behavior.kind, name))
 	}
 	d.behavior.addEvent(typ, &event{name: name})
+	d.behavior.disclose(typ, name, &o)
 	addForm(d.behavior, name, form{becomes: name, stored: typ}, apply, func(data []byte) (e E, err error) {
 		err = json.Unmarshal(data, &e)
 		return e, err

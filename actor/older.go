@@ -12,7 +12,11 @@ type CommandOption interface{ command(h *handler) }
 // EventOption tunes one event in a definition.
 type EventOption interface{ event(o *eventOptions) }
 
-type eventOptions struct{ older []olderForm }
+type eventOptions struct {
+	older      []olderForm
+	shown      *disclosure // nil: as the kind has it
+	shownTwice bool
+}
 
 type commandOption func(*handler)
 
@@ -103,6 +107,15 @@ func (b *Behavior) CommandNames(command string) []string {
 		return nil
 	}
 	return append([]string{command}, b.formerNames(command)...)
+}
+
+// PresentName returns the name that a command, or by its type a query, has now, given
+// one of its names. A name that is not declared is returned as it is.
+func (b *Behavior) PresentName(t MessageType, name string) string {
+	if h := b.handlers(t)[name]; h != nil && h.present != "" {
+		return h.present
+	}
+	return name
 }
 
 // formerNames returns the names that a command had before, in the order of its definition.

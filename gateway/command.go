@@ -70,6 +70,7 @@ func (g *Gateway) message(ctx context.Context, c *call, t actor.MessageType) (ac
 	if err != nil {
 		return actor.Message{}, o, malformed(err.Error())
 	}
+	o.metadata.User = c.principal.Name
 	data, p := g.readBody(c)
 	if p != nil {
 		return actor.Message{}, o, p

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -26,6 +27,20 @@ type Config struct {
 	MaxTimeout     time.Duration // that a request may name; default 60 s
 	BodyTimeout    time.Duration // for a body to arrive, however long its request may take; default 10 s
 	MaxStreams     int           // open event streams; default 1024
+
+	// Authenticate finds out who sends a request, before anything else is looked at. Nil:
+	// nobody is asked, and requests have no principal.
+	Authenticate Authenticator
+	// Authorize decides whether a principal may do what a request asks for. Nil: all
+	// who are authenticated may do everything.
+	Authorize Authorizer
+	// PublicDescription has /openapi.json read by everybody. Otherwise it takes the same
+	// credentials as all endpoints, and the right to [ActionDescription].
+	PublicDescription bool
+
+	// WholeEvents has the data of all events shown, whatever their kinds hide
+	// ([actor.Behavior.Shown]): for a server that operators alone reach.
+	WholeEvents bool
 
 	// History serves events, lists, local reads and those of the past. Nil: those routes do not exist.
 	History History
@@ -68,6 +83,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxTimeout < 0 {
 		faults = append(faults, fmt.Errorf("MaxTimeout %v is negative", c.MaxTimeout))
 	}
+	faults = append(faults, c.checkSchemes()...)
 	if c.BodyTimeout < 0 {
 		faults = append(faults, fmt.Errorf("BodyTimeout %v is negative", c.BodyTimeout))
 	}
@@ -86,6 +102,25 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, errors.Join(faults...)
+}
+
+var schemeName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// checkSchemes finds authenticators that cannot say what they take.
+func (c *Config) checkSchemes() (faults []error) {
+	if c.Authenticate == nil {
+		return nil
+	}
+	schemes := c.Authenticate.Schemes()
+	if len(schemes) == 0 {
+		faults = append(faults, errors.New("Authenticate has no scheme"))
+	}
+	for _, s := range schemes {
+		if !schemeName.MatchString(s.Name) || s.Challenge == "" || len(s.OpenAPI) == 0 {
+			faults = append(faults, fmt.Errorf("the scheme %q of Authenticate has no proper name, no challenge or no description", s.Name))
+		}
+	}
+	return faults
 }
 
 func orDefault[T comparable](v *T, value T) {

@@ -41,7 +41,7 @@ func (g *Gateway) serveCreate(ctx context.Context, c *call) *Problem {
 	if made {
 		id = newID(g.cfg.Now())
 	}
-	c.route.target.ID = newAggregateID(c.route.target.Kind, "", id)
+	c.route.target.ID = newAggregateID(c.route.target.Kind, c.principal.Name, id)
 	m, o, p := g.message(ctx, c, actor.TypeCommand)
 	if p != nil {
 		return p

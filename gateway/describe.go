@@ -50,7 +50,7 @@ func describe(behaviors map[actor.Kind]*actor.Behavior, cfg Config) ([]byte, err
 		tags = append(tags, object{"name": viewsTag, "description": "Read models."})
 		d.describeViews(newSchemas(components, "Views"))
 	}
-	data, err := json.MarshalIndent(object{
+	document := object{
 		"openapi": "3.1.0",
 		"info":    object{"title": "Ganglion gateway", "version": "1", "description": apiDescription},
 		"tags":    append(tags, object{"name": clusterTag, "description": "The cluster itself."}),
@@ -59,9 +59,11 @@ func describe(behaviors map[actor.Kind]*actor.Behavior, cfg Config) ([]byte, err
 			"schemas":    components,
 			"parameters": d.parameters(),
 			"headers":    sharedHeaders(),
-			"responses":  failureResponses(),
+			"responses":  failureResponses(cfg),
 		},
-	}, "", " ")
+	}
+	d.secure(document)
+	data, err := json.MarshalIndent(document, "", " ")
 	return data, errors.Join(append(d.faults, err)...)
 }
 
@@ -146,7 +148,7 @@ func (d *describer) operation(path, method string, operation object) {
 	if d.paths[path] == nil {
 		d.paths[path] = object{}
 	}
-	d.paths[path][method] = operation
+	d.paths[path][method] = d.guarded(operation, path == endpointDescription.info().template)
 }
 
 func (d *describer) schema(s *schemas, t reflect.Type, dir direction) any {

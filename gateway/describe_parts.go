@@ -78,9 +78,9 @@ func sharedHeaders() object {
 }
 
 // failureResponses describes every status of a failure with its codes.
-func failureResponses() object {
+func failureResponses(cfg Config) object {
 	responses := object{}
-	for _, status := range failureStatuses() {
+	for _, status := range append(failureStatuses(), cfg.rightsStatuses()...) {
 		responses[strconv.Itoa(status)] = failureResponse(status)
 	}
 	return responses
@@ -102,8 +102,12 @@ func failureResponse(status int) object {
 			headers["Retry-After"] = ref("headers", "Retry-After")
 		}
 	}
-	if status == http.StatusMethodNotAllowed {
+	switch status {
+	case http.StatusMethodNotAllowed:
 		headers["Allow"] = object{"schema": object{"type": "string"}}
+	case http.StatusUnauthorized:
+		headers["WWW-Authenticate"] = object{"schema": object{"type": "string"}}
+	default:
 	}
 	response := object{
 		"description": description,
@@ -119,7 +123,7 @@ func failureResponse(status int) object {
 // they are described.
 func failureCodes() []actor.Code {
 	return []actor.Code{
-		actor.CodeMalformed, actor.CodeUnknownKind, actor.CodeUnknownCommand, codeUnknownRoute, codeNoSuchVersion, codeUnknownView, codeUnknownCollection, codeNoSuchDocument, codeNotFollowed, codeMethodNotAllowed,
+		actor.CodeMalformed, codeUnauthenticated, codeForbidden, actor.CodeUnknownKind, actor.CodeUnknownCommand, codeUnknownRoute, codeNoSuchVersion, codeUnknownView, codeUnknownCollection, codeNoSuchDocument, codeNotFollowed, codeMethodNotAllowed,
 		codeRequestTimeout, actor.CodeAlreadyExists, actor.CodeDoesNotExist, actor.CodeEnded, actor.CodeCancelled,
 		actor.CodeVersionMismatch, actor.CodeTooLarge,
 		actor.CodeRejected, actor.CodeKeyReused, codeReplayTooLong, actor.CodeOverloaded, actor.CodeNoOwner, actor.CodeExpired, codeUnavailable,

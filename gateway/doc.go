@@ -180,11 +180,46 @@
 // 10 s is cut. Both bounds are set for each request, whatever the server's ReadTimeout
 // and WriteTimeout say; idle connections are left to its IdleTimeout.
 //
-// The gateway authenticates nobody, and takes requests for any host and from any
-// origin. Put it behind something that authenticates, and behind
-// [http.CrossOriginProtection] and a check of the Host header if browsers can reach
-// it, which they can on a loopback address, too. Package node does the latter two: it
-// answers with 403 cross_origin and 421 unknown_host.
+// The gateway takes requests for any host and from any origin. Put it behind
+// [http.CrossOriginProtection] and a check of the Host header if browsers can reach it,
+// which they can on a loopback address, too. Package node does both: it answers with 403
+// cross_origin and 421 unknown_host.
+//
+// # Rights
+//
+// Without [Config.Authenticate] the gateway authenticates nobody: put it behind something
+// that does. With an [Authenticator] every request needs credentials; package jwtauth
+// takes signed tokens, package tlsauth client certificates. With an [Authorizer], too, the
+// principal needs the right to the [Action] on its target. Each is asked once for each
+// request, in this order, before anything else is said:
+//
+//   - no credentials, or bad ones: 401 unauthenticated, with WWW-Authenticate, for every
+//     path, also one that does not exist;
+//   - a path of no known shape (404), or an id that none can be (400);
+//   - no right: 403 forbidden, whether or not there is such a kind, command or aggregate;
+//   - who cannot be checked now, because what decides does not answer: 503 unavailable.
+//
+// None of these reads the body, asks an owner or the store, or stores anything. The
+// principal's name is the [actor.Metadata].User of the command: it is stored, events show
+// it as user, and handlers find it in [actor.Context.Metadata]. No header of a request can
+// set it. An Idempotency-Key belongs to the principal that used it first: from another one
+// it is 422 key_reused, so that nobody gets the reply to somebody else's command.
+//
+// /openapi.json needs credentials as well, and the right to [ActionDescription], unless
+// [Config.PublicDescription] is set.
+//
+// A stream ends when the credentials end with which it was opened: its last message has
+// the type unauthenticated and the problem as its data, and a new stream with the same
+// credentials is refused. Rights are asked for when a stream begins, not for each event.
+//
+// # Redaction
+//
+// Events show what the aggregate's definition lets outsiders see. If the kind has a view
+// of its state ([actor.View]), which may hide some of it, the data of an event is null but
+// for types that are declared [actor.Public] or with [actor.Redact]; name, version, time,
+// command and user stay. "redacted": true says that data is not what is stored. Kinds
+// without a view show their events whole, but for those with Redact. Events of a kind that
+// the gateway has no definition of have no data. [Config.WholeEvents] shows everything.
 //
 // # Failures
 //

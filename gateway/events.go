@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
@@ -54,21 +55,39 @@ func (g *Gateway) readEvents(ctx context.Context, c *call, after actor.Version, 
 		if err != nil {
 			return pageBody{}, g.readFailed(ctx, "read events", err)
 		}
-		page.add(events, limit)
+		page.add(events, limit, g.shown(c.behavior))
 		if len(events) == 0 || len(page.Events) > 0 {
 			return page, nil
 		}
 	}
 }
 
-// add takes in events that follow Next, up to limit that are shown.
-func (p *pageBody) add(events []Event, limit int) {
+// shown returns what callers see of the events of a kind.
+func (g *Gateway) shown(b *actor.Behavior) func(*Event) {
+	return func(e *Event) {
+		if g.cfg.WholeEvents {
+			return
+		}
+		var data []byte // of a kind that only other nodes have, it is not known what may be seen
+		whole := false
+		if b != nil {
+			data, whole = b.Shown(actor.Event{Name: e.Type, Data: e.Data})
+		}
+		if e.Data, e.Redacted = data, !whole; data == nil {
+			e.Data = json.RawMessage("null")
+		}
+	}
+}
+
+// add takes in events that follow Next, up to limit, and shows what may be seen of them.
+func (p *pageBody) add(events []Event, limit int, show func(*Event)) {
 	for _, e := range events {
 		if e.Type != actor.EventOutcome {
 			if len(p.Events) == limit {
 				return
 			}
 			e.Time = e.Time.UTC()
+			show(&e)
 			p.Events = append(p.Events, e)
 		}
 		p.Next = e.Version

@@ -78,13 +78,14 @@ func (g *Gateway) EndStreams() { g.end() }
 
 // call is one request on its way.
 type call struct {
-	w        *recorder
-	r        *http.Request
-	params   params
-	start    time.Time
-	deadline time.Time
-	route    route
-	behavior *actor.Behavior // nil: of no aggregate, or of a kind that only other nodes know
+	w         *recorder
+	r         *http.Request
+	params    params
+	start     time.Time
+	deadline  time.Time
+	principal Principal // the zero value: nobody was asked
+	route     route
+	behavior  *actor.Behavior // nil: of no aggregate, or of a kind that only other nodes know
 }
 
 // bounded returns a context that ends at the call's deadline.
@@ -114,43 +115,22 @@ func (g *Gateway) serve(ctx context.Context, c *call) *Problem {
 	if err := c.limitRead(g.bodyDeadline(c)); err != nil {
 		return newProblem(codeInternal, "")
 	}
-	var p *Problem
-	if c.route, c.behavior, p = g.resolve(ctx, c.deadline, c.r.Method, c.r.URL.EscapedPath()); p != nil {
-		return p
-	}
+	return g.handle(ctx, c)
+}
+
+// readTimeout reads the parameters, and finds out how long the request may take. Until it
+// has, and if it cannot, that is the default.
+func (c *call) readTimeout(cfg Config) *Problem {
 	var err error
 	if c.params, err = parseParams(c.r); err != nil {
 		return malformed(err.Error())
 	}
-	timeout, err := g.cfg.parseTimeout(c.params)
+	timeout, err := cfg.parseTimeout(c.params)
 	if err != nil {
 		return malformed(err.Error())
 	}
 	c.deadline = c.start.Add(timeout)
-	switch c.route.endpoint {
-	case endpointCommand:
-		return g.serveCommand(ctx, c)
-	case endpointCreate:
-		return g.serveCreate(ctx, c)
-	case endpointQuery:
-		return g.serveQuery(ctx, c)
-	case endpointState:
-		return g.serveState(ctx, c)
-	case endpointEvents:
-		return g.serveEvents(ctx, c)
-	case endpointDiff:
-		return g.serveDiff(ctx, c)
-	case endpointAggregates:
-		return g.serveAggregates(ctx, c)
-	case endpointView:
-		return g.serveView(ctx, c)
-	case endpointCluster:
-		return g.serveCluster(ctx, c)
-	case endpointDescription:
-		return g.serveDescription(ctx, c)
-	case endpointNone:
-	}
-	return newProblem(codeUnknownRoute, "")
+	return nil
 }
 
 // finish answers for a handler that panicked, and reports the request.
@@ -159,7 +139,7 @@ func (g *Gateway) finish(ctx context.Context, c *call) {
 	if err, _ := v.(error); v != nil && !errors.Is(err, http.ErrAbortHandler) {
 		id := rand.Text()[:12]
 		g.cfg.Logger.LogAttrs(ctx, slog.LevelError, "handler_panicked", slog.String("incident", id),
-			slog.String("route", c.route.endpoint.template()), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+			slog.String("route", c.route.endpoint.info().template), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 		if c.w.status == 0 {
 			v = nil
 			g.written(ctx, newProblem(codeInternal, "").of(id).write(c.w))
@@ -173,7 +153,7 @@ func (g *Gateway) finish(ctx context.Context, c *call) {
 
 func (g *Gateway) report(ctx context.Context, c *call) {
 	info := RequestInfo{
-		Method: "other", Route: c.route.endpoint.template(),
+		Method: "other", Route: c.route.endpoint.info().template,
 		Status: c.w.status, Duration: time.Since(c.start),
 	}
 	switch c.r.Method {

@@ -85,7 +85,8 @@ func (e *ReplayError) Error() string {
 type Event struct {
 	Version       actor.Version   `json:"version"`
 	Type          string          `json:"type"`
-	Data          json.RawMessage `json:"data"`
+	Data          json.RawMessage `json:"data"`                    // null if callers see nothing of it
+	Redacted      bool            `json:"redacted,omitempty"`      // Data is not, or not all of, what is stored; set by the gateway
 	CommandID     actor.CommandID `json:"commandId"`               // that raised it
 	Command       string          `json:"command,omitempty"`       // its name; empty where a build stored it that did not keep names
 	User          string          `json:"user,omitempty"`          // by whom; empty: nobody had to say

@@ -13,7 +13,7 @@ type Problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"` // for people
 	// Code is stable: one of [actor.Code], unknown_route, method_not_allowed,
-	// request_timeout, internal, unavailable, no_such_version, replay_too_long, unknown_view,
+	// request_timeout, unauthenticated, forbidden, internal, unavailable, no_such_version, replay_too_long, unknown_view,
 	// unknown_collection, no_such_document, not_followed or view_behind; or, under status 422, the
 	// aggregate's own.
 	Code actor.Code `json:"code"`
@@ -26,6 +26,8 @@ type Problem struct {
 	allow string // methods, for 405
 	retry bool   // send Retry-After
 	close bool   // the rest of the body will not be read
+
+	challenges []string // values of WWW-Authenticate, for 401
 }
 
 // Codes of the gateway itself.
@@ -43,6 +45,9 @@ const (
 	codeNoSuchDocument    actor.Code = "no_such_document"
 	codeNotFollowed       actor.Code = "not_followed"
 	codeViewBehind        actor.Code = "view_behind"
+
+	codeUnauthenticated actor.Code = "unauthenticated"
+	codeForbidden       actor.Code = "forbidden"
 )
 
 // retryAfter is what Retry-After says, in seconds. A partition is served again
@@ -119,6 +124,9 @@ func ownFailures() map[actor.Code]failure {
 		codeNoSuchVersion: {status: http.StatusNotFound, meaning: "the history ends before that version"},
 		codeReplayTooLong: {status: http.StatusUnprocessableEntity, meaning: "too many events would have to be replayed"},
 		codeUnavailable:   {status: http.StatusServiceUnavailable, meaning: "a read of the store or the cluster failed", retry: true},
+
+		codeUnauthenticated: {status: http.StatusUnauthorized, meaning: "credentials are required; nothing was executed"},
+		codeForbidden:       {status: http.StatusForbidden, meaning: "the principal does not have the right to do this; nothing was executed"},
 	}
 }
 
@@ -157,6 +165,9 @@ func (p *Problem) write(w http.ResponseWriter) error {
 	h.Del("ETag")
 	if p.allow != "" {
 		h.Set("Allow", p.allow)
+	}
+	if len(p.challenges) > 0 {
+		h["Www-Authenticate"] = p.challenges
 	}
 	if p.retry {
 		h.Set("Retry-After", retryAfter)

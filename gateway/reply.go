@@ -20,6 +20,8 @@ type recorder struct {
 	// bodyUntil is until when the server may wait for a body that the handler has not
 	// read, which it skips before it sends the answer; zero: it has read all of it.
 	bodyUntil time.Time
+
+	lastly time.Time // when nothing is written any more; zero: there is no such time
 }
 
 const (
@@ -61,7 +63,11 @@ func (w *recorder) limitWrite(d time.Duration) {
 	if from.Before(w.bodyUntil) {
 		from = w.bodyUntil
 	}
-	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(from.Add(d)) // an error would be the next write's, too
+	until := from.Add(d)
+	if !w.lastly.IsZero() {
+		until = earlier(until, w.lastly)
+	}
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(until) // an error would be the next write's, too
 }
 
 // Unwrap gives [http.ResponseController] its way to the server's writer.

@@ -12,83 +12,6 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 )
 
-// endpoint is what a path leads to.
-type endpoint uint8
-
-const (
-	endpointNone endpoint = iota
-	endpointCommand
-	endpointCreate
-	endpointQuery
-	endpointState
-	endpointEvents
-	endpointDiff
-	endpointAggregates
-	endpointView
-	endpointCluster
-	endpointDescription
-)
-
-// template returns the route for metrics.
-func (e endpoint) template() string {
-	switch e {
-	case endpointCommand:
-		return "/v1/{kind}/{id}/{command}"
-	case endpointCreate:
-		return "/v1/{kind}/{command}"
-	case endpointQuery:
-		return "/v1/{kind}/{id}/queries/{query}"
-	case endpointState:
-		return "/v1/{kind}/{id}"
-	case endpointEvents:
-		return "/v1/{kind}/{id}/events"
-	case endpointDiff:
-		return "/v1/{kind}/{id}/diff"
-	case endpointAggregates:
-		return "/v1/{kind}"
-	case endpointView:
-		return "/v1/views/{name}/{collection}"
-	case endpointCluster:
-		return "/v1/cluster"
-	case endpointDescription:
-		return "/openapi.json"
-	case endpointNone:
-	}
-	return ""
-}
-
-// hasKind reports whether the path names a kind of aggregate.
-func (e endpoint) hasKind() bool {
-	return e != endpointView && e != endpointCluster && e != endpointDescription
-}
-
-// hasTarget reports whether the path names an aggregate.
-func (e endpoint) hasTarget() bool { return e.hasKind() && e != endpointAggregates }
-
-// needsHistory reports whether the endpoint exists only where the store is read.
-func (e endpoint) needsHistory() bool {
-	return e == endpointEvents || e == endpointDiff || e == endpointAggregates
-}
-
-// methods returns what the endpoint allows, as an Allow header does.
-func (e endpoint) methods() string {
-	if e.posts() {
-		return http.MethodPost
-	}
-	return http.MethodGet + ", " + http.MethodHead
-}
-
-func (e endpoint) posts() bool {
-	return e == endpointCommand || e == endpointCreate || e == endpointQuery
-}
-
-func (e endpoint) allows(method string) bool {
-	if e.posts() {
-		return method == http.MethodPost
-	}
-	return method == http.MethodGet || method == http.MethodHead
-}
-
 // route is a path taken apart. Nothing of it has been checked.
 type route struct {
 	endpoint endpoint
@@ -150,26 +73,15 @@ func parsePath(method, escaped string) (route, error) {
 	return r, nil
 }
 
-// resolve finds what a request asks for, and the definition of the aggregate.
+// resolve checks what a request asks for, and finds the definition of the aggregate.
 // What it returns beside a problem is known to exist, for metrics.
 // There is no definition of a kind that only other nodes have.
-func (g *Gateway) resolve(ctx context.Context, deadline time.Time, method, escaped string) (route, *actor.Behavior, *Problem) {
-	r, err := parsePath(method, escaped)
-	if err != nil {
-		return route{}, nil, malformed(err.Error())
-	}
-	if view, ok := g.viewOf(method, escaped); ok {
-		r = view
-	}
-	if r.endpoint == endpointNone ||
-		r.endpoint == endpointCluster && g.cfg.Cluster == nil ||
-		r.endpoint.needsHistory() && g.cfg.History == nil {
-		return route{}, nil, newProblem(codeUnknownRoute, "")
-	}
+func (g *Gateway) resolve(ctx context.Context, c *call, r route) (route, *actor.Behavior, *Problem) {
 	var b *actor.Behavior
-	if r.endpoint.hasKind() {
+	info := r.endpoint.info()
+	if info.kind {
 		if b = g.behaviors[r.target.Kind]; b == nil {
-			if p := g.knownElsewhere(ctx, deadline, r.target.Kind); p != nil {
+			if p := g.knownElsewhere(ctx, c.deadline, r.target.Kind); p != nil {
 				return route{endpoint: r.endpoint}, nil, p
 			}
 		}
@@ -181,15 +93,15 @@ func (g *Gateway) resolve(ctx context.Context, deadline time.Time, method, escap
 		r.name = ""
 		return r, b, p
 	}
-	if !r.endpoint.allows(method) {
+	if info = r.endpoint.info(); !info.allows(c.r.Method) {
 		p := newProblem(codeMethodNotAllowed, "")
-		p.allow = r.endpoint.methods()
+		p.allow = info.methods
 		if r.endpoint == endpointState && b != nil && g.cfg.creates(b, r.target.ID) {
 			p.allow += ", " + http.MethodPost
 		}
 		return r, b, p
 	}
-	if r.endpoint.hasTarget() {
+	if info.target {
 		if err := r.target.Validate(); err != nil {
 			return r, b, malformed(err.Error())
 		}

@@ -69,6 +69,7 @@ func (g *Gateway) parseConsistency(p params) (local bool, err error) {
 
 // currentState asks the aggregate's owner.
 func (g *Gateway) currentState(ctx context.Context, c *call, metadata actor.Metadata) (json.RawMessage, actor.Version, *Problem) {
+	metadata.User = c.principal.Name
 	out := g.client.Deliver(ctx, actor.Message{
 		Type: actor.TypeState, Lane: actor.LaneDirect, Target: c.route.target,
 		Time: g.cfg.Now().UTC(), Deadline: c.deadline, Metadata: metadata,

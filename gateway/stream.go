@@ -15,6 +15,7 @@ const (
 	heartbeatEvery  = 15 * time.Second
 	pollEvery       = 5 * time.Second  // wake-ups may be missed
 	streamWriteTime = 10 * time.Second // for a client to take what was written
+	expiryWriteTime = time.Second      // for it to take the last of it when its credentials end
 	streamPage      = 256              // events read at a time
 	streamRetry     = 1000             // ms that a browser waits before it reconnects
 )
@@ -34,6 +35,9 @@ func (g *Gateway) serveStream(ctx context.Context, c *call, after actor.Version)
 		g.cfg.Logger.LogAttrs(ctx, slog.LevelError, "stream_cannot_be_flushed",
 			slog.String("writer", fmt.Sprintf("%T", c.w.ResponseWriter)), slog.String("hint", "writers of middleware around the gateway need a method Unwrap"))
 		return newProblem(codeInternal, "")
+	}
+	if p := g.expired(c); p != nil {
+		return p // a request may be let in for a moment longer, a stream that begins may not
 	}
 	leave, p := g.enterStream()
 	if p != nil {
@@ -79,6 +83,9 @@ func (g *Gateway) streamsChanged(open int64) {
 }
 
 func (s *stream) begin() error {
+	if ends := s.c.principal.Expires; !ends.IsZero() {
+		s.c.w.lastly = ends.Add(expiryWriteTime)
+	}
 	h := s.c.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -93,15 +100,24 @@ func (s *stream) follow(ctx context.Context, page pageBody, wake <-chan struct{}
 	defer heartbeat.Stop()
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
+	expiry, stop := s.c.expiry()
+	defer stop()
 	if err := s.catchUp(ctx, page); err != nil {
 		return err
 	}
 	for {
+		// Also by the clock, each time: a timer does not count the time for which the
+		// machine was suspended, and who reads a long history may never wait here.
+		if p := s.g.expired(s.c); p != nil {
+			return s.writeEnd(p)
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-s.g.ending:
 			return nil
+		case <-expiry:
+			expiry = nil // a clock that was set back meanwhile is looked at by and by
 		case <-heartbeat.C:
 			if err := s.write([]byte(": keep-alive\n\n")); err != nil {
 				return err
@@ -123,10 +139,13 @@ func (s *stream) follow(ctx context.Context, page pageBody, wake <-chan struct{}
 
 var errHistory = errors.New("the history cannot be read")
 
-// catchUp writes a page that was read, and further pages until one goes no further or
-// the streams are to end.
+// catchUp writes a page that was read, and further pages until one goes no further, the
+// streams are to end or the principal's credentials have ended.
 func (s *stream) catchUp(ctx context.Context, page pageBody) error {
 	for {
+		if s.g.expired(s.c) != nil {
+			return nil // also what has been read is not for them any more
+		}
 		if err := s.writeEvents(page.Events); err != nil {
 			return err
 		}
@@ -137,13 +156,33 @@ func (s *stream) catchUp(ctx context.Context, page pageBody) error {
 		default:
 		}
 		var p *Problem
-		if page, p = s.g.readEvents(ctx, s.c, s.after, streamPage); p != nil {
+		if page, p = s.read(ctx); p != nil {
+			if s.g.expired(s.c) != nil {
+				return nil
+			}
 			return errHistory
 		}
 		if page.Next == s.after {
 			return nil
 		}
 	}
+}
+
+// reading bounds a look at what is followed, also by the end of the principal's
+// credentials.
+func (s *stream) reading(ctx context.Context) (context.Context, context.CancelFunc) {
+	until := time.Now().Add(s.c.deadline.Sub(s.c.start))
+	if ends := s.c.principal.Expires; !ends.IsZero() {
+		until = earlier(until, ends)
+	}
+	return context.WithDeadline(ctx, until)
+}
+
+// read reads on.
+func (s *stream) read(ctx context.Context) (pageBody, *Problem) {
+	ctx, cancel := s.reading(ctx)
+	defer cancel()
+	return s.g.readEvents(ctx, s.c, s.after, streamPage)
 }
 
 func (s *stream) writeEvents(events []Event) error {
@@ -159,6 +198,17 @@ func (s *stream) writeEvents(events []Event) error {
 		text = fmt.Appendf(text, "id: %d\ndata: %s\n", e.Version, data)
 	}
 	return s.write(text)
+}
+
+// writeEnd tells the client why the stream ends here: a last message, of a type of its
+// own, that has the problem which a new request would get.
+func (s *stream) writeEnd(p *Problem) error {
+	data, err := encode(p)
+	if err != nil {
+		return err
+	}
+	s.c.w.lastly = time.Now().Add(expiryWriteTime)
+	return s.write(fmt.Appendf(nil, "event: %s\ndata: %s\n", p.Code, data))
 }
 
 // write sends text to the client, which has a bounded time to take it.

@@ -53,6 +53,9 @@ func (d *digest) String() string { return base64.RawURLEncoding.EncodeToString(d
 // serveViewStream follows a page or a document until the client goes away, the server
 // shuts down, or the view cannot be read.
 func (g *Gateway) serveViewStream(ctx context.Context, c *call, r ViewRange, resume string) *Problem {
+	if p := g.expired(c); p != nil {
+		return p
+	}
 	leave, p := g.enterStream()
 	if p != nil {
 		return p
@@ -91,7 +94,7 @@ func (g *Gateway) serveViewStream(ctx context.Context, c *call, r ViewRange, res
 
 // look reads all that is followed, in a time that is bounded also within a stream.
 func (s *viewStream) look(ctx context.Context) ([]Document, *Problem) {
-	ctx, cancel := context.WithTimeout(ctx, s.c.deadline.Sub(s.c.start))
+	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	if s.c.route.key == "" {
 		body, p := s.g.documents(ctx, s.c, s.page)
@@ -190,12 +193,20 @@ func (s *viewStream) follow(ctx context.Context, changes <-chan ViewChange) erro
 	defer pace.Stop()
 	rested, due := false, map[string]bool{} // keys to look at
 	all := false                            // look at everything
+	expiry, stop := s.c.expiry()
+	defer stop()
 	for {
+		if p := s.g.expired(s.c); p != nil {
+			return s.writeEnd(p)
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-s.g.ending:
 			return nil
+		case <-expiry:
+			expiry = nil // see stream.follow
+			continue
 		case <-heartbeat.C:
 			if err := s.write([]byte(": keep-alive\n\n")); err != nil {
 				return err
@@ -212,7 +223,7 @@ func (s *viewStream) follow(ctx context.Context, changes <-chan ViewChange) erro
 		if !rested || !all && len(due) == 0 {
 			continue
 		}
-		if err := s.catchUp(ctx, all, due); err != nil {
+		if err := s.catchUp(ctx, all, due); err != nil && s.g.expired(s.c) == nil {
 			return err
 		}
 		rested, all = false, false
@@ -237,8 +248,8 @@ func (s *viewStream) catchUp(ctx context.Context, all bool, due map[string]bool)
 	} else {
 		text, err = s.appendKeys(ctx, slices.Sorted(maps.Keys(due)))
 	}
-	if err != nil || len(text) == 0 {
-		return err
+	if err != nil || len(text) == 0 || s.g.expired(s.c) != nil {
+		return err // what has been read is not for them any more
 	}
 	return s.write(text)
 }
@@ -246,7 +257,7 @@ func (s *viewStream) catchUp(ctx context.Context, all bool, due map[string]bool)
 // appendKeys adds messages for single documents of a page that has all of its range. One
 // too many makes it a page like others.
 func (s *viewStream) appendKeys(ctx context.Context, keys []string) (text []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.c.deadline.Sub(s.c.start))
+	ctx, cancel := s.reading(ctx)
 	defer cancel()
 	for _, key := range keys {
 		if !s.page.behindAfter(key) {

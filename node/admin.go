@@ -3,10 +3,15 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
 )
 
 // serveAdmin serves what operators need. guardAdmin stands before it.
@@ -32,7 +37,31 @@ func (n *Node) adminHandler() http.Handler {
 		answerJSON(w, http.StatusAccepted, map[string]any{"status": "draining"})
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
-	return mux
+	return n.reads(mux)
+}
+
+// openOperators makes what the admin server shows of aggregates.
+func (n *Node) openOperators(definitions []actor.Registrable) error {
+	cfg := n.served
+	cfg.Authenticate, cfg.Authorize, cfg.WholeEvents, cfg.Listener = nil, nil, true, gateway.EventListener{}
+	g, err := gateway.New(n.Client(), definitions, cfg)
+	if err != nil {
+		return errors.Join(err, ErrConfig)
+	}
+	n.operators = g
+	return nil
+}
+
+// reads has states and events read by operators, whatever the kinds hide and whatever
+// rights there are. Commands take the HTTP API. (A mux would clean ids out of paths.)
+func (n *Node) reads(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if read := r.Method == http.MethodGet || r.Method == http.MethodHead; read && strings.HasPrefix(r.URL.EscapedPath(), "/v1/") {
+			n.operators.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // serveReady says whether requests should be sent here.

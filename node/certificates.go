@@ -131,6 +131,9 @@ type certificates struct {
 	own    *identities  // of the embedded server; nil: it has none
 	reload func() error // has the server take it
 
+	http      *httpIdentities // of the HTTP API; nil: it is not encrypted
+	httpFault time.Time       // since when its files do not go together
+
 	untaken    bool      // own has something new that the server does not have yet
 	faultSince time.Time // own files do not go together, or are not taken
 	told       map[string]notice
@@ -144,7 +147,7 @@ type notice struct {
 
 // newCertificates knows all files of the settings.
 func newCertificates(s *settings) *certificates {
-	c := &certificates{logger: s.Logger, told: map[string]notice{}}
+	c := &certificates{logger: s.Logger, told: map[string]notice{}, http: s.httpTLS}
 	add := func(option, path string, span func([]byte, time.Time) (span, error)) {
 		if path != "" {
 			c.files = append(c.files, expiring{option, path, span})
@@ -220,7 +223,7 @@ func (n *Node) watchCertificates(ctx context.Context) {
 }
 
 func (c *certificates) run(ctx context.Context) {
-	if c.own == nil && len(c.files) == 0 {
+	if c.own == nil && c.http == nil && len(c.files) == 0 {
 		return
 	}
 	tick := time.NewTicker(certificatesPoll)
@@ -231,6 +234,7 @@ func (c *certificates) run(ctx context.Context) {
 			return
 		case <-tick.C:
 			c.renew(ctx, time.Now())
+			c.renewHTTP(ctx, time.Now())
 			c.announce(ctx, time.Now())
 		}
 	}
@@ -275,6 +279,7 @@ func (c *certificates) announce(ctx context.Context, now time.Time) {
 			c.logger.ErrorContext(ctx, "a certificate cannot be read", "option", f.option, "file", f.path, "error", err)
 		}
 	}
+	c.announceHTTP(ctx, now)
 	if c.own == nil {
 		return
 	}

@@ -24,12 +24,21 @@ import (
 
 // target is the running node that a subcommand asks.
 type target struct {
-	URL string `help:"HTTP API of any node of the cluster." default:"http://localhost:8080" env:"GANGLION_URL"`
+	URL      string `help:"HTTP API of any node of the cluster." default:"http://localhost:8080" env:"GANGLION_URL"`
+	APIToken string `name:"url-token-file" help:"File with a token for it, if it asks for one." env:"GANGLION_URL_TOKEN_FILE" placeholder:"FILE"`
 }
 
-// call asks the HTTP API.
+// call asks the HTTP API, with the token if there is one.
 func (t target) call(path string) ([]byte, error) {
-	return call(http.DefaultClient, http.MethodGet, t.URL, path, nil)
+	header := http.Header{}
+	if t.APIToken != "" {
+		token, err := readSecret(t.APIToken)
+		if err != nil {
+			return nil, fmt.Errorf("--url-token-file: %w: %w", err, ErrConfig)
+		}
+		header.Set("Authorization", "Bearer "+token)
+	}
+	return call(http.DefaultClient, http.MethodGet, t.URL, path, header)
 }
 
 // adminTarget is the node that a subcommand of administration asks.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/projection"
 	"github.com/ganglion-go/ganglion/runtime"
 )
@@ -66,6 +67,16 @@ type Config struct {
 	AdminTokenFile string   // file with the token that the admin server asks for; required where other machines reach it
 	AllowedHosts   []string // host names under which both are addressed, besides localhost and IP addresses; "*.NAME" is all below NAME
 
+	HTTPTLSCert     string // PEM file of the certificate of HTTPAddr; default: no encryption
+	HTTPTLSKey      string // PEM file of its key
+	HTTPTLSClientCA string // PEM file of the authority whose certificates authenticate clients of HTTPAddr; default: none does
+
+	JWTIssuer         string        // issuer (iss) of the signed tokens that authenticate clients of HTTPAddr; default: none does
+	JWTAudience       []string      // of which their aud must name one
+	JWTKeySet         string        // JWKS with the issuer's keys: a file or an https URL
+	JWTPrincipalClaim string        // claim that names the principal; default "sub"
+	JWTSkew           time.Duration // by which the issuer's clock may differ, at most 10 min; default 5 s; negative: none
+
 	// ExposeInternal lets everybody who can call the node, over HTTP and over NATS, have
 	// what is the application's own ([actor.Internal]). For development and tests, on all
 	// nodes alike.
@@ -83,6 +94,16 @@ type Config struct {
 	LogLevel  slog.Level   // of the default Logger; default [slog.LevelInfo]
 	LogFormat LogFormat    // of the default Logger; default [LogText]
 	Logger    *slog.Logger // default: to standard error, by LogLevel and LogFormat
+
+	// Authenticate finds out who sends a request to the HTTP API, before the tokens and
+	// certificates that other fields ask for. Nil: they alone do, if there are any.
+	Authenticate gateway.Authenticator
+
+	// Authorize decides what a principal may do. Nil: everything.
+	Authorize gateway.Authorizer
+
+	// PublicDescription has /openapi.json read without credentials and rights.
+	PublicDescription bool
 
 	// Limits tunes the runtime. Name, Address, Build, Lease, Answers, ExposeInternal, Outbox,
 	// Schedules, Logger and Listener in it are of no effect: they come from the other fields.

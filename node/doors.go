@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -48,9 +49,7 @@ func (s *settings) warnOfDoors(ctx context.Context) {
 	if s.ExposeInternal {
 		s.Logger.WarnContext(ctx, "WHAT IS THE APPLICATION'S OWN IS OPEN TO EVERYBODY who can call this node, over HTTP and NATS: --expose-internal is for development and tests")
 	}
-	if !isLoopback(s.HTTPAddr) {
-		s.Logger.WarnContext(ctx, "the HTTP API is open to the network and authenticates nobody: put it behind something that does", "http_addr", s.HTTPAddr)
-	}
+	s.warnOfRights(ctx)
 	if s.adminSocket() == "" && !isLoopback(s.AdminAddr) {
 		s.Logger.WarnContext(ctx, "the admin server is open to the network, without encryption: its token is all that protects it", "admin_addr", s.AdminAddr)
 	}
@@ -84,6 +83,9 @@ func (n *Node) listen(ctx context.Context, _ []actor.Registrable) (err error) {
 		return fmt.Errorf(n.cfg.say("${AdminAddr}=%s is %s here, which other machines reach; give ${AdminTokenFile}: %w"), n.cfg.AdminAddr, n.admListen.Addr(), ErrConfig)
 	}
 	n.apiListen, n.admListen = n.limited("http", n.apiListen), n.limited("admin", n.admListen)
+	if n.cfg.httpTLS != nil {
+		n.apiListen = tls.NewListener(n.apiListen, n.cfg.httpTLS.config())
+	}
 	n.cfg.warnOfDoors(ctx)
 	return nil
 }

@@ -39,10 +39,20 @@ type flags struct {
 	MongoURIFile  string `name:"mongo-uri-file" help:"File with what --mongo-uri would say, if there is a password in it." env:"GANGLION_MONGO_URI_FILE" placeholder:"FILE"`
 	MongoDatabase string `name:"mongo-database" help:"Database in it." default:"${ganglion_mongo_database}" env:"GANGLION_MONGO_DATABASE"`
 
-	HTTPAddr       string `name:"http-addr" help:"Address of the HTTP API, which authenticates nobody." default:"${ganglion_http_addr}" env:"GANGLION_HTTP_ADDR"`
+	HTTPAddr       string `name:"http-addr" help:"Address of the HTTP API. It authenticates nobody unless one of --jwt-issuer and --http-tls-client-ca is given." default:"${ganglion_http_addr}" env:"GANGLION_HTTP_ADDR"`
 	AdminAddr      string `name:"admin-addr" help:"Address of health, metrics, profiles and operation: host:port, or unix:PATH. One that other machines reach needs --admin-token-file." default:"${ganglion_admin_addr}" env:"GANGLION_ADMIN_ADDR"`
 	AdminTokenFile string `name:"admin-token-file" help:"File with the token that the admin server asks for, but for /livez and /readyz." env:"GANGLION_ADMIN_TOKEN_FILE" placeholder:"FILE"`
 	AllowedHosts   string `name:"allowed-hosts" help:"Comma-separated host names under which the HTTP servers are addressed, besides localhost and IP addresses; *.NAME is all names below NAME." env:"GANGLION_ALLOWED_HOSTS" placeholder:"NAME,..."`
+
+	HTTPTLSCert     string `name:"http-tls-cert" help:"PEM file of the certificate of the HTTP API. Default: it is not encrypted." env:"GANGLION_HTTP_TLS_CERT" placeholder:"FILE"`
+	HTTPTLSKey      string `name:"http-tls-key" help:"PEM file of its key." env:"GANGLION_HTTP_TLS_KEY" placeholder:"FILE"`
+	HTTPTLSClientCA string `name:"http-tls-client-ca" help:"PEM file of the authority whose certificates authenticate clients of the HTTP API." env:"GANGLION_HTTP_TLS_CLIENT_CA" placeholder:"FILE"`
+
+	JWTIssuer         string `name:"jwt-issuer" help:"Issuer of the signed tokens that authenticate clients of the HTTP API." env:"GANGLION_JWT_ISSUER" placeholder:"ISSUER"`
+	JWTAudience       string `name:"jwt-audience" help:"Comma-separated audiences, of which a token must name one." env:"GANGLION_JWT_AUDIENCE" placeholder:"NAME,..."`
+	JWTKeySet         string `name:"jwt-jwks" help:"JWKS with the keys of the issuer: a file or an https URL." env:"GANGLION_JWT_JWKS" placeholder:"FILE|URL"`
+	JWTPrincipalClaim string `name:"jwt-principal-claim" help:"Claim of a token that names the principal. Default: sub." env:"GANGLION_JWT_PRINCIPAL_CLAIM" placeholder:"CLAIM"`
+	JWTSkew           string `name:"jwt-skew" help:"Time by which the clock of the issuer may differ. Default: 5s." env:"GANGLION_JWT_SKEW" placeholder:"DURATION"`
 
 	ExposeInternal toggle `name:"expose-internal" help:"Let all callers have what definitions keep for the application itself (actor.Internal). For development and tests." env:"GANGLION_EXPOSE_INTERNAL"`
 
@@ -114,6 +124,7 @@ func (f *flags) check(base Config) (settings, error) {
 	read(&s, "Replicas", f.Replicas, &s.Replicas, parseCount)
 	read(&s, "Lease", f.Lease, &s.Lease, parseDuration)
 	read(&s, "Linger", f.Linger, &s.Linger, parseLinger)
+	read(&s, "JWTSkew", f.JWTSkew, &s.JWTSkew, parseLinger)
 	read(&s, "CutAfter", f.CutAfter, &s.CutAfter, parseDuration)
 	read(&s, "Answers", f.Answers, &s.Answers, parseAnswers)
 	read(&s, "LogLevel", f.LogLevel, &s.LogLevel, parseLevel)
@@ -135,6 +146,8 @@ func (f *flags) texts(s *settings) {
 		&s.NATSTLSCA: f.NATSTLSCA, &s.NATSTLSCert: f.NATSTLSCert, &s.NATSTLSKey: f.NATSTLSKey,
 		&s.NATSClusterAddr: f.NATSClusterAddr, &s.NATSSecretFile: f.NATSSecretFile, &s.NATSClientAddr: f.NATSClientAddr,
 		&s.MongoURI: f.MongoURI, &s.MongoURIFile: f.MongoURIFile, &s.MongoDatabase: f.MongoDatabase,
+		&s.HTTPTLSCert: f.HTTPTLSCert, &s.HTTPTLSKey: f.HTTPTLSKey, &s.HTTPTLSClientCA: f.HTTPTLSClientCA,
+		&s.JWTIssuer: f.JWTIssuer, &s.JWTKeySet: f.JWTKeySet, &s.JWTPrincipalClaim: f.JWTPrincipalClaim,
 		&s.HTTPAddr: f.HTTPAddr, &s.AdminAddr: f.AdminAddr, &s.AdminTokenFile: f.AdminTokenFile,
 		(*string)(&s.SchemaCheck): f.SchemaCheck, (*string)(&s.LogFormat): f.LogFormat,
 	} {
@@ -145,7 +158,7 @@ func (f *flags) texts(s *settings) {
 	if f.DataDir != "" {
 		s.DataDir = kong.ExpandPath(f.DataDir)
 	}
-	for to, text := range map[*[]string]string{&s.NATSRoutes: f.NATSRoutes, &s.AllowedHosts: f.AllowedHosts} {
+	for to, text := range map[*[]string]string{&s.NATSRoutes: f.NATSRoutes, &s.AllowedHosts: f.AllowedHosts, &s.JWTAudience: f.JWTAudience} {
 		if text != "" {
 			*to = strings.Split(text, ",")
 		}

@@ -26,24 +26,25 @@ import (
 
 // Node is a node process: connections, runtime, HTTP API and admin server.
 type Node struct {
-	cfg      settings
-	named    bool // the name was given, not taken from the data folder
-	dir      *dataDir
-	nats     *embedded // nil: external
-	conn     *nats.Conn
-	gone     *goneConn
-	echoes   []*echo    // of connections to a server elsewhere
-	leases   *nats.Conn // of sessions and claims alone; nil: the store is not in JetStream
-	store    store.Store
-	bus      *natsbus.Bus
-	client   *natsbus.Client
-	internal *natsbus.Client // of the runtime
-	unserved *unserved
-	runtime  *runtime.Node
-	peers    *peers
-	gateway  *gateway.Gateway
-	served   gateway.Config // of the gateway
-	handler  http.Handler   // what the HTTP address serves
+	cfg       settings
+	named     bool // the name was given, not taken from the data folder
+	dir       *dataDir
+	nats      *embedded // nil: external
+	conn      *nats.Conn
+	gone      *goneConn
+	echoes    []*echo    // of connections to a server elsewhere
+	leases    *nats.Conn // of sessions and claims alone; nil: the store is not in JetStream
+	store     store.Store
+	bus       *natsbus.Bus
+	client    *natsbus.Client
+	internal  *natsbus.Client // of the runtime
+	unserved  *unserved
+	runtime   *runtime.Node
+	peers     *peers
+	gateway   *gateway.Gateway
+	served    gateway.Config   // of the gateway
+	operators *gateway.Gateway // of the admin server: it reads alone, and shows everything
+	handler   http.Handler     // what the HTTP address serves
 
 	projections *projections // nil: the node has none
 
@@ -361,7 +362,8 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 		},
 		ExposeInternal: n.cfg.ExposeInternal,
 
-		Knows:  n.runtime.Knows,
+		Knows:        n.runtime.Knows,
+		Authenticate: n.cfg.authenticator, Authorize: n.cfg.Authorize, PublicDescription: n.cfg.PublicDescription,
 		Now:    n.cfg.now(),
 		Logger: n.cfg.Logger, Listener: n.metrics.gatewayListener(),
 	}
@@ -373,7 +375,7 @@ func (n *Node) openGateway(_ context.Context, definitions []actor.Registrable) e
 		return errors.Join(err, ErrConfig)
 	}
 	n.gateway = g
-	return nil
+	return n.openOperators(definitions)
 }
 
 func behaviorsOf(definitions []actor.Registrable) map[actor.Kind]*actor.Behavior {
@@ -470,6 +472,9 @@ func (n *Node) Run(ctx context.Context) error {
 	parts.Go(func() { n.watch.run(ctx) })
 	parts.Go(func() { n.unserved.run(ctx) })
 	parts.Go(func() { n.announce(ctx) })
+	if n.cfg.tokens != nil {
+		parts.Go(func() { _ = n.cfg.tokens.Run(ctx) }) // returns nil
+	}
 	if n.projections != nil {
 		parts.Go(func() { n.projections.run(ctx) })
 	}

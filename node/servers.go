@@ -59,6 +59,7 @@ func (n *Node) openServers(context.Context, []actor.Registrable) error {
 // openOperation is the last step: the node has all that it serves with.
 func (n *Node) openOperation(context.Context, []actor.Registrable) error {
 	n.api.RegisterOnShutdown(n.gateway.EndStreams)
+	n.admin.RegisterOnShutdown(n.operators.EndStreams)
 	operation := n.adminHandler()
 	n.operation.Store(&operation)
 	return nil

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/gateway/jwtauth"
 	"github.com/ganglion-go/ganglion/node/internal/guard"
 	"github.com/ganglion-go/ganglion/node/internal/redact"
 	"github.com/ganglion-go/ganglion/runtime"
@@ -29,7 +31,12 @@ type settings struct {
 	secret     string                    // of the embedded servers; empty: none
 	adminToken string                    // empty: none is asked for
 	hosts      guard.Hosts
-	hide       redact.Set
+
+	authenticator gateway.Authenticator  // of the HTTP API; nil: nobody is asked
+	tokens        *jwtauth.Authenticator // of it; nil: it takes none
+	httpTLS       *httpIdentities        // nil: it is not encrypted
+
+	hide redact.Set
 }
 
 // fieldName is the name of a field of a Config that was made in Go.
@@ -68,6 +75,7 @@ func (s *settings) checked() (settings, error) {
 	s.checkNATS(fault)
 	s.checkSchemaCheck(fault)
 	s.checkLog(fault)
+	s.checkRights(fault)
 	s.hideSecrets()
 	return *s, s.hide.Error(errors.Join(faults...))
 }

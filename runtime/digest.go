@@ -15,12 +15,16 @@ import (
 	"github.com/ganglion-go/ganglion/store"
 )
 
-// digestBytes is how much of a SHA-256 is kept with an outcome.
-const digestBytes = 12
+// digestBytes is how much of a SHA-256 of its data is kept with an outcome, and byBytes
+// how much of that of its user's name.
+const (
+	digestBytes = 12
+	byBytes     = 4
+)
 
-// digestOf returns the digest of a command's data that is kept with its outcome, so that
-// another command under the same key is told apart from a repetition. It is empty for the
-// runtime's own commands, whose ids follow from what they are, and for data that is no
+// digestOf returns the digest of a command's data, and of its user's name if it has one,
+// that is kept with its outcome, so that another command under the same key, or somebody
+// else's, is told apart from a repetition. It is empty for the runtime's own commands, whose ids follow from what they are, and for data that is no
 // JSON. Data that is the same JSON has the same digest: the order of members, white space,
 // escapes, and how a number is written do not count.
 func digestOf(m *actor.Message) string {
@@ -41,7 +45,12 @@ func digestOf(m *actor.Message) string {
 		}
 	}
 	sum := sha256.Sum256(form)
-	return base64.RawURLEncoding.EncodeToString(sum[:digestBytes])
+	digest := sum[:digestBytes:digestBytes]
+	if by := hashUser(m.Metadata.User); by != 0 {
+		// Behind the digest of the data: builds that know nothing of it read that alone.
+		digest = binary.BigEndian.AppendUint32(digest, by)
+	}
+	return base64.RawURLEncoding.EncodeToString(digest)
 }
 
 // appendDecodedJSON appends the canonical form of JSON to buf, whatever it is written
@@ -116,6 +125,7 @@ func plainNumber(text string) string {
 // command tells in a few bytes what an outcome is of, as an activation keeps many.
 type command struct {
 	name uint32 // a hash of it
+	by   uint32 // a digest of its user's name; 0: there is none, or it is not kept
 	data uint64 // the beginning of its digest; 0: not kept
 }
 
@@ -125,7 +135,20 @@ func commandOf(o *store.Outcome) command {
 	if err != nil || len(digest) < 8 {
 		return command{}
 	}
-	return command{name: hashName(o.Name), data: binary.BigEndian.Uint64(digest)}
+	c := command{name: hashName(o.Name), data: binary.BigEndian.Uint64(digest)}
+	if len(digest) >= digestBytes+byBytes {
+		c.by = binary.BigEndian.Uint32(digest[digestBytes:])
+	}
+	return c
+}
+
+// hashUser returns 0 for nobody.
+func hashUser(user string) uint32 {
+	if user == "" {
+		return 0
+	}
+	sum := sha256.Sum256([]byte(user))
+	return binary.BigEndian.Uint32(sum[:])
 }
 
 // hashName is FNV-1a (Fowler, Noll, Vo), of 32 bits.
@@ -138,11 +161,15 @@ func hashName(name string) uint32 {
 }
 
 // differs reports whether a message under the id of the command is another command:
-// one of another name, or with other data. Names that the command had, or has now, are
-// its own; data under different names is not compared.
+// one of another name, with other data, or on behalf of another user. Names that the
+// command had, or has now, are its own; data under different names is not compared, nor
+// are users of whom one is not named.
 func (c command) differs(b *actor.Behavior, m *actor.Message) bool {
 	if c.data == 0 || m.ID.Internal() || actor.Reserved(m.Name) {
 		return false
+	}
+	if by := hashUser(m.Metadata.User); c.by != 0 && by != 0 && c.by != by {
+		return true
 	}
 	if c.name == hashName(m.Name) {
 		other := commandOf(&store.Outcome{Name: m.Name, Digest: digestOf(m)})
@@ -155,8 +182,8 @@ func (c command) differs(b *actor.Behavior, m *actor.Message) bool {
 // One that was only accepted has nobody who is told.
 func (a *activation) keyReused(d *delivery) actor.Outcome {
 	if d.Responder == nil {
-		a.partition.cfg.Logger.Warn("command dropped: its id is that of another command, or of the same with other data",
+		a.partition.cfg.Logger.Warn("command dropped: its id is that of another command, of the same with other data, or of another user's",
 			"aggregate", a.address.String(), "id", string(d.Message.ID), "name", d.Message.Name)
 	}
-	return actor.Failure(actor.CodeKeyReused, "the id was used for another command, or for the same with other data")
+	return actor.Failure(actor.CodeKeyReused, "the id was used for another command, for the same with other data, or by another user")
 }

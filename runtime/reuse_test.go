@@ -44,11 +44,14 @@ func testKeyReused(t *testing.T, id actor.CommandID, lane actor.Lane, n int64) {
 	otherData.Data = []byte(`{"n":1000}`)
 	otherName.Name = "bloat"
 	spaced.Data = fmt.Appendf(nil, " {\"n\" : %d.0e0 } ", n)
+	first.Metadata.User, spaced.Metadata.User = "ann", "ann"
+	somebodyElses, nobodys := first, first
+	somebodyElses.Metadata.User, nobodys.Metadata.User = "bob", ""
 	appends := h.holdAppends()
 	told := s.send(first)
 	inFlight := <-appends
-	reused := []reply{s.send(otherData), s.send(otherName)}
-	s.eventually("all have come", func() bool { return s.unfinished() == 3 })
+	reused := []reply{s.send(otherData), s.send(otherName), s.send(somebodyElses)}
+	s.eventually("all have come", func() bool { return s.unfinished() == 4 })
 	h.letAppends()
 	inFlight.write(t, h.Store)
 	outcome := s.await(told)
@@ -60,13 +63,13 @@ func testKeyReused(t *testing.T, id actor.CommandID, lane actor.Lane, n int64) {
 	}
 	check := func(where string) {
 		t.Helper()
-		for _, m := range []actor.Message{otherData, otherName} {
+		for _, m := range []actor.Message{otherData, otherName, somebodyElses} {
 			o := s.want(s.ask(m), actor.CodeKeyReused)
 			if !errors.Is(o.Err(), actor.ErrKeyReused) || o.Replayed {
 				t.Errorf("%s: %+v", where, o)
 			}
 		}
-		for _, m := range []actor.Message{first, spaced} {
+		for _, m := range []actor.Message{first, spaced, nobodys} {
 			again := s.ask(m)
 			if diff := differ(outcome, again); diff != "" || !again.Replayed {
 				t.Errorf("%s: %+v, %s", where, again, diff)

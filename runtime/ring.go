@@ -169,7 +169,8 @@ type stampRecord struct {
 type ringRecorded struct {
 	ID      actor.CommandID `json:"id"`
 	Indexed bool            `json:"i,omitempty"`
-	Name    uint32          `json:"n,omitempty"` // of command, as is Data
+	Name    uint32          `json:"n,omitempty"` // of command, as are By and Data
+	By      uint32          `json:"b,omitempty"`
 	Data    uint64          `json:"d,omitempty"`
 	Version actor.Version   `json:"v"`
 	Reply   json.RawMessage `json:"r,omitempty"`
@@ -194,7 +195,7 @@ func (r *outcomeRing) encode(keep int, rest actor.RuntimeState) ([]byte, error) 
 		e := &c.entries[i]
 		reply, refusal := encodeOutcome(e.outcome)
 		rec.Entries = append(rec.Entries, ringRecorded{
-			ID: e.id, Indexed: e.indexed, Name: e.of.name, Data: e.of.data, Version: e.outcome.Version, Reply: reply, Refusal: refusal,
+			ID: e.id, Indexed: e.indexed, Name: e.of.name, By: e.of.by, Data: e.of.data, Version: e.outcome.Version, Reply: reply, Refusal: refusal,
 		})
 	}
 	return json.Marshal(rec)
@@ -215,7 +216,7 @@ func decodeRing(data []byte, last int64, limit int) (*outcomeRing, *actor.Runtim
 			return nil, nil, err
 		}
 		r.put(ringEntry{
-			id: e.ID, outcome: o, indexed: e.Indexed || rec.Stamps == nil && indexedFormerly(e.ID), of: command{e.Name, e.Data},
+			id: e.ID, outcome: o, indexed: e.Indexed || rec.Stamps == nil && indexedFormerly(e.ID), of: command{e.Name, e.By, e.Data},
 		}, limit)
 	}
 	if rec.Instance == nil && rec.Runtime != nil {

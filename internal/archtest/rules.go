@@ -34,6 +34,7 @@ func Rules() []Rule {
 		{Packages: "projection/mongo", Ours: []string{"projection", "internal/jsonbson", "internal/mongotls"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: projectionTests()},
 		{Packages: "projection/jetstream", Ours: []string{"projection"}, Libraries: natsClient(), Tests: projectionTests()},
 
+		{Packages: "gateway/jwtauth", Ours: []string{"gateway"}, Libraries: []string{"github.com/go-jose/go-jose/v4/..."}, Tests: []string{"actor"}},
 		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl", "github.com/wI2L/jsondiff"}, Tests: []string{"actor/actortest", "testharness/..."}},
 
 		{Packages: "node/...", Ours: append(production(), "node/...", "internal/placement"), Libraries: []string{"..."}, Tests: []string{"..."}},
@@ -62,5 +63,5 @@ func natsClient() []string {
 
 // production is what a composition root wires.
 func production() []string {
-	return []string{"actor", "actor/reservation", "store", "store/memory", "store/mongo", "store/jetstream", "projection", "projection/memory", "projection/mongo", "projection/jetstream", "runtime", "natsbus", "gateway", "node"}
+	return []string{"actor", "actor/reservation", "store", "store/memory", "store/mongo", "store/jetstream", "projection", "projection/memory", "projection/mongo", "projection/jetstream", "runtime", "natsbus", "gateway", "gateway/jwtauth", "gateway/tlsauth", "node"}
 }

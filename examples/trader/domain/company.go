@@ -51,6 +51,7 @@ var Companies = actor.Define("company", func(d *actor.Definition[Company]) {
 	actor.Apply(d, (*Company).created)
 	actor.Apply(d, (*Company).orderBookAdded)
 	actor.View(d, (*Company).view)
+	d.PublicEvents()
 	d.Rejections(ErrCompanyExists)
 })
 

@@ -61,6 +61,7 @@ var Portfolios = actor.Define("portfolio", func(d *actor.Definition[Portfolio]) 
 	actor.Apply(d, (*Portfolio).itemsConfirmed)
 	actor.Apply(d, (*Portfolio).itemsReleased)
 	actor.View(d, (*Portfolio).view)
+	d.PublicEvents()
 	d.Rejections(ErrInvalidAmount, ErrInsufficientCash, ErrInsufficientItems, ErrUnknownReservation, ErrPortfolioNotFound)
 })
 

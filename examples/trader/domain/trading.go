@@ -151,6 +151,7 @@ func defineTrading(d *actor.SagaDefinition[Trading], side string) {
 	actor.Apply(d, func(t *Trading, _ TradingClosed) { t.Closed = true })
 	actor.Apply(d, func(t *Trading, e TradingRefused) { t.Refusal, t.Stuck = e.Command+": "+e.Reason, e.Stuck })
 	actor.View(d, (*Trading).view)
+	d.PublicEvents()
 	actor.SagaDeadline(d, StepWithin)
 }
 

@@ -141,6 +141,7 @@ var Transactions = actor.Define("transaction", func(d *actor.Definition[Transact
 	actor.Apply(d, (*Transaction).rejected)
 	actor.Apply(d, (*Transaction).recorded)
 	actor.View(d, (*Transaction).view)
+	d.PublicEvents()
 	d.Rejections(ErrInvalidOrder, ErrAlreadyExecuted, ErrInvalidTransition, ErrInvalidExecution)
 })
 

@@ -74,9 +74,11 @@ var Users = actor.Define("user", func(d *actor.Definition[User]) {
 	actor.On(d, (*User).register, actor.NewOnly())
 	actor.On(d, (*User).complete, actor.ExistingOnly(), actor.Internal())
 	actor.On(d, (*User).reject, actor.ExistingOnly(), actor.Internal())
-	actor.Apply(d, (*User).requested)
-	actor.Apply(d, (*User).registered)
-	actor.Apply(d, (*User).rejected)
+	actor.Apply(d, (*User).requested, actor.Redact(func(e UserRegistrationRequested) any {
+		return map[string]string{"name": e.Name, "username": e.Username} // the password is nobody's business, hashed or not
+	}))
+	actor.Apply(d, (*User).registered, actor.Public())
+	actor.Apply(d, (*User).rejected, actor.Public())
 	actor.View(d, (*User).view)
 	d.Rejections(ErrInvalidRegistration, ErrRegistrationClosed)
 })
