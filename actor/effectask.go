@@ -14,7 +14,7 @@ type Performed[R any] struct {
 	Result R `json:"result"`
 }
 
-func (Performed[R]) resultOf(R)  {}
+func (Performed[R]) resultOf(R)  {} //nolint:unused // it is what ResultCommand asks for
 func (Performed[R]) endsEffect() {}
 
 // ResultCommand is satisfied by every command that embeds [Performed] of R.
@@ -29,7 +29,7 @@ type GivenUp struct {
 	Failure EffectFailure `json:"failure"`
 }
 
-func (GivenUp) isGivenUp()  {}
+func (GivenUp) isGivenUp()  {} //nolint:unused // it is what GivenUpCommand asks for
 func (GivenUp) endsEffect() {}
 
 // endsEffect reports whether a command embeds [Performed] or [GivenUp]: what the world has
@@ -164,9 +164,12 @@ func (e *Effect[I, R]) Perform(ctx *Context, input I, onResult ResultCommand[R],
 	}
 	task := EffectTask{Effect: e.name, Input: data, Asked: ctx.Now()}
 	if onResult != nil {
+		var none R
+		onResult.resultOf(none) // as its type says
 		task.OnResult = ctx.effectReply(onResult)
 	}
 	if onGivenUp != nil {
+		onGivenUp.isGivenUp()
 		task.OnGivenUp = ctx.effectReply(onGivenUp)
 	}
 	return ctx.ask(e.name, &task)

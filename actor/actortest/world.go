@@ -16,6 +16,7 @@ import (
 
 // world is what the aggregates of a scenario ask for, and who carries it out.
 type world struct {
+	ctx        context.Context //nolint:containedctx // the test's
 	performers map[string]*actor.Performer
 	attempts   []Attempt
 	seen       int // of attempts, that ThenAttempted has consumed
@@ -48,6 +49,7 @@ type Attempt struct {
 // does not end by itself: a handler that waits for it would wait for ever.
 func (s *Scenario) Performs(all ...*actor.Performer) *Scenario {
 	s.t.Helper()
+	s.world.ctx = s.t.Context() //nolint:fatcontext // the same each time
 	for _, p := range all {
 		if s.world.performers == nil {
 			s.world.performers = map[string]*actor.Performer{}
@@ -145,7 +147,7 @@ func (s *Scenario) perform(of *subject, e *asked) {
 		Key: e.id.Key(), Attempt: e.task.Attempt, Effect: e.task.Effect, Address: of.address, Asked: e.task.Asked,
 		Deadline: s.now.Add(policy.Timeout), Metadata: e.id.Metadata,
 	}}
-	result, err := call(s.t.Context(), p, a)
+	result, err := call(s.world.ctx, p, a)
 	a.Err = err
 	s.world.attempts = append(s.world.attempts, a)
 	ended := s.now
@@ -179,7 +181,7 @@ func call(ctx context.Context, p *actor.Performer, a Attempt) (result []byte, er
 			err = fmt.Errorf("the handler panicked: %v", v)
 		}
 	}()
-	return p.Perform(deadline{ctx, a.Deadline}, a.Call, a.Input)
+	return p.Perform(deadline{ctx, a.Deadline}, a.Call, a.Input) //nolint:contextcheck // as above
 }
 
 // Attempts returns all attempts of effects so far, in the order in which they began.
