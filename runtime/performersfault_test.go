@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,7 +135,7 @@ func TestEffect_WithoutAPerformer(t *testing.T) {
 		}
 		s.start("n1")
 		keys := s.pay("a", 1, "")
-		s.pause(48 * time.Hour)
+		s.pause(3 * time.Hour)
 		if st := s.node.EffectStatus(); len(st) != 1 || st[0].Handled || st[0].States[runtime.EffectUnhandled] != 1 {
 			t.Errorf("status %+v", st)
 		}
@@ -147,11 +148,11 @@ func TestEffect_WithoutAPerformer(t *testing.T) {
 // TestEffect_Operators pauses, resumes, retries and gives up.
 func TestEffect_Operators(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		down := true
+		var up atomic.Bool
 		s := newEffects(t, actor.EffectPolicy{FirstRetry: 10 * time.Hour, MaxRetry: 10 * time.Hour, GiveUpAfter: 100 * time.Hour}, nil)
 		s.slow = true
 		s.handler = func(_ context.Context, call actor.Call, _ charge) (bill, error) {
-			if down {
+			if !up.Load() {
 				return bill{}, errProvider
 			}
 			return bill{Number: call.Key}, nil
@@ -176,7 +177,7 @@ func TestEffect_Operators(t *testing.T) {
 		s.operate(keys[0], actor.EffectRetry)
 		s.pause(time.Second)
 		equal(t, "calls", s.called(), []string{keys[0] + "/1", keys[0] + "/2"})
-		down = false
+		up.Store(true)
 		s.operate(keys[0], actor.EffectGiveUp)
 		o := s.awaitEnds("a", 2)
 		if len(o.Failed) != 1 || o.Failed[0].Reason != actor.GaveUpOperator || o.Failed[0].Attempts != 2 || o.Failed[0].Error != errProvider.Error() {
