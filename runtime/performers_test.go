@@ -238,13 +238,13 @@ func TestEffect_RetriesWithBackOff(t *testing.T) {
 	})
 }
 
-// TestEffect_RetriesForDays has a provider that is down for a day: the effect leaves
+// TestEffect_RetriesForHours has a provider that is down for hours: the effect leaves
 // the memory between attempts, and the node is replaced meanwhile.
-func TestEffect_RetriesForDays(t *testing.T) {
+func TestEffect_RetriesForHours(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newEffects(t, actor.EffectPolicy{MaxRetry: 2 * time.Hour, GiveUpAfter: 10 * 24 * time.Hour}, nil)
+		s := newEffects(t, actor.EffectPolicy{MaxRetry: 30 * time.Minute, GiveUpAfter: 10 * 24 * time.Hour}, nil)
 		s.slow = true
-		until := time.Now().Add(25 * time.Hour)
+		until := time.Now().Add(5 * time.Hour)
 		s.handler = func(context.Context, actor.Call, charge) (bill, error) {
 			if time.Now().Before(until) {
 				return bill{}, errProvider
@@ -253,7 +253,7 @@ func TestEffect_RetriesForDays(t *testing.T) {
 		}
 		s.start("n1")
 		s.pay("a", 1, "")
-		s.pause(10 * time.Hour)
+		s.pause(2 * time.Hour)
 		s.restart()
 		o := s.awaitEnds("a", 1)
 		equal(t, "paid", o.Paid, []string{"late"})

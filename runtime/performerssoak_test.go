@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 func TestEffect_Soak(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const aggregates, each, parallel = 50, 10, 16
-		random := rnd(t)
+		random := rnd(t) // of the test; handlers have one of their own
+		fate := rand.New(rand.NewPCG(random.Uint64(), 1))
 		s := newEffects(t, actor.EffectPolicy{FirstRetry: 50 * time.Millisecond, MaxRetry: time.Second, Parallel: parallel}, nil)
 		fails, attempts := map[string]int{}, map[string]int{}
 		current := map[actor.Address]string{} // the key that the aggregate is at
@@ -42,7 +44,7 @@ func TestEffect_Soak(t *testing.T) {
 					current[call.Address] = call.Key
 				}
 				if _, known := fails[call.Key]; !known {
-					fails[call.Key] = random.IntN(6)
+					fails[call.Key] = fate.IntN(6)
 				}
 				s.mu.Unlock()
 				timer := time.NewTimer(100 * time.Millisecond)
