@@ -16,7 +16,6 @@ type (
 		actor.Replies[actor.None]
 		Name    string            `json:"name"`
 		Plain   int               // "Plain" in JSON
-		Dash    string            `json:"-,"`
 		Items   []line            `json:"items"`
 		Best    *line             `json:"best,omitempty"`
 		Labels  map[string]line   `json:"labels"`
@@ -66,7 +65,7 @@ func TestStrict(t *testing.T) {
 	}{
 		"nothing":                 {data: ``},
 		"empty":                   {data: ` {} `},
-		"all":                     {data: `{"name":"x","Plain":1,"-":"y","items":[{"count":1},null,{}],"best":null,"labels":{"any":{"count":1}},"raw":{"x":1},"any":{"x":[{"y":1}]},"at":"2026-01-02T03:04:05Z","notes":{"x":"y"},"nothing":{},"shared":"z"}`},
+		"all":                     {data: `{"name":"x","Plain":1,"items":[{"count":1},null,{}],"best":null,"labels":{"any":{"count":1}},"raw":{"x":1},"any":{"x":[{"y":1}]},"at":"2026-01-02T03:04:05Z","notes":{"x":"y"},"nothing":{},"shared":"z"}`},
 		"unknown":                 {data: `{"nme":"x"}`, fault: `unknown field "nme"`},
 		"another case":            {data: `{"Name":"x"}`, fault: `unknown field "Name": it is "name"`},
 		"another case, no tag":    {data: `{"plain":1}`, fault: `unknown field "plain": it is "Plain"`},
@@ -116,7 +115,7 @@ func TestStrict(t *testing.T) {
 	})
 	t.Run("queries", func(t *testing.T) {
 		t.Parallel()
-		m := &actor.Message{Type: actor.TypeQuery, Target: forms.ID("f"), Name: "lookup", Data: []byte(`{"nmae":""}`), Time: at}
+		m := &actor.Message{Type: actor.TypeQuery, Target: forms.ID("f"), Name: "lookup", Data: []byte(`{"title":""}`), Time: at}
 		if o := forms.Behavior().New(forms.ID("f")).Decide(m).Outcome; o.Code != actor.CodeMalformed {
 			t.Errorf("%+v", o)
 		}

@@ -59,6 +59,7 @@ func (r *reserve) Validate() error {
 
 // Validate has a value receiver.
 func (part) Validate() error { return errors.New("nobody asks") }
+
 func (f find) Validate() error {
 	return actor.Reject("not_today", "")
 }

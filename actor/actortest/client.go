@@ -3,7 +3,7 @@ package actortest
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"strconv"
 	"testing"
 
@@ -102,7 +102,8 @@ func (c *client) call(ctx context.Context, m actor.Message, do func(actor.Messag
 	t := s.t
 	defer func() {
 		s.t = t
-		if v := recover(); v == errEnded {
+		v := recover()
+		if err, ok := v.(error); ok && errors.Is(err, errEnded) {
 			o = actor.Failure(actor.CodeUnknownOutcome, "the test has failed, see its log")
 		} else if v != nil {
 			panic(v)
@@ -120,7 +121,7 @@ func (c *client) call(ctx context.Context, m actor.Message, do func(actor.Messag
 // test's: that cannot end the test, so it ends the call.
 type ending struct{ testing.TB }
 
-var errEnded = fmt.Errorf("actortest: the call has ended")
+var errEnded = errors.New("actortest: the call has ended")
 
 // Fatalf reports, and ends the call.
 func (e ending) Fatalf(format string, args ...any) {

@@ -176,7 +176,8 @@ func TestScenario_Reports(t *testing.T) {
 		fatal bool
 	}{
 		"no document":              {body: func(s *projectiontest.Scenario) { s.ThenDocument("accounts", "a-2", 1) }, want: []string{`no accounts "a-2"`, `["a-1"]`}},
-		"no collection":            {body: func(s *projectiontest.Scenario) { s.ThenDocument("acounts", "a-1", 1) }, want: []string{"no documents", `["accounts"]`}},
+		"empty collection":         {body: func(s *projectiontest.Scenario) { s.ThenDocument("history", "a-1", 1) }, want: []string{"no documents", `["accounts"]`}},
+		"no collection":            {body: func(s *projectiontest.Scenario) { s.ThenNoDocument("acounts") }, want: []string{"has no collection", "acounts"}, fatal: true},
 		"another document":         {body: func(s *projectiontest.Scenario) { s.ThenDocument("accounts", "a-1", balance{Cents: 8}) }, want: []string{"-want +got", "8", "10"}},
 		"a document":               {body: func(s *projectiontest.Scenario) { s.ThenNoDocument("accounts", "a-1") }, want: []string{`there is accounts "a-1"`}},
 		"any document":             {body: func(s *projectiontest.Scenario) { s.ThenNoDocument("accounts") }, want: []string{`there is accounts "a-1"`}},
