@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func TestAggregates_Pages(t *testing.T) {
 			IDs  []string `json:"ids"`
 			Next string   `json:"next"`
 		}
-		if err := json.Unmarshal([]byte(a.body), &page); err != nil || a.StatusCode != 200 || len(page.IDs) == 0 || len(page.IDs) > 2 {
+		if err := json.Unmarshal([]byte(a.body), &page); err != nil || a.StatusCode != http.StatusOK || len(page.IDs) == 0 || len(page.IDs) > 2 {
 			t.Fatalf("%s: %d %s", path, a.StatusCode, a.body)
 		}
 		all = append(all, page.IDs...)
@@ -80,11 +81,11 @@ func TestAggregates_NotModified(t *testing.T) {
 		t.Fatal("no entity tag")
 	}
 	for _, have := range []string{tag, "W/" + tag, `"x", ` + tag, `"x,y" , W/` + tag, "*"} {
-		if a := f.do(t, "GET", "/v1/account", "", "If-None-Match: "+have); a.StatusCode != 304 || a.body != "" || a.Header.Get("ETag") != tag {
+		if a := f.do(t, "GET", "/v1/account", "", "If-None-Match: "+have); a.StatusCode != http.StatusNotModified || a.body != "" || a.Header.Get("ETag") != tag {
 			t.Errorf("If-None-Match %s: %d %s", have, a.StatusCode, a.body)
 		}
 	}
-	if a := f.do(t, "HEAD", "/v1/account", ""); a.StatusCode != 200 || a.body != "" || a.Header.Get("ETag") != tag {
+	if a := f.do(t, "HEAD", "/v1/account", ""); a.StatusCode != http.StatusOK || a.body != "" || a.Header.Get("ETag") != tag {
 		t.Errorf("HEAD: %d %q", a.StatusCode, a.body)
 	}
 	f.history.ids = []string{"a", "b"}

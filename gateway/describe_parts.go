@@ -149,7 +149,7 @@ func (d *describer) parameters() object {
 	lane := "durable: through the command stream. direct: no disk on the way; a command whose owner dies is gone unless the caller asks again. " +
 		"The header " + headerLane + " says the same; if both are there they agree."
 	all := object{
-		"IdempotencyKey": header("Idempotency-Key", "The command's id, scoped to its aggregate. A repeated key gets the recorded outcome. "+otherText, shortText(actor.MaxCommandIDBytes)),
+		"IdempotencyKey": header("Idempotency-Key", "The command's id, scoped to its aggregate. A repeated key gets the recorded outcome. "+otherText, shortText()),
 		"IfMatch": header("If-Match", "The version in quotes at which the aggregate must be, or *: it must exist.",
 			object{"type": "string", "pattern": `^(\*|"(0|[1-9][0-9]{0,18})")$`}),
 		"IfNoneMatch":    header("If-None-Match", "Entity tags that the caller has, or *.", text),
@@ -158,8 +158,8 @@ func (d *describer) parameters() object {
 		"Lane":           parameter("query", "lane", lane, lanes),
 		"Timeout":        parameter("query", "timeout", timeout, object{"type": "string", "pattern": timeoutPattern(d.cfg.MaxTimeout)}),
 		"Traceparent":    header("traceparent", "W3C Trace Context. One that is not valid is passed over.", text),
-		"CorrelationID":  header("X-Correlation-ID", "The id of the conversation. "+otherText, shortText(maxTraceBytes)),
-		"CausationID":    header("X-Causation-ID", "The id of the message that caused this one. "+otherText, shortText(maxTraceBytes)),
+		"CorrelationID":  header("X-Correlation-ID", "The id of the conversation. "+otherText, shortText()),
+		"CausationID":    header("X-Causation-ID", "The id of the message that caused this one. "+otherText, shortText()),
 		"Consistency": parameter("query", "consistency", "linearizable: the owner's answer. local: this node's own reading of the store, which may be behind.",
 			object{"type": "string", "enum": []string{"linearizable", "local"}, "default": "linearizable"}),
 		"After":       parameter("query", "after", "The version after which to begin.", version),
@@ -181,8 +181,8 @@ func (d *describer) parameters() object {
 const otherText = "Other characters are taken as well, as UTF-8."
 
 // shortText returns the schema of a header: text without blanks around it.
-func shortText(most int) object {
-	return object{"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+func shortText() object {
+	return object{"type": "string", "minLength": 1, "maxLength": maxTraceBytes, "pattern": "^[!-~]([ -~]*[!-~])?$"}
 }
 
 // timeoutPattern matches whole milliseconds and seconds up to a limit.

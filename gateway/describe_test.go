@@ -325,7 +325,8 @@ func TestDescription_HoldsForReads(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 	f.history.events[0].Outgoing = []gateway.Outgoing{
 		{Action: gateway.ActionSend, To: "account/b", Command: "Deposit", CommandID: "c", OnRefusal: "Close"},
-		{Action: gateway.ActionSetTimer, Timer: "t", Command: "Close", CommandID: "d", At: &at}, {Action: gateway.ActionCancelTimer, Timer: "t"},
+		{Action: gateway.ActionSetTimer, Timer: "t", Command: "Close", CommandID: "d", At: &at},
+		{Action: gateway.ActionCancelTimer, Timer: "t"},
 	}
 	f.history.events[0].User, f.history.events[0].CorrelationID, f.history.events[0].CausationID = "u", "talk", "cause"
 	f.views.put("a", `{"cents":1}`, "é/\n", `{"cents":2}`)

@@ -60,7 +60,7 @@ type PastState struct {
 	Version actor.Version // that callers were told then; 0: the aggregate did not exist
 }
 
-// NoVersionError: a history ends before a version.
+// NoVersionError says that a history ends before a version.
 type NoVersionError struct {
 	Target  actor.Address
 	Version actor.Version
@@ -70,8 +70,8 @@ func (e *NoVersionError) Error() string {
 	return fmt.Sprintf("the history of %s ends before version %d", e.Target, e.Version)
 }
 
-// ReplayError: a past state is more events away from what it can be made of than are
-// replayed for a read.
+// ReplayError says that a past state is more events away from what it can be made of than
+// are replayed for a read.
 type ReplayError struct {
 	Target actor.Address
 	Max    int // events

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strconv"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func TestState_OfThePast(t *testing.T) {
 	if a.Header.Get("ETag") != `"2"` {
 		t.Errorf("ETag %s", a.Header.Get("ETag"))
 	}
-	if b := f.do(t, "GET", "/v1/account/a?version=2", "", `If-None-Match: "1", W/"2"`); b.StatusCode != 304 {
+	if b := f.do(t, "GET", "/v1/account/a?version=2", "", `If-None-Match: "1", W/"2"`); b.StatusCode != http.StatusNotModified {
 		t.Errorf("got %d", b.StatusCode)
 	}
 	for _, at := range []string{"2026-01-02T03:04:06Z", "2026-01-02T03:04:06.999999Z", "2026-01-02T04:04:06%2B01:00", "2026-01-02T03:04:06.000Z"} {
@@ -96,7 +97,7 @@ func TestDiff(t *testing.T) {
 	}
 	a := f.do(t, "GET", "/v1/account/a/diff?from=1&version=2", "")
 	a.is(t, 200, changed(1, 2))
-	if b := f.do(t, "GET", "/v1/account/a/diff?from=1&version=2", "", "If-None-Match: "+a.Header.Get("ETag")); b.StatusCode != 304 {
+	if b := f.do(t, "GET", "/v1/account/a/diff?from=1&version=2", "", "If-None-Match: "+a.Header.Get("ETag")); b.StatusCode != http.StatusNotModified {
 		t.Errorf("got %d", b.StatusCode)
 	}
 	f.do(t, "GET", "/v1/account/a/diff?from=3&version=1", "").is(t, 200, changed(3, 1))

@@ -337,6 +337,6 @@ func viewParameters() object {
 		"Wait": parameter("query", "wait", "An aggregate and a version of it, as kind/id@version, that the view must show before the answer: "+
 			"what came with the reply to a command, so that its effect is seen. 504 view_behind if it does not in time.",
 			object{"type": "array", "maxItems": maxWaits, "items": object{"type": "string", "pattern": `^[a-z][0-9a-z_-]{0,63}/[\s\S]{1,64}@(0|[1-9][0-9]{0,17})$`}}),
-		"LastTag": header("Last-Event-ID", "The id of the last message of a stream: if all is still as it was then, nothing is sent again.", shortText(maxTraceBytes)),
+		"LastTag": header("Last-Event-ID", "The id of the last message of a stream: if all is still as it was then, nothing is sent again.", shortText()),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
@@ -170,7 +171,7 @@ func TestViews_Pages(t *testing.T) {
 	one.is(t, 200, `{"key":"a/1","value":{"cents":2}}`)
 	for _, path := range []string{base, base + "/a%2F1"} {
 		tag := f.do(t, "HEAD", path, "").Header.Get("ETag")
-		if again := f.do(t, "GET", path, "", `If-None-Match: "x", W/`+tag); tag == "" || again.StatusCode != 304 {
+		if again := f.do(t, "GET", path, "", `If-None-Match: "x", W/`+tag); tag == "" || again.StatusCode != http.StatusNotModified {
 			t.Errorf("%s: ETag %s, then %d", path, tag, again.StatusCode)
 		}
 	}
@@ -189,12 +190,12 @@ func TestViews_ThatFail(t *testing.T) {
 	f.do(t, "GET", "/v1/views/balances/nothing", "", "Accept: text/event-stream").fails(t, 404, "unknown_collection")
 	f.do(t, "GET", base+"/none", "").fails(t, 404, "no_such_document")
 	for _, path := range []string{"/v1/views/", "/v1/views//accounts", base + "/", base + "/a/b"} {
-		if a := f.do(t, "GET", path, ""); a.StatusCode != 404 {
+		if a := f.do(t, "GET", path, ""); a.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %d", path, a.StatusCode)
 		}
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE"} {
-		if a := f.do(t, method, base, ""); a.StatusCode != 405 || a.Header.Get("Allow") != "GET, HEAD" {
+		if a := f.do(t, method, base, ""); a.StatusCode != http.StatusMethodNotAllowed || a.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("%s: %d %s", method, a.StatusCode, a.Header.Get("Allow"))
 		}
 	}
@@ -427,7 +428,7 @@ func TestViewStream_IsOneOfTheStreams(t *testing.T) {
 		s.expect(t, "retry: 1000")
 		resp := f.getPath(t.Context(), t, "GET", "/v1/views/balances/accounts", "Accept: text/event-stream")
 		defer func() { _ = resp.Body.Close() }()
-		if resp.StatusCode != 429 {
+		if resp.StatusCode != http.StatusTooManyRequests {
 			t.Errorf("got %d", resp.StatusCode)
 		}
 	})
