@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -59,8 +60,8 @@ func outgoingByCommand(c *store.Commit) map[string][]gateway.Outgoing {
 	}
 	owners := make([]string, len(c.Out))
 	next := ""
-	for i := len(c.Out) - 1; i >= 0; i-- {
-		if by := c.Out[i].Metadata.Causation; raised[by] {
+	for i, o := range slices.Backward(c.Out) {
+		if by := o.Metadata.Causation; raised[by] {
 			next = by
 		}
 		owners[i] = next
