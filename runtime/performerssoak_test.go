@@ -16,9 +16,9 @@ import (
 // up, the numbers of attempts grow, and no node makes more at once than it may.
 // GANGLION_SEED repeats a run.
 func TestEffect_Soak(t *testing.T) {
+	random := rnd(t) // of the test; handlers have one of their own
 	bubble(t, func(t *testing.T) {
 		const aggregates, each, parallel = 50, 10, 16
-		random := rnd(t) // of the test; handlers have one of their own
 		fate := rand.New(rand.NewPCG(random.Uint64(), 1))
 		s := newEffects(t, actor.EffectPolicy{FirstRetry: 50 * time.Millisecond, MaxRetry: time.Second, Parallel: parallel}, nil)
 		fails, attempts := map[string]int{}, map[string]int{}
