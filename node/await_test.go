@@ -58,7 +58,7 @@ func TestNode_AwaitEnd(t *testing.T) {
 	second := start("n2")
 	var waiting sync.WaitGroup
 	for _, client := range []actor.Client{outside, second.Client()} {
-		for _, id := range strings.Fields("a b c d e f") { // of both nodes' partitions
+		for id := range strings.FieldsSeq("a b c d e f") { // of both nodes' partitions
 			waiting.Go(func() {
 				s, version, err := actor.AwaitEnd[saving](ctx, client, sagas.ID(id))
 				if err != nil || s != (saving{Cents: 100, Payments: 3}) {
@@ -68,14 +68,14 @@ func TestNode_AwaitEnd(t *testing.T) {
 		}
 	}
 	pay := func(cents int64) {
-		for _, id := range strings.Fields("a b c d e f") {
+		for id := range strings.FieldsSeq("a b c d e f") {
 			if _, err := actor.Ask(ctx, outside, from.ID(id), payIn{Cents: cents}); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 	pay(1)
-	for _, id := range strings.Fields("a b c d e f") {
+	for id := range strings.FieldsSeq("a b c d e f") {
 		s, err := actor.Await(ctx, outside, sagas.ID(id), func(s actor.Shown[saving]) bool { return s.State.Payments == 1 })
 		if err != nil || s.Ended || s.State.Cents != 1 {
 			t.Errorf("%s has begun as %+v: %v", id, s, err)

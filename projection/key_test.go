@@ -37,7 +37,9 @@ func numbers() []any {
 func moments() []any {
 	at := func(year int, nanos int) time.Time { return time.Date(year, 3, 1, 12, 0, 0, nanos, time.UTC) }
 	return []any{
-		at(-200_000_000, 0), at(-10_000, 5), at(-1, 0), at(-1, 1), at(0, 0), time.Time{}, at(1, 999_999_999), at(999, 0), at(1969, 0), time.Unix(0, 0).UTC(),
+		at(-200_000_000, 0), at(-10_000, 5), at(-1, 0), at(-1, 1), at(0, 0),
+		time.Time{},
+		at(1, 999_999_999), at(999, 0), at(1969, 0), time.Unix(0, 0).UTC(),
 		at(2026, 0), at(2026, 1), at(2026, 999_999_999), at(9999, 0), at(10_000, 0), at(10_000, 1), at(123_456, 0), at(200_000_000, 0),
 	}
 }
