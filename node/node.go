@@ -47,6 +47,7 @@ type Node struct {
 	handler   http.Handler     // what the HTTP address serves
 
 	projections *projections // nil: the node has none
+	rest        rest
 
 	metrics *metrics
 	watch   *watch

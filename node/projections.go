@@ -18,6 +18,7 @@ import (
 // They are kept where the commits are.
 type projections struct {
 	storage projection.Storage
+	all     []*projection.Projection // routers included
 	engine  *projection.Engine
 	control *projection.Control
 	views   *views
@@ -53,7 +54,7 @@ func (n *Node) openProjections(ctx context.Context, definitions []actor.Registra
 		return fmt.Errorf("register projections: %w", err)
 	}
 	p := &projections{
-		storage: storage, engine: engine, control: projection.NewControl(storage, n.bus, all...),
+		storage: storage, all: all, engine: engine, control: projection.NewControl(storage, n.bus, all...),
 		views: newViews(storage, n.cfg.Projections),
 	}
 	n.projections = p

@@ -38,6 +38,7 @@ func Rules() []Rule {
 		{Packages: "gateway/...", Ours: []string{"actor", "gateway/..."}, Libraries: []string{"github.com/swaggest/jsonschema-go", "github.com/swaggest/refl", "github.com/wI2L/jsondiff"}, Tests: []string{"actor/actortest", "testharness/..."}},
 
 		{Packages: "node/...", Ours: append(production(), "node/...", "internal/placement"), Libraries: []string{"..."}, Tests: []string{"..."}},
+		{Packages: "node/nodetest", Ours: append(production(), "node/...", "testharness"), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "cmd/...", Ours: append(production(), "cmd/...", "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "examples/...", Ours: append(production(), "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "testharness/...", Ours: append(production(), "testharness/..."), Libraries: []string{"..."}, Tests: []string{"..."}},

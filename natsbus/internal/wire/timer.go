@@ -74,6 +74,9 @@ func (ns Namespace) EncodeTimer(m *actor.Message, name string, order int64) *nat
 	return &nats.Msg{Subject: ns.Timer(m.Target, name), Header: h, Data: m.Data}
 }
 
+// Schedule reads when a waiting message is to come due, as the server has it; empty: it is none.
+func Schedule(h nats.Header) string { return First(h, headerSchedule) }
+
 // Crons matches all schedules of the cluster.
 func (ns Namespace) Crons() string { return string(ns) + ".timer.cron.>" }
 
