@@ -41,8 +41,12 @@ func TestEvents_Redacted(t *testing.T) {
 	t.Parallel()
 	history := &history{}
 	for _, e := range [][2]string{
-		{"joined.v1", `{"Name":"n"}`}, {"enrolled.v1", `{"Name":"n","Secret":"s"}`}, {"secured.v1", `{"Secret":"s"}`},
-		{"ofANewerBuild.v1", `{"Secret":"s"}`}, {actor.EventEffects, `{"set":1}`}, {actor.EventRefused, `{"details":{"secret":"s"}}`},
+		{"joined.v1", `{"Name":"n"}`},
+		{"enrolled.v1", `{"Name":"n","Secret":"s"}`},
+		{"secured.v1", `{"Secret":"s"}`},
+		{"ofANewerBuild.v1", `{"Secret":"s"}`},
+		{actor.EventEffects, `{"set":1}`},
+		{actor.EventRefused, `{"details":{"secret":"s"}}`},
 	} {
 		history.events = append(history.events, gateway.Event{Version: actor.Version(len(history.events) + 1), Type: e[0], Data: json.RawMessage(e[1]), CommandID: "c", User: "ann"})
 	}

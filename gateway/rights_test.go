@@ -191,7 +191,7 @@ func TestRights_WhatIsAsked(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/", "/v2/x", "/v1/account//Deposit", "/v1/No%20kind/a", "/v1/nothing/" + strings.Repeat("x", 257)} {
-		if a := f.do(t, "GET", path, "", ann); a.StatusCode != 404 && a.StatusCode != 400 {
+		if a := f.do(t, "GET", path, "", ann); a.StatusCode != http.StatusNotFound && a.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %d", path, a.StatusCode)
 		}
 		if asked := may.take(); len(asked) > 0 {
@@ -212,11 +212,18 @@ func TestRights_ForbiddenTellsNothing(t *testing.T) {
 	first := f.do(t, "POST", "/v1/account/a/Open", `{}`, ann)
 	first.fails(t, 403, "forbidden")
 	for _, r := range [][2]string{
-		{"POST", "/v1/account/a/Nothing"}, {"POST", "/v1/nothing/a/Open"}, {"GET", "/v1/account/a"}, {"GET", "/v1/nothing/a"},
-		{"GET", "/v1/account/a/events"}, {"POST", "/v1/account/a/queries/No"}, {"PUT", "/v1/account/a/Open"}, {"PUT", "/v1/account/a/Nothing"},
-		{"POST", "/v1/account/a/Open?timeout=x"}, {"POST", "/v1/account/a/ganglion.deadline"},
+		{"POST", "/v1/account/a/Nothing"},
+		{"POST", "/v1/nothing/a/Open"},
+		{"GET", "/v1/account/a"},
+		{"GET", "/v1/nothing/a"},
+		{"GET", "/v1/account/a/events"},
+		{"POST", "/v1/account/a/queries/No"},
+		{"PUT", "/v1/account/a/Open"},
+		{"PUT", "/v1/account/a/Nothing"},
+		{"POST", "/v1/account/a/Open?timeout=x"},
+		{"POST", "/v1/account/a/ganglion.deadline"},
 	} {
-		if a := f.do(t, r[0], r[1], `not JSON`, ann, "Idempotency-Key: k"); a.StatusCode != 403 || a.body != first.body {
+		if a := f.do(t, r[0], r[1], `not JSON`, ann, "Idempotency-Key: k"); a.StatusCode != http.StatusForbidden || a.body != first.body {
 			t.Errorf("%s %s: %d %s", r[0], r[1], a.StatusCode, a.body)
 		}
 	}
@@ -388,7 +395,7 @@ func TestRights_Description(t *testing.T) {
 				f.do(t, "GET", "/v1/cluster", "").fails(t, 401, "unauthenticated")
 			}
 			a := f.do(t, "GET", "/openapi.json", "", headers...)
-			if a.StatusCode != 200 {
+			if a.StatusCode != http.StatusOK {
 				t.Fatal(a.body)
 			}
 			checkDocument(t, a.body)
@@ -406,7 +413,7 @@ func TestRights_Description(t *testing.T) {
 	}
 }
 
-type certificates struct{ names }
+type certificates struct{}
 
 func (certificates) Authenticate(*http.Request) (gateway.Principal, error) {
 	return gateway.Principal{Name: "cert"}, nil
@@ -499,7 +506,7 @@ func TestStream_EndsWithItsCredentials(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if page.StatusCode != 200 {
+		if page.StatusCode != http.StatusOK {
 			t.Errorf("%d", page.StatusCode)
 		}
 		if open := f.open.Load(); open != 0 {

@@ -68,8 +68,9 @@ func Example() {
 			if slices.Contains(a.Principal.Strings("scope"), "orders:write") {
 				return nil
 			}
+		default: // also what is added later
 		}
-		return gateway.ErrForbidden // also what is added later
+		return gateway.ErrForbidden
 	})
 	g, err := gateway.New(&owner{}, []actor.Registrable{orders()}, gateway.Config{Authenticate: tokens, Authorize: rights})
 	if err != nil {

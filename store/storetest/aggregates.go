@@ -56,10 +56,21 @@ func testListOdd(t *testing.T, s *setup) {
 	}
 	s.append(t, commits...)
 	for _, r := range []store.AggregateRange{
-		{}, {Prefix: "account/"}, {Prefix: "account"}, {Prefix: "account/a"}, {Prefix: "account/日"}, {Prefix: "none/"}, {Prefix: "a/"},
-		{Prefix: "account/", After: "account/a"}, {Prefix: "account/", After: "account/a/b", Limit: 3}, {Prefix: "account/", After: "a/zzz"},
-		{Prefix: "account/", After: "account/\U0010ffff"}, {Prefix: "account/a", After: "account/b"}, {Prefix: "account-x/", After: "account-x/\x00", Limit: 1},
-		{Prefix: "account/" + strings.Repeat("x", 255)}, {After: "zzz"},
+		{},
+		{Prefix: "account/"},
+		{Prefix: "account"},
+		{Prefix: "account/a"},
+		{Prefix: "account/日"},
+		{Prefix: "none/"},
+		{Prefix: "a/"},
+		{Prefix: "account/", After: "account/a"},
+		{Prefix: "account/", After: "account/a/b", Limit: 3},
+		{Prefix: "account/", After: "a/zzz"},
+		{Prefix: "account/", After: "account/\U0010ffff"},
+		{Prefix: "account/a", After: "account/b"},
+		{Prefix: "account-x/", After: "account-x/\x00", Limit: 1},
+		{Prefix: "account/" + strings.Repeat("x", 255)},
+		{After: "zzz"},
 	} {
 		s.checkList(t, r, all)
 	}
