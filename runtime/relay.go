@@ -125,7 +125,7 @@ const (
 func (r *Relay) Run(ctx context.Context) {
 	var beside sync.WaitGroup
 	defer beside.Wait()
-	r.progress.relayed()
+	r.progress.moved()
 	beside.Go(func() { r.forward(ctx) })
 	beside.Go(func() { r.resend(ctx) })
 	beside.Go(func() { r.watch(ctx) })
@@ -230,7 +230,7 @@ func (r *Relay) session(ctx context.Context) error {
 		}
 		if err == nil {
 			s.queue.done()
-			s.progress.relayed()
+			s.progress.relayed(newestOf(batch))
 			continue
 		}
 		if ctx.Err() != nil {
@@ -239,6 +239,14 @@ func (r *Relay) session(ctx context.Context) error {
 		r.rescan = r.rescan || errors.Is(err, store.ErrTokenExpired)
 		return err
 	}
+}
+
+// newestOf returns the time of the newest commit of a batch; 0: it is empty.
+func newestOf(batch []store.FeedItem) (newest int64) {
+	for i := range batch {
+		newest = max(newest, batch[i].Commit.Time)
+	}
+	return newest
 }
 
 // retryHistories returns when to try again what is held; nil: never.

@@ -33,12 +33,16 @@ func (p *relayProgress) begin(q *relayQueue) {
 	p.queue, p.began = q, time.Now()
 }
 
-// relayed notes that a batch was brought out.
-func (p *relayProgress) relayed() {
+// relayed notes that a batch was brought out, or passed over, whose newest commit is of a
+// time; 0: it was empty. What an interrupted session has left is among it, or comes later:
+// the feed may begin with what had been brought out before that.
+func (p *relayProgress) relayed(newest int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.good = time.Now()
-	p.left = 0
+	if newest >= p.left {
+		p.left = 0
+	}
 }
 
 // moved notes that something was appended.
@@ -57,16 +61,15 @@ func (p *relayProgress) interrupted(err error) {
 }
 
 // pendingLocked returns the time of the oldest commit that is not brought out, 0 for none. What an
-// interrupted session has left counts until the next one has got something from the feed.
+// interrupted session has left counts until the next one has brought it out.
 func (p *relayProgress) pendingLocked() int64 {
 	if p.queue == nil {
 		return p.left
 	}
-	at, used := p.queue.oldest()
-	if at == 0 && !used {
-		return p.left
+	if at := p.queue.oldest(); at != 0 {
+		return at
 	}
-	return at
+	return p.left
 }
 
 // look is called again and again. It returns an error to be logged when the relay stands
@@ -75,11 +78,8 @@ func (p *relayProgress) look(now time.Time, quiet, standsAfter time.Duration) (s
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.queue != nil && now.Sub(p.began) >= quiet {
-		if at, used := p.queue.oldest(); at == 0 {
-			p.good = now
-			if !used { // nothing has come for a while: there is nothing
-				p.left = 0
-			}
+		if p.queue.oldest() == 0 { // nothing has come for a while: there is nothing
+			p.good, p.left = now, 0
 		}
 	}
 	stood = now.Sub(p.good)

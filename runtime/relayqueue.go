@@ -18,7 +18,6 @@ type relayQueue struct {
 	items         []store.FeedItem
 	events, bytes int
 	inHand        int64 // time of the oldest commit that was taken and is not done with; 0: none
-	used          bool  // something was put
 }
 
 func newRelayQueue(maxEvents, maxBytes int) *relayQueue {
@@ -44,7 +43,7 @@ func (q *relayQueue) tryPut(item store.FeedItem) bool {
 	if len(q.items) > 0 && (q.events >= q.maxEvents || q.bytes >= q.maxBytes) {
 		return false
 	}
-	q.items, q.used = append(q.items, item), true
+	q.items = append(q.items, item)
 	q.events += len(item.Commit.Events)
 	q.bytes += item.Commit.Size()
 	return true
@@ -83,17 +82,17 @@ func (q *relayQueue) done() {
 }
 
 // oldest returns the time of the oldest commit that was put and is not done with, 0
-// without one; used is false before the first.
-func (q *relayQueue) oldest() (at int64, used bool) {
+// without one.
+func (q *relayQueue) oldest() int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.inHand != 0:
-		return q.inHand, true
+		return q.inHand
 	case len(q.items) > 0:
-		return q.items[0].Commit.Time, true
+		return q.items[0].Commit.Time
 	}
-	return 0, q.used
+	return 0
 }
 
 func wakeUp(c chan struct{}) {

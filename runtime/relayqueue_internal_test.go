@@ -7,13 +7,13 @@ import (
 )
 
 // TestRelayQueue_OldestIsWhatIsNotDoneWith: also what was taken, and what an interrupted
-// session has left, until the next one has got something.
+// session has left, until the next one has brought that out.
 func TestRelayQueue_OldestIsWhatIsNotDoneWith(t *testing.T) {
 	t.Parallel()
 	q := newRelayQueue(1, 1)
 	oldest := func(want int64) {
 		t.Helper()
-		if at, _ := q.oldest(); at != want {
+		if at := q.oldest(); at != want {
 			t.Errorf("oldest is %d, want %d", at, want)
 		}
 	}
@@ -46,5 +46,13 @@ func TestRelayQueue_OldestIsWhatIsNotDoneWith(t *testing.T) {
 		if at := p.pendingLocked(); at != 8 {
 			t.Errorf("pending is %d between two sessions, want 8", at)
 		}
+	}
+	p.relayed(7) // the feed has brought once more what had been brought out
+	if at := p.pendingLocked(); at != 8 {
+		t.Errorf("pending is %d behind an older commit, want 8", at)
+	}
+	p.relayed(8)
+	if at := p.pendingLocked(); at != 0 {
+		t.Errorf("pending is %d when it was brought out", at)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	goruntime "runtime"
 	"slices"
 	"strings"
 	"time"
@@ -145,7 +144,7 @@ func (c *checker) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"test", "-json", "-timeout=45m", parallelTests()}, race...)
+	args := append([]string{"test", "-json", "-timeout=45m"}, race...)
 	if err := c.goTest(ctx, env, append(args, "./...")...); err != nil {
 		return err
 	}
@@ -160,13 +159,6 @@ func (c *checker) test(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// parallelTests is a flag for half as many tests again as there are processors. Many wait
-// for a lease to end, or for processes to start, and need no processor for that.
-func parallelTests() string {
-	processors := goruntime.NumCPU()
-	return fmt.Sprintf("-parallel=%d", processors+max(1, processors/2))
 }
 
 // faults runs the tests that take a seed under one that is told, never from the
