@@ -93,6 +93,10 @@ func (Released) WireName() string { return "reservationReleased.v1" }
 type Config struct {
 	Within time.Duration    // after which an unconfirmed claim expires: DefaultWithin
 	Taken  *actor.Rejection // of a claim while another owner has the value: ErrTaken
+
+	// Internal keeps a kind that [Define] makes for the application itself, as
+	// [actor.Definition.Internal] does: its sagas claim, and nobody else.
+	Internal bool
 }
 
 // Reservation is the state of one value. Its zero value is free.
@@ -103,6 +107,9 @@ type Reservation struct {
 // Define returns a kind of values with the commands and events of this package.
 func Define(kind actor.Kind, config Config) *actor.Aggregate[Reservation] {
 	return actor.Define(kind, func(d *actor.Definition[Reservation]) {
+		if config.Internal {
+			d.Internal()
+		}
 		r := Declare(d, config, func(s *Reservation) *Reservation { return s })
 		actor.On(d, func(s *Reservation, ctx *actor.Context, c Claim) (Holding, error) { return r.Claim(s, ctx, c.Owner) })
 		actor.On(d, func(s *Reservation, ctx *actor.Context, c Confirm) (Holding, error) {
