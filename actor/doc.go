@@ -111,7 +111,8 @@
 //
 // # Concurrency
 //
-// The package starts no goroutine, does no I/O and reads no clock. Definitions
+// The package starts no goroutine, does no I/O and reads no clock; [Await] alone pauses,
+// between two reads that its client makes for it. Definitions
 // are immutable once [Define] has returned and may be shared. An [Instance] and
 // the [Context] of its handlers belong to one goroutine at a time: the runtime
 // runs at most one handler of an aggregate at any moment, so handlers need no

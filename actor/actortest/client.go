@@ -165,28 +165,25 @@ func (c *client) deliver() {
 
 // decide takes one command in as a step of the scenario.
 func (c *client) decide(m actor.Message) actor.Outcome {
-	s := c.scenario
-	s.decide(m)
-	s.last.expected = true
-	d := s.last.decision
-	if d.Panic != nil {
-		s.t.Logf("%s: %s", s.last, describe(d))
-		return actor.Failure(actor.CodeParked, "the handler failed; the command waits for an operator")
-	}
-	return wired(d.Outcome)
+	return c.handle(m, actor.CodeParked, "the handler failed; the command waits for an operator")
 }
 
 // read answers a query, or shows a state. The Thens stay where they are.
 func (c *client) read(m actor.Message) actor.Outcome {
+	last := c.scenario.last
+	defer func() { c.scenario.last = last }()
+	return c.handle(m, actor.CodeUnloadable, "the handler failed")
+}
+
+// handle takes a message in. A handler that panics is answered with the code and its detail.
+func (c *client) handle(m actor.Message, panicked actor.Code, detail string) actor.Outcome {
 	s := c.scenario
-	last := s.last
-	defer func() { s.last = last }()
 	s.decide(m)
 	s.last.expected = true
 	d := s.last.decision
 	if d.Panic != nil {
 		s.t.Logf("%s: %s", s.last, describe(d))
-		return actor.Failure(actor.CodeUnloadable, "the handler failed")
+		return actor.Failure(panicked, detail)
 	}
 	return wired(d.Outcome)
 }
