@@ -254,15 +254,24 @@ func (c *certificates) renew(ctx context.Context, now time.Time) {
 				"expires", c.own.used.Load().expiry(now))
 		}
 	}
-	switch {
-	case err == nil:
-		c.faultSince = time.Time{}
-		delete(c.told, "new")
-	case c.faultSince.IsZero():
-		c.faultSince = now
-	case now.Sub(c.faultSince) >= certificatesPatience && c.due("new", slog.LevelError, now):
+	if c.lasts(&c.faultSince, "new", err, now) {
 		c.logger.ErrorContext(ctx, "new certificates are not taken, the embedded NATS server goes on with those it has", "error", err)
 	}
+}
+
+// lasts reports whether it is to be logged that new certificates are not taken: not while
+// files are just being replaced, and not too often. since is when that began, and is kept here.
+func (c *certificates) lasts(since *time.Time, key string, err error, now time.Time) bool {
+	switch {
+	case err == nil:
+		*since = time.Time{}
+		delete(c.told, key)
+	case since.IsZero():
+		*since = now
+	default:
+		return now.Sub(*since) >= certificatesPatience && c.due(key, slog.LevelError, now)
+	}
+	return false
 }
 
 // announce logs what ends soon, and measures when everything ends.

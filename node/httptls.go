@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
@@ -114,15 +113,10 @@ func (c *certificates) renewHTTP(ctx context.Context, now time.Time) {
 		return
 	}
 	changed, err := c.http.look(now)
-	switch {
-	case changed:
+	if changed {
 		c.logger.InfoContext(ctx, "the HTTP API has new certificates", "file", c.http.files.cert, "expires", c.http.used.Load().leaf.NotAfter)
-	case err == nil:
-		c.httpFault = time.Time{}
-		delete(c.told, "new http")
-	case c.httpFault.IsZero():
-		c.httpFault = now
-	case now.Sub(c.httpFault) >= certificatesPatience && c.due("new http", slog.LevelError, now):
+	}
+	if c.lasts(&c.httpFault, "new http", err, now) {
 		c.logger.ErrorContext(ctx, "new certificates are not taken, the HTTP API goes on with those it has", "error", err)
 	}
 }
