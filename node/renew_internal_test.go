@@ -79,6 +79,54 @@ func TestCertificates_Renew_UntilTheServerTakesThem(t *testing.T) {
 	}
 }
 
+// TestCertificates_RenewHTTP_TakesWhatGoesTogether: the HTTP API shows a new certificate once
+// its key is there as well. Until then it goes on with the one before, and the log says so if
+// that lasts.
+func TestCertificates_RenewHTTP_TakesWhatGoesTogether(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := identityFiles{filepath.Join(dir, "ca"), filepath.Join(dir, "cert"), filepath.Join(dir, "key")}
+	writeIdentity(t, f)
+	now := time.Now()
+	c := &certificates{logger: slog.New(slog.DiscardHandler), told: map[string]notice{}, http: &httpIdentities{files: httpFiles{cert: f.cert, key: f.key}}}
+	if changed, err := c.http.look(now); err != nil || changed {
+		t.Fatalf("changed %t, %v", changed, err)
+	}
+	shown := func() string {
+		t.Helper()
+		cfg, err := c.http.config().GetConfigForClient(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(cfg.Certificates[0].Certificate[0])
+	}
+	first := shown()
+	key, err := os.ReadFile(f.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeIdentity(t, f)
+	newKey, err := os.ReadFile(f.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.key, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.renewHTTP(t.Context(), now)
+	c.renewHTTP(t.Context(), now.Add(certificatesPatience))
+	if _, told := c.told["new http"]; shown() != first || !told {
+		t.Errorf("a certificate without its key: in the log: %t", told)
+	}
+	if err := os.WriteFile(f.key, newKey, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.renewHTTP(t.Context(), now.Add(2*certificatesPatience))
+	if _, told := c.told["new http"]; shown() == first || told {
+		t.Errorf("the new certificate is shown: %t, in the log: %t", shown() != first, told)
+	}
+}
+
 // TestClockLine says which clock is which.
 func TestClockLine(t *testing.T) {
 	t.Parallel()
