@@ -136,7 +136,7 @@ type Config struct {
 	Projections []*projection.Projection
 
 	// ProjectionLimits tunes the engine of projections, sagas' and policies' routers
-	// included. Serving, Claims, Alone, Client, Logger, Listener and Now in it are of no
+	// included. Serving, Claims, Turn, Acquit, Client, Logger, Listener and Now in it are of no
 	// effect.
 	ProjectionLimits projection.Config
 

@@ -113,7 +113,7 @@ func TestNode_EmbeddedCluster_ClientsHang(t *testing.T) {
 	}
 	down := time.Now()
 	t.Logf("it ended in %v", down.Sub(start))
-	testharness.Eventually(t, 3*time.Second, func() bool { // elections take 4 s at least
+	testharness.Within(t, 3*time.Second, func() bool { // elections take 4 s at least
 		for _, leader := range streamLeaders(t.Context(), t, js) {
 			if leader != "n2" && leader != "n3" {
 				return false

@@ -93,7 +93,7 @@ func endServerOf(ctx context.Context, t *testing.T, cluster *natsd.Cluster, clie
 	if err := leaves.LameDuck(); err != nil {
 		t.Fatal(err)
 	}
-	testharness.Eventually(t, lameDuckGrace/2, func() bool { return !has(leaves, "ganglion ") })
+	testharness.Within(t, lameDuckGrace/2, func() bool { return !has(leaves, "ganglion ") })
 	t.Logf("all nodes left %s after %v", leaves.Name(), time.Since(start))
 	if leaves.PID() == 0 {
 		t.Errorf("%s has ended although its grace period has not", leaves.Name())

@@ -12,6 +12,7 @@ import (
 	"github.com/ganglion-go/ganglion/projection"
 	projectionjetstream "github.com/ganglion-go/ganglion/projection/jetstream"
 	projectionmongo "github.com/ganglion-go/ganglion/projection/mongo"
+	"github.com/ganglion-go/ganglion/runtime"
 )
 
 // projections runs the node's read models, and the routers of its sagas and policies.
@@ -44,7 +45,8 @@ func (n *Node) openProjections(ctx context.Context, definitions []actor.Registra
 		return err
 	}
 	limits := n.cfg.ProjectionLimits
-	limits.Serving, limits.Claims, limits.Alone, limits.Client = n.serving, n.claims, n.runtime.Alone, n.internal
+	limits.Serving, limits.Claims, limits.Client = n.serving, n.claims, n.internal
+	limits.Turn, limits.Acquit = n.runtime.Turn, n.acquit
 	limits.Logger, limits.Listener, limits.Now = n.cfg.Logger, n.metrics.projectionListener(), nil
 	engine, err := projection.New(limits, storage, n.bus, n.bus.Partitions(), all...)
 	if err != nil {
@@ -105,11 +107,25 @@ func (n *Node) serving() []actor.Partition {
 func (n *Node) claims() map[actor.Partition]projection.Claim {
 	status := n.runtime.Status()
 	all := make(map[actor.Partition]projection.Claim, len(status.Partitions))
+	by := projection.Death{Node: status.Name, Session: status.Incarnation}
 	for i := range status.Partitions {
 		p := &status.Partitions[i]
-		all[p.Partition] = projection.Claim{Epoch: p.Epoch, Orphan: p.Orphan}
+		all[p.Partition] = projection.Claim{Epoch: p.Epoch, Orphan: p.Orphan, By: by}
 	}
 	return all
+}
+
+// acquit returns those of the deaths under an event's name that were none.
+func (n *Node) acquit(ctx context.Context, deaths []projection.Death, condemns int) (lived []projection.Death, err error) {
+	asked := make([]runtime.Death, len(deaths))
+	for i, d := range deaths {
+		asked[i] = runtime.Death(d)
+	}
+	found, err := n.runtime.Acquit(ctx, asked, condemns)
+	for _, d := range found {
+		lived = append(lived, projection.Death(d))
+	}
+	return lived, err
 }
 
 // pokeProjections has the engine look at what the node owns now.

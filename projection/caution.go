@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ganglion-go/ganglion/actor"
 )
@@ -26,8 +27,13 @@ import (
 // seconds, is counted apart. Only many such deaths park the event. What its handlers do
 // outside the transaction they do once more.
 //
-// Cautious slots of a node take turns, together with the commands that its runtime fears:
-// of two things that were done at the same time, nobody could tell which one did it.
+// An event under whose name a process died is handled when nothing else is that this node has
+// reason to fear, commands included: of two things that were done at the same time, nobody
+// could tell which one did it. Events without deaths are handled side by side, one for each
+// slot. Should they die, each has one death, and the next owner handles each alone.
+//
+// An owner that was paused or cut off is declared dead, too, and lives. Its process is known by
+// its next session, and what was held against the partition or an event is taken back.
 //
 // What else can meet:
 //
@@ -51,8 +57,17 @@ const (
 type Claim struct {
 	// Epoch grows each time that the partition is taken.
 	Epoch uint64
-	// Orphan: its owner before has not released it. The process died, or was cut off.
+	// Orphan: its owner before has not released it, and its process was not seen since. It
+	// died, or was cut off.
 	Orphan bool
+	// By is the session of this node. Zero: unknown.
+	By Death
+}
+
+// Death is the end of a session that did not release what it held, as it seemed.
+type Death struct {
+	Node    string `json:"node"`
+	Session string `json:"session"` // its incarnation
 }
 
 // suspect is the event that a cautious slot is about to handle. No Source: none.
@@ -63,6 +78,9 @@ type suspect struct {
 	Deaths  int    `json:"deaths"`            // under its name, before that
 	Handled bool   `json:"handled,omitempty"` // its handlers have returned
 	Spared  int    `json:"spared,omitempty"`  // deaths after that, before that claim
+
+	By     Death   `json:"by"`               // of that claim
+	Blamed []Death `json:"blamed,omitempty"` // Deaths, as far as this build has counted them
 }
 
 // caution is what a slot knows beside others that follows on the dead. It is of the
@@ -88,6 +106,9 @@ func newCaution(cp *checkpoint, c Claim, head uint64, batchMax int) *caution {
 			cautious.known.Spared++
 		} else {
 			cautious.known.Deaths++
+			if by := cautious.known.By; by != (Death{}) {
+				cautious.known.Blamed = append(slices.Clone(cautious.known.Blamed), by)
+			}
 		}
 	case cp.Epoch == 0:
 		cautious.unmarked = true
@@ -152,13 +173,20 @@ func (sl *slot) beware(
 		sl.caution = nil
 		return func() {}, sl.writeMark(ctx, func(cp *checkpoint) { cp.Epoch = max(sl.claim.Epoch, 2) - 1 })
 	}
-	release, err = sl.session.engine.alone(ctx)
-	if err != nil {
+	if err := sl.acquit(ctx, &c.known); err != nil {
 		return nil, err
 	}
-	s := suspect{Source: source, Version: version, Epoch: sl.claim.Epoch}
+	if c.known.Deaths+c.known.Spared == 0 && sl.formerLives() {
+		sl.caution = nil
+		return func() {}, nil
+	}
+	s := suspect{Source: source, Version: version, Epoch: sl.claim.Epoch, By: sl.claim.By}
 	if c.known.Source == source && c.known.Version == version {
-		s.Deaths, s.Spared = c.known.Deaths, c.known.Spared
+		s.Deaths, s.Spared, s.Blamed = c.known.Deaths, c.known.Spared, c.known.Blamed
+	}
+	release, err = sl.session.engine.turn(ctx, s.Deaths+s.Spared > 0)
+	if err != nil {
+		return nil, err
 	}
 	if s.Deaths >= deathsCondemns || s.Spared >= sparedCondemns {
 		sl.failing[position] = &killedError{s.Deaths + s.Spared}
@@ -237,15 +265,30 @@ func (e *Engine) claims() map[actor.Partition]Claim {
 	return e.cfg.Claims()
 }
 
-// alone waits for the turn of a cautious slot.
-func (e *Engine) alone(ctx context.Context) (release func(), err error) {
-	if e.cfg.Alone != nil {
-		return e.cfg.Alone(ctx)
+// formerLives reports whether the owner before is known to live by now, so that nobody died
+// with the partition.
+func (sl *slot) formerLives() bool {
+	now, known := sl.session.engine.claims()[actor.Partition(sl.id)]
+	return known && now.Epoch == sl.claim.Epoch && !now.Orphan
+}
+
+// acquit takes off the deaths under an event's name that were none.
+func (sl *slot) acquit(ctx context.Context, s *suspect) error {
+	acquit := sl.session.engine.cfg.Acquit
+	if acquit == nil || len(s.Blamed) == 0 {
+		return nil
 	}
-	select {
-	case e.turn <- struct{}{}:
-		return func() { <-e.turn }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	unknown := s.Deaths - len(s.Blamed) // counted by a build that did not say whose
+	lived, err := acquit(ctx, s.Blamed, deathsCondemns-unknown)
+	s.Deaths -= len(lived)
+	s.Blamed = slices.DeleteFunc(slices.Clone(s.Blamed), func(d Death) bool { return slices.Contains(lived, d) })
+	return err
+}
+
+// turn waits for the turn of an event.
+func (e *Engine) turn(ctx context.Context, alone bool) (release func(), err error) {
+	if e.cfg.Turn != nil {
+		return e.cfg.Turn(ctx, alone)
 	}
+	return e.turns.Take(ctx, alone)
 }

@@ -43,16 +43,9 @@ func (m *mortals) die() error {
 func (m *mortals) live(t *testing.T, storage projection.Storage, orphan bool, projections ...*projection.Projection) {
 	t.Helper()
 	m.epoch++
-	epoch := m.epoch
 	cfg := config()
 	cfg.Client = &enqueued{}
-	cfg.Claims = func() map[actor.Partition]projection.Claim {
-		all := map[actor.Partition]projection.Claim{}
-		for p := range actor.Partition(partitions) {
-			all[p] = projection.Claim{Epoch: epoch, Orphan: orphan}
-		}
-		return all
-	}
+	cfg.Claims = m.claims(orphan)
 	_, m.stop = m.f.runOn(t, storage, cfg, projections...)
 }
 
@@ -291,6 +284,187 @@ func TestEngine_DeathsAfterTheHandlers(t *testing.T) {
 			if lives == 6 {
 				f.settle(t, f.view(p))
 				f.check(t, p)
+			}
+		})
+	}
+}
+
+// cautious starts engines that get nowhere until one is cautious, with an event of each of
+// many aggregates before it, and starts that one on a storage.
+func (m *mortals) cautious(t *testing.T, storage projection.Storage, p *projection.Projection, change func(*projection.Config)) {
+	t.Helper()
+	for i := range 24 {
+		m.f.deposit(fmt.Sprint("a", i), 1)
+	}
+	m.live(t, m.f.storage, false, p)
+	m.f.settle(t, m.f.view(p))
+	m.stop()
+	for i := range 24 {
+		m.f.deposit(fmt.Sprint("a", i), 2)
+	}
+	tried := make(chan struct{}, 1000)
+	away := &interposed{m.f.storage, func([]projection.Write) error {
+		tried <- struct{}{}
+		return projection.ErrUnavailable
+	}}
+	m.live(t, away, true, p) // gets nowhere, and dies
+	<-tried
+	m.stop()
+	m.epoch++
+	cfg := config()
+	cfg.Claims = m.claims(true)
+	change(&cfg)
+	_, m.stop = m.f.runOn(t, storage, cfg, p)
+}
+
+// claims returns those of the epoch.
+func (m *mortals) claims(orphan bool) func() map[actor.Partition]projection.Claim {
+	epoch := m.epoch
+	return func() map[actor.Partition]projection.Claim {
+		all := map[actor.Partition]projection.Claim{}
+		for p := range actor.Partition(partitions) {
+			all[p] = projection.Claim{Epoch: epoch, Orphan: orphan}
+		}
+		return all
+	}
+}
+
+// TestEngine_Cautious_SideBySide: events under whose name nobody has died yet are named and
+// handled side by side, one for each partition: two nodes that were killed cost a backlog
+// little.
+func TestEngine_Cautious_SideBySide(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	m := f.mortals()
+	h := &hook{}
+	p := balances(h)
+	var at, most, named atomic.Int64
+	both := make(chan struct{})
+	meet := sync.OnceFunc(func() { close(both) })
+	storage := &interposed{f.storage, func([]projection.Write) error { named.Add(1); return nil }}
+	m.cautious(t, storage, p, func(*projection.Config) {
+		h.set(func(projection.Event[deposited]) error {
+			if now := at.Add(1); now > 1 {
+				most.Store(now)
+				meet()
+			}
+			defer at.Add(-1)
+			select {
+			case <-both:
+			case <-time.After(5 * time.Second):
+			}
+			return nil
+		})
+	})
+	defer m.stop()
+	f.settle(t, f.view(p))
+	if most.Load() < 2 {
+		t.Error("one after the other")
+	}
+	if n := named.Load(); n < 48 {
+		t.Errorf("%d transactions for 24 events that are to be named first", n)
+	}
+	f.check(t, p)
+}
+
+// TestEngine_Cautious_OwnerThatLived: an owner that was cut off has not died. Once its process
+// is seen, nothing is named any more, and what two such owners have named is not parked.
+func TestEngine_Cautious_OwnerThatLived(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	m := f.mortals()
+	p := balances(&hook{})
+	var commits atomic.Int64
+	storage := &interposed{f.storage, func([]projection.Write) error { commits.Add(1); return nil }}
+	m.cautious(t, storage, p, func(c *projection.Config) {
+		orphan, lives := c.Claims, m.claims(false)
+		var asked atomic.Int64
+		c.Claims = func() map[actor.Partition]projection.Claim {
+			if asked.Add(1) == 1 {
+				return orphan()
+			}
+			return lives()
+		}
+	})
+	defer m.stop()
+	f.settle(t, f.view(p))
+	if n := commits.Load(); n > 24 {
+		t.Errorf("%d transactions for 24 events of %d partitions", n, partitions)
+	}
+	f.check(t, p)
+}
+
+// TestEngine_Cautious_NamedByOwnersThatLived: an event that is named by one owner after the
+// other, each of which was cut off before it could handle it.
+func TestEngine_Cautious_NamedByOwnersThatLived(t *testing.T) {
+	t.Parallel()
+	for _, lived := range []bool{true, false} {
+		t.Run(fmt.Sprint(lived), func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			m := f.mortals()
+			defer m.end()
+			h := &hook{}
+			p := balances(h, func(d *projection.Definition) { d.Singleton() })
+			f.deposit("a", 1)
+			m.live(t, f.storage, false, p)
+			f.settle(t, f.view(p))
+			m.stop()
+			f.deposit("a", 2)
+			named := make(chan string, 100)
+			var last atomic.Bool
+			h.set(func(projection.Event[deposited]) error {
+				if !last.Load() {
+					return m.die()
+				}
+				return nil
+			})
+			m.epoch += 2
+			for i := range 6 {
+				cfg := config()
+				claims := m.claims(true)
+				by := projection.Death{Node: "n", Session: fmt.Sprint("P-", i)}
+				cfg.Claims = func() map[actor.Partition]projection.Claim {
+					all := claims()
+					for p, c := range all {
+						c.By = by
+						all[p] = c
+					}
+					return all
+				}
+				cfg.Acquit = func(_ context.Context, deaths []projection.Death, condemns int) ([]projection.Death, error) {
+					for _, d := range deaths {
+						named <- d.Session
+					}
+					if condemns != 2 {
+						t.Errorf("two condemn, not %d", condemns)
+					}
+					if !lived {
+						return nil, nil
+					}
+					return deaths, nil
+				}
+				last.Store(i == 5)
+				_, m.stop = f.runOn(t, f.storage, cfg, p)
+				if i == 5 {
+					break
+				}
+				select {
+				case <-m.deaths:
+				case <-time.After(2 * time.Second):
+				}
+				m.dead.Go(m.stop)
+				m.epoch++
+			}
+			eventually(t, "the event is done with", func() bool {
+				got, err := f.control(p).Show(t.Context(), p.Name())
+				return err == nil && got.Done == 2
+			})
+			if parked := len(f.parkedOf(t, p)); lived == (parked > 0) {
+				t.Errorf("lived %v: %d parked", lived, parked)
+			}
+			if len(named) == 0 || !strings.HasPrefix(<-named, "P-") {
+				t.Error("nobody was asked about")
 			}
 		})
 	}

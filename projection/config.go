@@ -20,10 +20,15 @@ type Config struct {
 	// event whose handler ends the process again and again is found out and parked. It
 	// must not block. nil: events that do so are not looked for.
 	Claims func() map[actor.Partition]Claim
-	// Alone waits until nothing else is done in this process that may end it, and keeps
-	// it so until release is called. It ends with the cause of ctx. nil: only events of
-	// this engine take turns.
-	Alone func(ctx context.Context) (release func(), err error)
+	// Turn waits for the turn of an event that may end this process. With alone, as
+	// processes have died under its name, nothing else that may do so is done until release
+	// is called; otherwise others that are not alone may. It ends with the cause of ctx.
+	// nil: only events of this engine take turns.
+	Turn func(ctx context.Context, alone bool) (release func(), err error)
+	// Acquit returns those of the deaths that were none, since the process was seen again.
+	// While as many as condemns are left it may wait until the nodes of all are seen. It ends
+	// with the cause of ctx. nil: all have died.
+	Acquit func(ctx context.Context, deaths []Death, condemns int) (lived []Death, err error)
 	// Client takes the commands of routers. Needed if there is one.
 	Client actor.Client
 	// Parallel is how many transactions may run at once. 0: 8.

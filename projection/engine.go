@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/turns"
 )
 
 // Engine runs projections on a node. Make it with [New].
@@ -20,7 +21,7 @@ type Engine struct {
 	supervisors []*supervisor
 	work        chan struct{} // a place for each transaction
 	rebuilds    chan struct{} // the same for rebuilds: fewer
-	turn        chan struct{} // of cautious slots, without Config.Alone
+	turns       turns.Turns   // of cautious slots, without Config.Turn
 
 	mu     sync.Mutex
 	stream string // the end of the event stream when it was looked at
@@ -51,7 +52,7 @@ func New(cfg Config, s Storage, source Source, partitions actor.Partitions, proj
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, store: s, source: source, partitions: partitions, work: make(chan struct{}, cfg.Parallel), rebuilds: make(chan struct{}, max(cfg.Parallel/2, 1)), turn: make(chan struct{}, 1), indexed: map[Place]bool{}}
+	e := &Engine{cfg: cfg, store: s, source: source, partitions: partitions, work: make(chan struct{}, cfg.Parallel), rebuilds: make(chan struct{}, max(cfg.Parallel/2, 1)), turns: turns.New(), indexed: map[Place]bool{}}
 	for _, p := range projections {
 		e.supervisors = append(e.supervisors, newSupervisor(e, p))
 	}

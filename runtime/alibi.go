@@ -22,15 +22,19 @@ import (
 //
 // A process that has ended is known by another one under the name of its node. A node that
 // does not come back within alibiWithin is taken for dead.
+//
+// Likewise for the deaths that the claim counts: once the process of the session from which
+// a partition was taken is seen again, that death is taken off, and a watch that was kept
+// because of it ends.
 const (
 	alibiWithin = 10 * time.Second
 	alibiLook   = 250 * time.Millisecond // between two looks at the sessions
 )
 
-// blamed is a session that died under the name of a command, as it seemed.
-type blamed struct {
+// Death is the end of a session that did not release what it held, as it seemed.
+type Death struct {
 	Node    string `json:"node"`
-	Session string `json:"session"`
+	Session string `json:"session"` // its incarnation
 }
 
 // incarnationOf returns the incarnation of a process's nth session.
@@ -53,57 +57,81 @@ const (
 	hasLived
 )
 
-func (b blamed) judge(sessions []store.Session) verdict {
-	i := slices.IndexFunc(sessions, func(s store.Session) bool { return s.Name == b.Node })
+func (d Death) judge(sessions []store.Session) verdict {
+	i := slices.IndexFunc(sessions, func(s store.Session) bool { return s.Name == d.Node })
 	switch {
-	case i < 0 || sessions[i].Incarnation == b.Session:
+	case i < 0 || sessions[i].Incarnation == d.Session:
 		return unseen
-	case sameProcess(sessions[i].Incarnation, b.Session):
+	case sameProcess(sessions[i].Incarnation, d.Session):
 		return hasLived
 	default:
 		return hasDied
 	}
 }
 
-// acquit takes off the deaths under a command's name that were none. For one that is
-// condemned it waits until the nodes are seen again. It returns false when the partition
-// is left first.
-func (p *partition) acquit(s *suspect) bool {
-	until := p.cfg.Clock.Elapsed() + alibiWithin
-	for {
-		var sessions []store.Session
-		err := p.retryBounded(func(ctx context.Context) (err error) {
-			sessions, err = p.store.Sessions(ctx)
-			return err
-		})
+// alibis returns those of the deaths whose process lives. While as many as condemns are left
+// and the nodes of some were not seen yet, it looks again, until alibiWithin is over.
+func alibis(
+	ctx context.Context, clock Clock, deaths []Death, condemns int, read func() ([]store.Session, error),
+) (lived []Death, err error) {
+	for until := clock.Elapsed() + alibiWithin; ; {
+		sessions, err := read()
 		if err != nil {
-			return false
+			return nil, err
 		}
-		waits := s.acquit(sessions)
-		if !waits || !s.condemned() || p.cfg.Clock.Elapsed() >= until {
-			return true
+		lived = nil
+		waits := false
+		for _, d := range deaths {
+			switch d.judge(sessions) {
+			case hasLived:
+				lived = append(lived, d)
+			case unseen:
+				waits = true
+			case hasDied:
+			}
+		}
+		if !waits || len(deaths)-len(lived) < condemns || clock.Elapsed() >= until {
+			return lived, nil
 		}
 		select {
 		case <-time.After(alibiLook):
-		case <-p.ctx.Done():
-			return false
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// acquit takes off the deaths of processes that have lived. It returns true if some have
-// not been seen yet.
-func (s *suspect) acquit(sessions []store.Session) (waits bool) {
-	s.Blamed = slices.DeleteFunc(s.Blamed, func(b blamed) bool {
-		switch b.judge(sessions) {
-		case hasLived:
-			s.Deaths--
-			return true
-		case unseen:
-			waits = true
-		case hasDied:
-		}
-		return false
+// acquit takes off the deaths under a command's name that were none. It returns false when
+// the partition is left first.
+func (p *partition) acquit(s *suspect) bool {
+	unknown := s.Deaths - len(s.Blamed) // counted by a build that did not say whose
+	lived, err := alibis(p.ctx, p.cfg.Clock, s.Blamed, deathsSuspect-unknown, func() (sessions []store.Session, err error) {
+		err = p.retryBounded(func(ctx context.Context) (err error) {
+			sessions, err = p.store.Sessions(ctx)
+			return err
+		})
+		return sessions, err
 	})
-	return waits
+	s.Deaths -= len(lived)
+	s.Blamed = slices.DeleteFunc(s.Blamed, func(d Death) bool { return slices.Contains(lived, d) })
+	return err == nil
+}
+
+// hearAlibi takes note of sessions that were read: of whether the process lives from whose
+// session the partition was taken.
+func (p *partition) hearAlibi(sessions []store.Session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.orphan || p.former == (Death{}) || p.former.judge(sessions) != hasLived {
+		return
+	}
+	p.orphan = false
+	p.claimDeaths = max(p.claimDeaths-1, 0)
+	if w := p.watch; w != nil {
+		w.acquitted = true
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
 }

@@ -29,8 +29,10 @@ import (
 // node every few seconds, is counted apart. Only many such deaths park X, as it may have
 // left something behind that kills later.
 //
-// Commands of all watched partitions of a node take turns: of two that were executed at
-// the same time, nobody could tell which one did it.
+// A node executes a command under whose name a process died when no other watched one runs:
+// of two that were executed at the same time, nobody could tell which one did it. Those
+// without deaths run side by side, one for each partition. Should they die, each has one
+// death, of which the next owners acquit those that did not do it.
 //
 // What else can meet:
 //
@@ -70,7 +72,7 @@ type suspect struct {
 	Name      string `json:"name"`
 	Deaths    int    `json:"deaths"` // under its name, before that session
 
-	Blamed []blamed `json:"blamed,omitempty"` // sessions of these deaths, as far as this build has counted them
+	Blamed []Death `json:"blamed,omitempty"` // sessions of these deaths, as far as this build has counted them
 
 	Executed bool `json:"executed,omitempty"` // its handler has returned
 	Spared   int  `json:"spared,omitempty"`   // deaths after that, before that session
@@ -94,6 +96,8 @@ type crashWatch struct {
 	queue  []*delivery // in the order of arrival
 	wake   chan struct{}
 
+	acquitted bool // the process lives from which the partition was taken: one of the deaths was none
+
 	until time.Duration // Clock.Elapsed; of the goroutine
 	known *suspect      // of the claim as it was taken, with the death of who named it; of the goroutine
 }
@@ -112,11 +116,26 @@ func newCrashWatch(in *incarnation, c *store.Claim) *crashWatch {
 			s.Spared++
 		default:
 			s.Deaths++
-			s.Blamed = append(s.Blamed, blamed{s.Node, s.Session})
+			s.Blamed = append(s.Blamed, Death{s.Node, s.Session})
 		}
 		w.known = &s
 	}
 	return w
+}
+
+// fears reports whether there is still something to fear once it is known that the process
+// of the former owner lives. The caller holds partition.mu.
+func (w *crashWatch) fears(former Death) bool {
+	if !w.acquitted || w.deaths > deathsFeared {
+		return true
+	}
+	return w.known != nil && (w.known.Session != former.Session || w.known.Deaths+w.known.Spared > 1)
+}
+
+func (p *partition) fears() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.watch.fears(p.former)
 }
 
 // watchedLocked hands a message to the watch; false: there is none. The caller holds mu.
@@ -175,7 +194,7 @@ func (p *partition) nextWatched() (next *delivery, over bool) {
 		w.queue = w.queue[1:]
 		return next, false
 	}
-	if !read || p.cfg.Clock.Elapsed() < w.until {
+	if w.fears(p.former) && (!read || p.cfg.Clock.Elapsed() < w.until) {
 		return nil, false
 	}
 	p.watch, p.claimDeaths, p.claimSuspect = nil, 0, ""
@@ -189,17 +208,16 @@ func (p *partition) executeWatched(d *delivery) bool {
 		named    *suspect
 		executed <-chan struct{}
 	)
-	if d.Message.Type == actor.TypeCommand && (d.replayed || d.Sequence == 0) { // it may have killed a predecessor
+	if d.Message.Type == actor.TypeCommand && (d.replayed || d.Sequence == 0) && p.fears() { // it may have killed a predecessor
 		s := p.suspectOf(d)
 		if s.Deaths > 0 && !p.acquit(s) {
 			return false
 		}
-		select {
-		case p.feared <- struct{}{}:
-			defer func() { <-p.feared }()
-		case <-p.ctx.Done():
+		release, err := p.turns.Take(p.ctx, s.Deaths+s.Spared > 0)
+		if err != nil {
 			return false
 		}
+		defer release()
 		if s.condemned() {
 			condemned, ok := p.condemn(d, s.Deaths+s.Spared)
 			if !ok || condemned {
@@ -270,7 +288,11 @@ func (p *partition) name(s *suspect) bool {
 	p.claimSuspect = named
 	p.mu.Unlock()
 	return p.retry(0, func(ctx context.Context) error {
-		err := p.save(ctx, []*partition{p})
+		all := p.served() // what others name meanwhile goes with it
+		if !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+		err := p.save(ctx, all)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if err == nil && p.claim.Suspect != named {

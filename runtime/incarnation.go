@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/turns"
 	"github.com/ganglion-go/ganglion/store"
 )
 
@@ -40,7 +41,7 @@ type incarnation struct {
 	releaser  *releaser
 	skews     *skews
 	savings   chan struct{} // capacity 1: held for a saving of claims. A later one must not arrive first.
-	feared    chan struct{} // of the node
+	turns     turns.Turns   // of the node
 	renewSoon chan struct{} // capacity 1: renew before it is time to
 }
 
@@ -58,7 +59,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 		skews:      newSkews(&n.cfg),
 		partitions: map[actor.Partition]*partition{},
 		renewSoon:  make(chan struct{}, 1),
-		feared:     n.feared,
+		turns:      n.turns,
 	}
 	in.gate = &gate{lease: in.lease, clock: n.cfg.Clock, listener: &n.cfg.Listener}
 	in.shortestIdle = min(restingAfter, n.cfg.PassivateAfter)

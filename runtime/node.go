@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/internal/turns"
 	"github.com/ganglion-go/ganglion/store"
 )
 
@@ -26,7 +27,7 @@ type Node struct {
 	stop    context.CancelCauseFunc
 	ctx     context.Context //nolint:containedctx // the life of the node, which outlives every call
 	stopped chan struct{}   // closed when Run has returned
-	feared  chan struct{}   // capacity 1: held while something is done that may kill the process
+	turns   turns.Turns     // of what is done that may kill the process
 
 	mu       sync.Mutex
 	running  bool
@@ -42,7 +43,7 @@ type Node struct {
 // and lists every fault.
 func New(cfg Config, s store.Store, bus Bus, definitions ...actor.Registrable) (*Node, error) {
 	faults := []error{cfg.validate()}
-	n := &Node{cfg: cfg.withDefaults(), store: s, bus: bus, behaviors: map[actor.Kind]*actor.Behavior{}, stopped: make(chan struct{}), feared: make(chan struct{}, 1), process: rand.Text()}
+	n := &Node{cfg: cfg.withDefaults(), store: s, bus: bus, behaviors: map[actor.Kind]*actor.Behavior{}, stopped: make(chan struct{}), turns: turns.New(), process: rand.Text()}
 	for _, d := range definitions {
 		b := d.Behavior()
 		if n.behaviors[b.Kind()] != nil {
@@ -227,16 +228,23 @@ func (n *Node) incarnation() *incarnation {
 	return n.current
 }
 
-// Alone waits until no command is executed that the node has reason to fear, since
-// processes died of its like, and keeps it so until release is called, which is to
-// happen soon. It is for what else may end the process. It ends with the cause of ctx.
-func (n *Node) Alone(ctx context.Context) (release func(), err error) {
-	select {
-	case n.feared <- struct{}{}:
-		return func() { <-n.feared }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+// Turn waits for the turn of something that may end the process, and that was named first.
+// With alone, as processes have died under its name, nothing else that may do so runs until
+// release is called, which is to happen soon; otherwise others that are not alone may. It
+// ends with the cause of ctx.
+func (n *Node) Turn(ctx context.Context, alone bool) (release func(), err error) {
+	return n.turns.Take(ctx, alone)
+}
+
+// Acquit returns those of the deaths that were none, as far as can be told now: the process
+// was seen again. While as many as condemns are left and the nodes of some were not seen yet,
+// it waits, for 10 s at most. It ends with the cause of ctx, or with an error of the store.
+func (n *Node) Acquit(ctx context.Context, deaths []Death, condemns int) (lived []Death, err error) {
+	return alibis(ctx, n.cfg.Clock, deaths, condemns, func() ([]store.Session, error) {
+		ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
+		defer cancel()
+		return n.store.Sessions(ctx)
+	})
 }
 
 // Status is what a node knows of itself.
@@ -268,7 +276,7 @@ type Status struct {
 type PartitionStatus struct {
 	Partition  actor.Partition
 	Epoch      uint64
-	Orphan     bool   // its owner before has not released it: the process died, or was cut off
+	Orphan     bool   // its owner before has not released it, and its process was not seen since
 	Watermark  uint64 // sequence up to which all durable commands are finished
 	Unfinished int    // messages of both lanes in the node
 	Durable    int    // those of the durable lane

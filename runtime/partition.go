@@ -18,7 +18,8 @@ type partition struct {
 	id       actor.Partition
 	stream   string // incarnation of the command stream
 	seenUpTo uint64 // last sequence of the stream when the partition was taken
-	orphan   bool   // its owner before has not released it
+	former   Death  // session from which it was taken; zero: it was released
+	orphan   bool   // that session has not released it, and its process was not seen since; guarded by mu
 
 	ctx    context.Context //nolint:containedctx // the life of the partition, which outlives every call
 	cancel context.CancelCauseFunc
@@ -50,13 +51,14 @@ type partition struct {
 	held         heldReads
 }
 
-func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo uint64) *partition {
+func newPartition(in *incarnation, claim, before store.Claim, stream string, seenUpTo uint64) *partition {
 	p := &partition{
 		incarnation: in,
 		id:          actor.Partition(claim.Partition),
 		claim:       claim,
 		stream:      stream,
 		seenUpTo:    seenUpTo,
+		former:      Death{before.Owner, before.Session},
 		orphan:      claim.Deaths > 0, // a release ends the count
 		activations: map[actor.Address]*activation{},
 		changed:     make(chan struct{}, 1),
@@ -68,6 +70,7 @@ func newPartition(in *incarnation, claim store.Claim, stream string, seenUpTo ui
 	p.tracker = newTracker(watermark)
 	p.watch, p.claimDeaths, p.claimSuspect = newCrashWatch(in, &claim), claim.Deaths, claim.Suspect
 	p.ctx, p.cancel = context.WithCancelCause(in.ctx)
+	p.hearAlibi([]store.Session{in.session})
 	return p
 }
 

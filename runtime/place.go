@@ -92,6 +92,9 @@ func (in *incarnation) look(ctx context.Context) error {
 		return err
 	}
 	in.skews.looked(ctx, began, in.cfg.Clock.Now(), look.Sessions)
+	for _, p := range in.served() {
+		p.hearAlibi(look.Sessions)
+	}
 	expects := false
 	in.placer.tell(func(m *placement.Machine, now time.Duration) {
 		m.Looked(now, look)
@@ -233,7 +236,7 @@ func (in *incarnation) take(ctx context.Context, want []store.Claim) {
 		}
 	}
 	if len(held) > 0 {
-		in.serve(ctx, held, end)
+		in.serve(ctx, held, want, end)
 		in.announceClaims(ctx, in.session.Incarnation, held) // whoever hands over goes on with the next
 	}
 	in.cfg.Logger.InfoContext(ctx, "partitions claimed", "taken", len(held), "wanted", len(want),
@@ -262,8 +265,8 @@ func (in *incarnation) streamEnd(ctx context.Context, want []store.Claim) func()
 	}
 }
 
-// serve starts to serve partitions whose claims were taken.
-func (in *incarnation) serve(ctx context.Context, held []store.Claim, end func() (store.Position, error)) {
+// serve starts to serve partitions whose claims were taken, and which were as in before.
+func (in *incarnation) serve(ctx context.Context, held, before []store.Claim, end func() (store.Position, error)) {
 	head, err := end()
 	if err != nil {
 		// The claims are this session's; a later round takes them again.
@@ -275,11 +278,15 @@ func (in *incarnation) serve(ctx context.Context, held []store.Claim, end func()
 	}
 	var starting sync.WaitGroup
 	slots := make(chan struct{}, serveConcurrently)
+	taken := make(map[store.Partition]store.Claim, len(before))
+	for _, c := range before {
+		taken[c.Partition] = c
+	}
 	for _, c := range held {
 		slots <- struct{}{}
 		starting.Go(func() {
 			defer func() { <-slots }()
-			in.start(ctx, newPartition(in, c, head.Stream, head.Sequence))
+			in.start(ctx, newPartition(in, c, taken[c.Partition], head.Stream, head.Sequence))
 		})
 	}
 	starting.Wait()

@@ -158,3 +158,57 @@ func TestNode_Watch_AnswersReads(t *testing.T) {
 		s.want(s.ask(direct(s.message(id, "add", add{N: 1}))), actor.CodeOK)
 	})
 }
+
+// TestNode_Watch_FormerOwnerThatLived: a node that was paused is declared dead, and its
+// partitions are watched, as processes seem to have died with them. Once its process is seen
+// again there is nothing to fear: nothing is named any more.
+func TestNode_Watch_FormerOwnerThatLived(t *testing.T) {
+	t.Parallel()
+	for next, lives := range map[string]bool{"P-4": true, "Q-1": false} {
+		t.Run(next, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := prepare(t, nil, nil)
+				paused := store.Session{Name: "n2", Incarnation: "P-3", Beat: 1, Kinds: []string{"counter"}, Lease: lease}
+				want := make([]store.Claim, partitions)
+				for p := range want {
+					want[p].Partition = store.Partition(p)
+				}
+				if err := s.store.OpenSession(t.Context(), paused, nil); err != nil {
+					t.Fatal(err)
+				}
+				held, err := s.store.TakeClaims(t.Context(), paused, want)
+				if err != nil || len(held) != partitions {
+					t.Fatal(held, err)
+				}
+				for i := range held { // and one before it
+					held[i].Deaths, held[i].Revision = 1, 1
+				}
+				if err := s.store.SaveWatermarks(t.Context(), held); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.store.DeclareDead(t.Context(), paused); err != nil {
+					t.Fatal(err)
+				}
+				s.start("n1")
+				began := time.Now()
+				id := s.idsIn(1, 1)[0]
+				s.want(s.ask(direct(s.message(id, "add", add{N: 1}))), actor.CodeOK)
+				if c := s.claim(1); c.Suspect == "" || c.Deaths != 2 {
+					t.Fatalf("not watched: %+v", c)
+				}
+				seen, _ := s.session("n2")
+				again := store.Session{Name: "n2", Incarnation: next, Beat: 1, Kinds: paused.Kinds, Lease: lease}
+				if err := s.store.OpenSession(t.Context(), again, &seen); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.store.DeclareDead(t.Context(), again); err != nil { // so that it wants no share
+					t.Fatal(err)
+				}
+				s.eventually("nothing is feared", func() bool { c := s.claim(1); return c.Suspect == "" && c.Deaths == 0 })
+				if took := time.Since(began); lives != (took < 10*time.Second) {
+					t.Errorf("watched for %v", took)
+				}
+			})
+		})
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ type event struct {
 	ImportPath string // of build events
 	Test       string
 	Output     string
+	Elapsed    float64 // seconds
 }
 
 // outputMax bounds what is kept of one test's output until its end is known.
@@ -25,11 +27,21 @@ const outputMax = 1 << 20
 
 type testKey struct{ pkg, test string }
 
+// slowest is how many tests are named with the time that they took.
+const slowest = 12
+
+// timed is a test that has ended.
+type timed struct {
+	testKey
+	seconds float64
+}
+
 // results is what a run of go test came to.
 type results struct {
 	passed, failed int // tests, subtests included
 	broken         []string
 	skipped        []string
+	times          []timed                   // of tests, without subtests
 	pending        map[testKey]*bytes.Buffer // output of tests that have not ended, and of packages
 	out            io.Writer
 }
@@ -99,6 +111,9 @@ func isPackageLine(s string) bool {
 
 func (r *results) end(e event) {
 	key := testKey{e.Package, e.Test}
+	if e.Test != "" && !strings.Contains(e.Test, "/") {
+		r.times = append(r.times, timed{key, e.Elapsed})
+	}
 	switch {
 	case e.Test == "" && e.Action == "fail":
 		r.broken = append(r.broken, e.Package)
@@ -167,6 +182,12 @@ func (r *results) summary() string {
 	var b strings.Builder
 	for _, s := range r.skipped {
 		b.WriteString("SKIPPED " + s + "\n")
+	}
+	slices.SortStableFunc(r.times, func(a, b timed) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, t := range r.times[:min(len(r.times), slowest)] {
+		if t.seconds >= 1 {
+			fmt.Fprintf(&b, "%8.1f s  %s.%s\n", t.seconds, t.pkg[strings.LastIndexByte(t.pkg, '/')+1:], t.test)
+		}
 	}
 	return b.String() + fmt.Sprintf("%d tests passed, %d failed, %d skipped\n", r.passed, r.failed, len(r.skipped))
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	defaultWait     = 60 * time.Second
+	defaultWait     = 5 * time.Minute
 	defaultTooLarge = 17 << 20
 )
 
@@ -33,7 +33,7 @@ type Config struct {
 	// DamageParked makes what is parked under that address and id something that cannot be
 	// understood. nil: as for AppendUnreadable.
 	DamageParked func(t *testing.T, s store.Store, a store.Aggregate, commandID string)
-	// Wait bounds each subtest's calls. 0: 60 s.
+	// Wait bounds each subtest, on a busy machine, too. 0: 5 minutes.
 	Wait time.Duration
 }
 

@@ -127,6 +127,11 @@ func (a *Attempt) judge(q *request, body []byte) error {
 		a.Fate = FateNotExecuted
 	case http.StatusGatewayTimeout:
 		a.Fate = FateUnknown
+	case http.StatusInternalServerError:
+		if problem.Code != string(actor.CodeParked) {
+			return fmt.Errorf("unexpected code %q", problem.Code)
+		}
+		a.Fate = FateUnknown // two processes were killed under its name: it is decided once somebody tries it again
 	default:
 		return fmt.Errorf("unexpected code %q", problem.Code)
 	}

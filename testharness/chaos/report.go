@@ -21,6 +21,7 @@ type Report struct {
 	Settled, Lost                                 int // of those unknown: in the store, and not in it
 	Reads                                         int // that were answered
 	Attempts                                      int
+	Parked                                        int           // commands and events that two killed processes had named, and that were tried again
 	Longest                                       time.Duration // without a command that was told done
 
 	Violations []string // broken promises
@@ -70,9 +71,9 @@ func (r *Report) Err() error {
 // String tells the figures.
 func (r *Report) String() string {
 	return fmt.Sprintf("seed %d: %d faults in %v, all served again after %v; commands: %d done, %d refused, %d accepted, %d not executed, %d unknown (%d in the store, %d not); "+
-		"%d reads; %d attempts; longest pause %v; %d broken promises",
+		"%d parked and tried again; %d reads; %d attempts; longest pause %v; %d broken promises",
 		r.Seed, r.Faults, r.Duration, r.Recovery.Round(time.Millisecond), r.Done, r.Refused, r.Accepted, r.NotExecuted, r.Unknown, r.Settled, r.Lost,
-		r.Reads, r.Attempts, r.Longest.Round(time.Millisecond), len(r.Violations))
+		r.Parked, r.Reads, r.Attempts, r.Longest.Round(time.Millisecond), len(r.Violations))
 }
 
 // keep leaves the evidence in a new folder: what is wrong, what was broken when,

@@ -141,12 +141,14 @@ func (c *Cluster) Break(ctx context.Context, plan []Fault, out io.Writer) int {
 type Disturbance struct {
 	Faults int       // that took place
 	Ended  time.Time // the last of them; what follows is repair
+	Parked []string  // what processes had died of, as it seemed: it was tried again
 }
 
-// Disturb is [Cluster.Break] and then [Cluster.Heal], for a load of one's own: it
-// returns when every node is ready again. The error, beside what was done, is that they
-// are not within a minute after the last fault, which breaks the promise that they will
-// be.
+// Disturb is [Cluster.Break], then [Cluster.Heal] and [Cluster.RetryParked], for a load of
+// one's own: it returns when every node is ready again. The error, beside what was done, is
+// that they are not within a minute after the last fault, which breaks the promise that they
+// will be, or that more was parked than the processes that were killed can account for: a
+// command or an event is parked after two deaths under its name.
 func (c *Cluster) Disturb(ctx context.Context, plan []Fault, out io.Writer) (Disturbance, error) {
 	d := Disturbance{Faults: c.Break(ctx, plan, out), Ended: time.Now()}
 	healing, cancel := context.WithTimeout(ctx, recoverTimeout)
@@ -154,7 +156,29 @@ func (c *Cluster) Disturb(ctx context.Context, plan []Fault, out io.Writer) (Dis
 	if err := c.Heal(healing); err != nil {
 		return d, fmt.Errorf("heal: %w", err)
 	}
+	operating, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	var err error
+	if d.Parked, err = c.RetryParked(operating); err != nil {
+		return d, err
+	}
+	for _, p := range d.Parked {
+		_, _ = fmt.Fprintln(out, "parked, and tried again:", p)
+	}
+	if kills := killsIn(plan); len(d.Parked) > kills/2 {
+		return d, fmt.Errorf("%d processes were killed, and %d commands or events were parked: %s", kills, len(d.Parked), strings.Join(d.Parked, "; "))
+	}
 	return d, nil
+}
+
+// killsIn counts the faults that end the process of a node without a word.
+func killsIn(plan []Fault) (n int) {
+	for _, f := range plan {
+		if strings.Contains(f.Name, "kill -9") && !strings.HasPrefix(f.Name, "nats") && !strings.HasPrefix(f.Name, "mongo") {
+			n++
+		}
+	}
+	return n
 }
 
 // repairTimeout bounds the repair of one fault, for example the start of a node

@@ -137,7 +137,7 @@ func (t *Trial[S]) breakUnderLoad(ctx context.Context, c *Cluster, r *Recorder, 
 	defer driving.Wait()
 	defer r.Stop()
 	done, err := c.Disturb(ctx, t.Plan, out)
-	if report.Faults = done.Faults; err != nil {
+	if report.Faults, report.Parked = done.Faults, len(done.Parked); err != nil {
 		return err
 	}
 	serving, cancel := context.WithTimeout(ctx, recoverTimeout)
