@@ -65,6 +65,10 @@ trader-chaos: ## Break such a cluster while the trading application trades, with
 	GANGLION_SEED=$(SEED) GANGLION_CHAOS=$(DURATION) GANGLION_CHAOS_DIR=$(CURDIR)/bin/chaos \
 		$(GO) test -count=1 -timeout 24h -v -run '^TestCluster_Chaos$$' ./examples/trader
 
+.PHONY: hotel-faults
+hotel-faults: ## Book at two nodes of the hotel for DURATION (2m), with the payment provider out of order for half of it, one node killed and one drained; then audit it (SEED as in chaos).
+	GANGLION_SEED=$(SEED) GANGLION_HOTEL=$(DURATION) $(GO) test -count=1 -timeout 24h -v -run '^TestHotel_ProviderOutage$$' ./examples/hotel
+
 .PHONY: schemathesis
 schemathesis: ## Try the HTTP APIs against their OpenAPI documents with EXAMPLES (100) requests of each kind (SEED repeats a run).
 	GANGLION_SEED=$(SEED) $(GO) run ./internal/check -examples $(EXAMPLES) api

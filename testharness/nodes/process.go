@@ -4,28 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ganglion-go/ganglion/testharness"
-	"github.com/ganglion-go/ganglion/testharness/internal/child"
 	"github.com/ganglion-go/ganglion/testharness/internal/loopback"
 )
 
 // Process is a node as a child process, on one data folder and one pair of
 // addresses over all its lives.
 type Process struct {
-	binary  string
-	args    []string
-	env     []string
-	logPath string
-	http    string
-	admin   string
-	child   *child.Process
+	Program
+
+	http  string
+	admin string
 }
 
 // Build is [testharness.Program]: it compiles a main package of this module once for all
@@ -50,11 +44,9 @@ func Spawn(t testing.TB, binary string, env []string, flags ...string) *Process 
 func Prepare(t testing.TB, binary string, env []string, flags ...string) *Process {
 	t.Helper()
 	dir := t.TempDir()
-	p := &Process{
-		binary: binary, env: env, logPath: filepath.Join(dir, "log"),
-		http: FreeAddress(t), admin: FreeAddress(t),
-	}
-	p.args = append([]string{"--data-dir", filepath.Join(dir, "data"), "--http-addr", p.http, "--admin-addr", p.admin}, flags...)
+	p := &Process{http: FreeAddress(t), admin: FreeAddress(t)}
+	args := append([]string{"--data-dir", filepath.Join(dir, "data"), "--http-addr", p.http, "--admin-addr", p.admin}, flags...)
+	p.Program = Program{binary: binary, env: env, args: args, logPath: filepath.Join(dir, "log")}
 	t.Cleanup(p.Kill)
 	return p
 }
@@ -96,19 +88,6 @@ func (p *Process) AwaitReady(t testing.TB) {
 	})
 }
 
-// Use has the next life of the process be one of another binary, as an upgrade does.
-func (p *Process) Use(binary string) { p.binary = binary }
-
-// Launch starts the process and does not wait.
-func (p *Process) Launch(t testing.TB) {
-	t.Helper()
-	c, err := child.Start(p.binary, p.args, p.env, p.logPath)
-	if err != nil {
-		t.Fatalf("nodes: %v", err)
-	}
-	p.child = c
-}
-
 // Ready asks the node whether it is ready, with at least one partition.
 func (p *Process) Ready(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -126,19 +105,37 @@ func (p *Process) Ready(ctx context.Context) bool {
 	return resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(&body) == nil && body.Partitions > 0
 }
 
-// Kill ends the process at once, as kill -9 does, and waits until it is gone.
-func (p *Process) Kill() {
-	if p.child != nil {
-		p.child.Kill()
-	}
-}
-
 // Terminate asks the process to end in order and waits until it is gone.
 func (p *Process) Terminate(t testing.TB) {
 	t.Helper()
 	if err := p.child.Signal(syscall.SIGTERM); err != nil {
 		t.Fatalf("nodes: %v", err)
 	}
+	p.awaitEnd(t)
+}
+
+// Drain is [Process.Terminate], asked for at the node's admin server.
+func (p *Process) Drain(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), stopTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.AdminURL()+"/drain", nil)
+	if err != nil {
+		t.Fatalf("nodes: %v", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatalf("nodes: drain: %v", err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("nodes: drain: %s", resp.Status)
+	}
+	p.awaitEnd(t)
+}
+
+func (p *Process) awaitEnd(t testing.TB) {
+	t.Helper()
 	select {
 	case <-p.child.Exited():
 	case <-time.After(stopTimeout + 15*time.Second):
@@ -147,25 +144,4 @@ func (p *Process) Terminate(t testing.TB) {
 	if err := p.child.State(); err != nil {
 		t.Errorf("nodes: the node ended with %v\n%s", err, p.Log())
 	}
-}
-
-// Signal sends a signal to the process.
-func (p *Process) Signal(s os.Signal) error { return p.child.Signal(s) }
-
-// Pause stops the process's execution until Resume.
-func (p *Process) Pause() error { return p.child.Pause() }
-
-// Resume lets a paused process go on.
-func (p *Process) Resume() error { return p.child.Resume() }
-
-// Exited is closed when the process is gone.
-func (p *Process) Exited() <-chan struct{} { return p.child.Exited() }
-
-// Log returns the last 16 KiB of what the node has written.
-func (p *Process) Log() string {
-	data, err := os.ReadFile(p.logPath)
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(string(data[max(0, len(data)-16<<10):]))
 }

@@ -18,7 +18,8 @@ type Paid struct {
 }
 
 // ChargeCard has the payment provider charge a guest. A provider that is out of order is
-// asked for a day: a booking waits for it, and its nights stay held.
+// asked for a day, at intervals that grow to 5 seconds: a booking waits for it, and its
+// nights stay held.
 var ChargeCard = actor.DefineEffect[Payment, Paid]("charge", actor.EffectPolicy{
-	Timeout: 10 * time.Second, GiveUpAfter: 24 * time.Hour, Parallel: 64,
+	Timeout: 10 * time.Second, MaxRetry: 5 * time.Second, GiveUpAfter: 24 * time.Hour, Parallel: 64,
 })

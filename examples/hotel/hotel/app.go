@@ -90,6 +90,7 @@ type providerCommand struct {
 	Delay   time.Duration `help:"Time that each answer takes." default:"100ms"`
 	Failing float64       `help:"Share of the calls that fail, 0 to 1." default:"0.2"`
 	Limit   int64         `help:"Cents above which cards are declined; 0: none is."`
+	File    string        `help:"File that keeps what was charged; without one, it is gone with the process." placeholder:"FILE"`
 }
 
 // Run serves until the context ends.
@@ -97,7 +98,11 @@ func (c *providerCommand) Run(ctx context.Context) error {
 	if c.Failing < 0 || c.Failing > 1 {
 		return fmt.Errorf("--failing=%v: 0 to 1 is required: %w", c.Failing, node.ErrConfig)
 	}
-	p := provider.New(provider.Config{Delay: c.Delay, Failing: c.Failing, Limit: c.Limit, Seed: uint64(time.Now().UnixNano())}) //nolint:gosec // what fails need not be secret
+	p, err := c.open()
+	if err != nil {
+		return fmt.Errorf("--file: %w", err)
+	}
+	defer func() { _ = p.Close() }()
 	server := &http.Server{Addr: c.Addr, Handler: p, ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
@@ -105,6 +110,14 @@ func (c *providerCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+func (c *providerCommand) open() (*provider.Provider, error) {
+	cfg := provider.Config{Delay: c.Delay, Failing: c.Failing, Limit: c.Limit, Seed: uint64(time.Now().UnixNano())} //nolint:gosec // what fails need not be secret
+	if c.File == "" {
+		return provider.New(cfg), nil
+	}
+	return provider.Open(cfg, c.File)
 }
 
 // Definitions returns what the hotel's node serves.

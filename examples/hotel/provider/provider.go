@@ -8,7 +8,8 @@
 //	422                                      the key was used for another charge
 //	503                                      it is out of order: nothing was charged, or it was and nobody is told
 //
-// GET /report has the number of charges, and of calls of each key.
+// GET /report has the number of charges, and of calls of each key; GET /charges has the
+// charges, in the order in which they were made.
 //
 // # Concurrency
 //
@@ -16,7 +17,8 @@
 //
 // # Failures
 //
-// Those of its answers. What it has charged is in memory, and gone with the process.
+// Those of its answers. What a provider of [New] has charged is in memory, and gone with the
+// process. One of [Open] keeps it in a file: see there.
 package provider
 
 import (
@@ -63,27 +65,34 @@ type Provider struct {
 	mux *http.ServeMux
 
 	mu      sync.Mutex
+	journal *journal // nil: in memory alone
 	random  *rand.Rand
 	down    bool
-	charges map[string]charged
+	byKey   map[string]Entry // charges
+	charges []Entry          // in order
 	report  Report
 }
 
-type charged struct {
+// Entry is a call that named a key, with the charge that it made. Of one that made none,
+// there is the key alone.
+type Entry struct {
+	Key string `json:"key"`
+	ID  string `json:"id,omitempty"`
 	Charge
-
-	receipt Receipt
 }
+
+func (e *Entry) receipt() Receipt { return Receipt{ID: e.ID, Cents: e.Cents} }
 
 // New returns a provider that has charged nobody.
 func New(cfg Config) *Provider {
 	p := &Provider{
 		cfg: cfg, mux: http.NewServeMux(),
-		random:  rand.New(rand.NewPCG(cfg.Seed, 0)), //nolint:gosec // what fails need not be secret
-		charges: map[string]charged{}, report: Report{Keys: map[string]int{}},
+		random: rand.New(rand.NewPCG(cfg.Seed, 0)), //nolint:gosec // what fails need not be secret
+		byKey:  map[string]Entry{}, report: Report{Keys: map[string]int{}},
 	}
 	p.mux.HandleFunc("POST /charges", p.charge)
 	p.mux.HandleFunc("GET /report", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.Report()) })
+	p.mux.HandleFunc("GET /charges", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.Charges()) })
 	return p
 }
 
@@ -105,6 +114,13 @@ func (p *Provider) Report() Report {
 	report.Keys = make(map[string]int, len(p.report.Keys))
 	maps.Copy(report.Keys, p.report.Keys)
 	return report
+}
+
+// Charges returns the charges that were made until now, in order. It is never nil.
+func (p *Provider) Charges() []Entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Entry{}, p.charges...)
 }
 
 const maxBody = 64 << 10
@@ -134,34 +150,50 @@ func (p *Provider) charge(w http.ResponseWriter, r *http.Request) {
 func (p *Provider) decide(key string, c Charge) (int, Receipt) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.report.Calls++
-	p.report.Keys[key]++
 	draw := p.random.Float64()
-	if p.down || draw < p.cfg.Failing/2 {
-		return http.StatusServiceUnavailable, Receipt{}
+	entry, status := Entry{Key: key}, http.StatusServiceUnavailable
+	if !p.down && draw >= p.cfg.Failing/2 {
+		entry, status = p.chargeLocked(key, c)
 	}
-	status, receipt := p.take(key, c)
+	receipt := entry.receipt()
+	if status != http.StatusCreated {
+		entry = Entry{Key: key} // it made none
+	}
+	if err := p.journal.write(&entry); err != nil {
+		return http.StatusServiceUnavailable, Receipt{} // and nothing was charged
+	}
+	p.noteLocked(&entry)
 	if draw < p.cfg.Failing {
-		return http.StatusServiceUnavailable, Receipt{} // and has charged: only the key can tell
+		return http.StatusServiceUnavailable, Receipt{} // and may have charged: only the key can tell
 	}
 	return status, receipt
 }
 
-func (p *Provider) take(key string, c Charge) (int, Receipt) {
-	if before, again := p.charges[key]; again {
-		if before.Charge != c {
-			return http.StatusUnprocessableEntity, Receipt{}
-		}
-		return http.StatusOK, before.receipt
+// chargeLocked returns the charge of a key, a new one under [http.StatusCreated], or why
+// there is none.
+func (p *Provider) chargeLocked(key string, c Charge) (Entry, int) {
+	switch before, again := p.byKey[key]; {
+	case again && before.Charge != c:
+		return Entry{}, http.StatusUnprocessableEntity
+	case again:
+		return before, http.StatusOK
+	case p.cfg.Limit > 0 && c.Cents > p.cfg.Limit:
+		return Entry{}, http.StatusPaymentRequired
+	default:
+		return Entry{Key: key, ID: fmt.Sprintf("ch-%d", p.report.Charges+1), Charge: c}, http.StatusCreated
 	}
-	if p.cfg.Limit > 0 && c.Cents > p.cfg.Limit {
-		return http.StatusPaymentRequired, Receipt{}
+}
+
+func (p *Provider) noteLocked(e *Entry) {
+	p.report.Calls++
+	p.report.Keys[e.Key]++
+	if e.ID == "" {
+		return
 	}
 	p.report.Charges++
-	p.report.Cents += c.Cents
-	receipt := Receipt{ID: fmt.Sprintf("ch-%d", p.report.Charges), Cents: c.Cents}
-	p.charges[key] = charged{Charge: c, receipt: receipt}
-	return http.StatusCreated, receipt
+	p.report.Cents += e.Cents
+	p.byKey[e.Key] = *e
+	p.charges = append(p.charges, *e)
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

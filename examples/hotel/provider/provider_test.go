@@ -2,10 +2,15 @@ package provider_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/ganglion-go/ganglion/examples/hotel/provider"
 )
@@ -85,5 +90,75 @@ func TestProvider_FailsBeforeAndAfterItCharges(t *testing.T) {
 	}
 	if r := p.Report(); r.Charges != keys || answers[200] == 0 || answers[201] == 0 || answers[503] == 0 || r.Calls != answers[200]+answers[201]+answers[503] {
 		t.Errorf("report %+v, answers %v", r, answers)
+	}
+}
+
+// A provider that is killed knows afterwards what it had charged, and one line that was cut
+// off is nothing.
+func TestOpen_KnowsWhatWasCharged(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "charges")
+	open := func() *provider.Provider {
+		t.Helper()
+		p, err := provider.Open(provider.Config{Limit: 1000}, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		return p
+	}
+	first := open()
+	for key, want := range map[string]int{"k-1": 201, "declined": 402} {
+		if status, _ := charge(t, first, key, map[int]string{201: `{"account":"g-1","cents":500}`, 402: `{"account":"g-1","cents":1001}`}[want]); status != want {
+			t.Fatalf("%s: %d", key, status)
+		}
+	}
+	before := first.Report()
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"key":"k-2","id":"ch-2"`); err != nil { // killed in the middle of it
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Close(), first.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := charge(t, first, "k-3", `{"account":"g-1","cents":500}`); status != 503 || first.Report().Charges != 1 {
+		t.Errorf("without its file: %d, %+v", status, first.Report())
+	}
+	for range 2 { // the cut line stays away
+		again := open()
+		if d := cmp.Diff(before, again.Report()); d != "" {
+			t.Error(d)
+		}
+	}
+	again := open()
+	if status, r := charge(t, again, "k-1", `{"account":"g-1","cents":500}`); status != 200 || r.ID != "ch-1" {
+		t.Errorf("%d %+v", status, r)
+	}
+	if status, r := charge(t, again, "k-2", `{"account":"g-1","cents":7}`); status != 201 || r.ID != "ch-2" {
+		t.Errorf("%d %+v", status, r)
+	}
+	want := []provider.Entry{{Key: "k-1", ID: "ch-1", Charge: provider.Charge{Account: "g-1", Cents: 500}}, {Key: "k-2", ID: "ch-2", Charge: provider.Charge{Account: "g-1", Cents: 7}}}
+	if d := cmp.Diff(want, again.Charges()); d != "" || again.Report().Keys["k-1"] != 2 {
+		t.Error(d, again.Report())
+	}
+}
+
+func TestOpen_NoJournal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"text": "hello\n", "no key": "{}\n", "empty line": "\n"} {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := provider.Open(provider.Config{}, file); err == nil {
+			t.Errorf("%s: taken for a journal", name)
+		}
+	}
+	if _, err := provider.Open(provider.Config{}, dir); err == nil {
+		t.Error("a folder is taken for a journal")
 	}
 }

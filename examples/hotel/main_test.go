@@ -1,0 +1,9 @@
+package main_test
+
+import (
+	"testing"
+
+	"github.com/ganglion-go/ganglion/testharness"
+)
+
+func TestMain(m *testing.M) { testharness.Main(m) }
