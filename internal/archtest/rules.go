@@ -26,9 +26,9 @@ func Rules() []Rule {
 		{Packages: "store/mongo/...", Ours: []string{"store", "store/mongo/...", "internal/jsonbson", "internal/mongotls"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: storeTests()},
 		{Packages: "store/jetstream/...", Ours: []string{"store", "store/jetstream/..."}, Libraries: natsClient(), Tests: storeTests()},
 
-		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "store/storetest", "testharness/...", "internal/testenv"}},
+		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement", "internal/turns"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "store/storetest", "testharness/...", "internal/testenv"}},
 		{Packages: "natsbus/...", Ours: []string{"actor", "natsbus/..."}, Libraries: natsClient(), Tests: []string{"testharness/...", "internal/testenv"}},
-		{Packages: "projection", Ours: []string{"actor"}, Tests: []string{"projection/...", "testharness/...", "internal/testenv"}},
+		{Packages: "projection", Ours: []string{"actor", "internal/turns"}, Tests: []string{"projection/...", "testharness/...", "internal/testenv"}},
 		{Packages: "projection/projectiontest", Ours: []string{"actor", "projection", "projection/memory"}, Libraries: []string{"github.com/google/go-cmp/..."}},
 		{Packages: "projection/memory", Ours: []string{"projection"}, Tests: projectionTests()},
 		{Packages: "projection/mongo", Ours: []string{"projection", "internal/jsonbson", "internal/mongotls"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: projectionTests()},
@@ -47,6 +47,7 @@ func Rules() []Rule {
 		{Packages: "internal/jsonbson", Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: []string{"internal/testenv"}},
 		{Packages: "internal/mongotls", Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}},
 		{Packages: "internal/testenv"}, // of tests alone
+		{Packages: "internal/turns", Libraries: []string{"golang.org/x/sync/semaphore"}},
 		{Packages: "internal/archtest"},
 		{Packages: "internal/check", Ours: []string{"testharness/mongod"}},
 	}
