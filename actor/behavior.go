@@ -59,7 +59,10 @@ type handler struct {
 	run      func(state any, ctx *Context, data []byte) (reply []byte, err error)
 }
 
-type event struct{ name string }
+type event struct {
+	name  string
+	apply func(state, event any) // of a faithful event, as it is; nil: of others
+}
 
 // form is one stored form of an event: the present one or an older one.
 type form struct {

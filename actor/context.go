@@ -91,6 +91,10 @@ func (c *Context) Raise(event any) {
 	c.raised = append(c.raised, Event{Name: e.name, Data: data})
 	c.instance.advance(e.name)
 	c.instance.tainted = true
+	if e.apply != nil && !replaced(data) { // it is what a replay will decode
+		e.apply(c.instance.state, event)
+		return
+	}
 	if err := b.replays[e.name](c.instance.state, data); err != nil {
 		panic(fmt.Sprintf("actor: %T does not come back from its JSON: %v", event, err))
 	}

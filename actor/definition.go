@@ -197,7 +197,11 @@ func Apply[S, E any](d *Definition[S], apply func(*S, E), opts ...EventOption) {
 	if !validName(name) {
 		panic(fmt.Sprintf("actor: %s: invalid event name %q", d.behavior.kind, name))
 	}
-	d.behavior.addEvent(typ, &event{name: name})
+	raised := &event{name: name}
+	if faithful(typ) {
+		raised.apply = func(state, e any) { apply(state.(*S), e.(E)) }
+	}
+	d.behavior.addEvent(typ, raised)
 	d.behavior.disclose(typ, name, &o)
 	addForm(d.behavior, name, form{becomes: name, stored: typ}, apply, func(data []byte) (e E, err error) {
 		err = json.Unmarshal(data, &e)

@@ -37,6 +37,7 @@ type activation struct {
 	position   store.Position // highest durable command decided
 	time       int64          // of the last commit
 	gathering  *batch         // decided, to be written next
+	commands   int            // of the last batch; the next one has as many, about
 	inFlight   *batch         // being written
 	snapshotAt actor.Version  // version of the newest snapshot
 	size       weight         // of the state
@@ -170,6 +171,7 @@ func (a *activation) idleLocked() bool {
 func (a *activation) submit() {
 	b := a.gathering
 	a.gathering, a.inFlight = nil, b
+	a.commands = len(b.commit.Outcomes)
 	a.time = a.partition.hybrid.after(a.time)
 	b.commit.Position, b.commit.Time = a.position, a.time
 	b.bytes = b.commit.Size()

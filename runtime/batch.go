@@ -76,12 +76,12 @@ func (b *batch) add(a answer, dec *actor.Decision) command {
 			b.performed = append(b.performed, timer)
 		}
 	}
-	o := storedOutcome(a.delivery, a.outcome, len(dec.Events))
+	o, of := storedOutcome(a.delivery, a.outcome, len(dec.Events))
 	o.Hidden = int(b.commit.Last() - store.Version(a.outcome.Version)) //nolint:gosec // versions of one history
 	b.bytes += o.Size()
 	b.commit.Outcomes = append(b.commit.Outcomes, o)
 	b.answers = append(b.answers, a)
-	return commandOf(&o)
+	return of
 }
 
 // markAttempted marks the commands whose outcomes are in the commit.

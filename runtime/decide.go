@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -253,7 +254,9 @@ func (a *activation) gather(ans answer, dec *actor.Decision) command {
 			Aggregate: store.Aggregate(a.address.String()),
 			First:     store.Version(first),
 			Partition: store.Partition(a.partition.id),
-		}}
+			Outcomes:  slices.Grow([]store.Outcome(nil), a.commands),
+			Events:    slices.Grow([]store.Event(nil), a.commands),
+		}, answers: slices.Grow([]answer(nil), a.commands)}
 		a.gathering = b
 	}
 	of := b.add(ans, dec)

@@ -27,30 +27,44 @@ const (
 // else's, is told apart from a repetition. It is empty for the runtime's own commands, whose ids follow from what they are, and for data that is no
 // JSON. Data that is the same JSON has the same digest: the order of members, white space,
 // escapes, and how a number is written do not count.
-func digestOf(m *actor.Message) string {
+func digestOf(m *actor.Message) (d digest) {
 	if m.Type != actor.TypeCommand || m.ID.Internal() || actor.Reserved(m.Name) {
-		return ""
+		return digest{}
 	}
 	data := m.Data
 	if len(bytes.TrimSpace(data)) == 0 {
 		data = []byte("{}") // as its handler takes it
 	}
 	if actor.TooDeep(data) {
-		return ""
+		return digest{}
 	}
-	form, ok := appendCanonical(make([]byte, 0, len(data)+len(data)/2+32), data)
+	var room [512]byte
+	form, ok := appendCanonical(room[:0], data)
 	if !ok {
 		if form, ok = appendDecodedJSON(nil, data); !ok {
-			return ""
+			return digest{}
 		}
 	}
 	sum := sha256.Sum256(form)
-	digest := sum[:digestBytes:digestBytes]
+	d.length = copy(d.bytes[:], sum[:digestBytes])
 	if by := hashUser(m.Metadata.User); by != 0 {
 		// Behind the digest of the data: builds that know nothing of it read that alone.
-		digest = binary.BigEndian.AppendUint32(digest, by)
+		binary.BigEndian.PutUint32(d.bytes[digestBytes:], by)
+		d.length = len(d.bytes)
 	}
-	return base64.RawURLEncoding.EncodeToString(digest)
+	return d
+}
+
+// digest is that of a command's data, and of its user's name. No length: there is none.
+type digest struct {
+	bytes  [digestBytes + byBytes]byte
+	length int
+}
+
+// String is its stored form.
+func (d *digest) String() string {
+	var text [(digestBytes+byBytes)*4/3 + 2]byte
+	return string(base64.RawURLEncoding.AppendEncode(text[:0], d.bytes[:d.length]))
 }
 
 // appendDecodedJSON appends the canonical form of JSON to buf, whatever it is written
@@ -131,13 +145,23 @@ type command struct {
 
 func commandOf(o *store.Outcome) command {
 	var room [2 * digestBytes]byte
-	digest, err := base64.RawURLEncoding.AppendDecode(room[:0], []byte(o.Digest))
-	if err != nil || len(digest) < 8 {
+	stored, err := base64.RawURLEncoding.AppendDecode(room[:0], []byte(o.Digest))
+	if err != nil {
 		return command{}
 	}
-	c := command{name: hashName(o.Name), data: binary.BigEndian.Uint64(digest)}
-	if len(digest) >= digestBytes+byBytes {
-		c.by = binary.BigEndian.Uint32(digest[digestBytes:])
+	var d digest
+	d.length = copy(d.bytes[:], stored)
+	return d.of(o.Name)
+}
+
+// of returns what is kept of a command with that digest.
+func (d *digest) of(name string) command {
+	if d.length < 8 {
+		return command{}
+	}
+	c := command{name: hashName(name), data: binary.BigEndian.Uint64(d.bytes[:])}
+	if d.length >= digestBytes+byBytes {
+		c.by = binary.BigEndian.Uint32(d.bytes[digestBytes:])
 	}
 	return c
 }
@@ -172,8 +196,8 @@ func (c command) differs(b *actor.Behavior, m *actor.Message) bool {
 		return true
 	}
 	if c.name == hashName(m.Name) {
-		other := commandOf(&store.Outcome{Name: m.Name, Digest: digestOf(m)})
-		return c.data != other.data
+		d := digestOf(m)
+		return c.data != d.of(m.Name).data
 	}
 	return !slices.ContainsFunc(b.CommandNames(m.Name), func(name string) bool { return hashName(name) == c.name })
 }

@@ -7,8 +7,9 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 )
 
-func digest(data string) string {
-	return digestOf(&actor.Message{Type: actor.TypeCommand, ID: "key", Name: "Do", Data: []byte(data)})
+func digestText(data string) string {
+	d := digestOf(&actor.Message{Type: actor.TypeCommand, ID: "key", Name: "Do", Data: []byte(data)})
+	return d.String()
 }
 
 func TestDigestOf_TheSameJSON(t *testing.T) {
@@ -23,8 +24,8 @@ func TestDigestOf_TheSameJSON(t *testing.T) {
 		{`{"n":9007199254740993}`, `{"n":9007199254740993.0}`},
 	} {
 		for _, data := range same {
-			if got := digest(data); got == "" || got != digest(same[0]) {
-				t.Errorf("%s: digest %q, that of %s is %q", data, got, same[0], digest(same[0]))
+			if got := digestText(data); got == "" || got != digestText(same[0]) {
+				t.Errorf("%s: digest %q, that of %s is %q", data, got, same[0], digestText(same[0]))
 			}
 		}
 	}
@@ -38,10 +39,10 @@ func TestDigestOf_AnotherJSON(t *testing.T) {
 		`{"a":[[1]]}`, `{"a":[1],"b":[]}`, `{"a":[],"b":[1]}`, `{"A":1}`, `{"a":"k1:b"}`, `{"a":"","b":""}`, `{"a":1,"b":1}`,
 		`{"a":9007199254740993}`, `{"a":9007199254740992}`, `{"a":1e400}`, `{"a":1e401}`, `null`, `[]`,
 	} {
-		if other, twice := seen[digest(data)]; twice {
+		if other, twice := seen[digestText(data)]; twice {
 			t.Errorf("%s has the digest of %s", data, other)
 		}
-		seen[digest(data)] = data
+		seen[digestText(data)] = data
 	}
 }
 
@@ -54,7 +55,8 @@ func TestDigestOf_IsNotKept(t *testing.T) {
 		"no JSON":              {Type: actor.TypeCommand, ID: "key", Name: "Do", Data: []byte(`{`)},
 		"too deep":             {Type: actor.TypeCommand, ID: "key", Name: "Do", Data: []byte(strings.Repeat("[", 5000) + strings.Repeat("]", 5000))},
 	} {
-		if got := digestOf(&m); got != "" {
+		if d := digestOf(&m); d.String() != "" {
+			got := d.String()
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -53,16 +53,17 @@ func decodeOutcome(reply, rejection []byte, v actor.Version) (actor.Outcome, err
 }
 
 // storedOutcome returns what a commit keeps of a decision.
-func storedOutcome(d *delivery, o actor.Outcome, events int) store.Outcome {
+func storedOutcome(d *delivery, o actor.Outcome, events int) (store.Outcome, command) {
 	reply, rejection := encodeOutcome(o)
+	of := digestOf(&d.Message)
 	return store.Outcome{
 		CommandID: string(d.Message.ID),
 		Keyed:     d.indexed,
 		Name:      d.Message.Name,
-		Digest:    digestOf(&d.Message),
+		Digest:    of.String(),
 		Events:    events,
 		Reply:     reply,
 		Rejection: rejection,
 		Metadata:  store.Metadata(d.Message.Metadata),
-	}
+	}, of.of(d.Message.Name)
 }

@@ -46,6 +46,7 @@ func Rules() []Rule {
 		{Packages: "internal/placement", Ours: []string{"store"}, Libraries: []string{"golang.org/x/mod/semver"}, Tests: []string{"internal/testenv"}},
 		{Packages: "internal/jsonbson", Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: []string{"internal/testenv"}},
 		{Packages: "internal/mongotls", Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}},
+		{Packages: "internal/turns", Libraries: []string{"golang.org/x/sync/semaphore"}},
 		{Packages: "internal/testenv"}, // of tests alone
 		{Packages: "internal/turns", Libraries: []string{"golang.org/x/sync/semaphore"}},
 		{Packages: "internal/archtest"},
