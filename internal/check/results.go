@@ -28,7 +28,7 @@ const outputMax = 1 << 20
 type testKey struct{ pkg, test string }
 
 // slowest is how many tests are named with the time that they took.
-const slowest = 12
+const slowest = 25
 
 // timed is a test that has ended.
 type timed struct {
