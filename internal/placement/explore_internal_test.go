@@ -280,7 +280,7 @@ func TestExplore(t *testing.T) {
 		{2, 1, 1, 7, []int{3, 4}}, {2, 1, 2, 6, []int{1, 3}}, {2, 2, 2, 5, []int{1, 3}}, {3, 1, 1, 5, []int{3, 4}},
 	} {
 		depth := c.depth + deeper(t)
-		if raceDetector {
+		if RaceDetector {
 			depth -= 2 // one goroutine has no races, and this takes ten times as long
 		}
 		for _, s := range scenes(c.nodes, c.partitions) {
@@ -399,7 +399,7 @@ func TestWander(t *testing.T) {
 	seed := testenv.Seed(t)
 	answered := 0
 	few := 2000
-	if raceDetector {
+	if RaceDetector {
 		few = 200
 	}
 	for n := range testenv.Times(t, "GANGLION_WANDERS", few) {

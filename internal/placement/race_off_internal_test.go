@@ -2,4 +2,5 @@
 
 package placement
 
-const raceDetector = false
+// RaceDetector: tests in one goroutine are shorter with it.
+const RaceDetector = false

@@ -2,4 +2,5 @@
 
 package placement
 
-const raceDetector = true
+// RaceDetector: tests in one goroutine are shorter with it.
+const RaceDetector = true
