@@ -41,6 +41,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
+	c.apart = slices.ContainsFunc(chosen, func(s step) bool { return s.name == "faults" })
 	begin := time.Now()
 	for _, s := range chosen {
 		c.say("\n== %s: %s\n", s.name, s.about)

@@ -30,6 +30,7 @@ type checker struct {
 	seed string
 
 	examples string // of schemathesis; empty: a short run from its own seed
+	apart    bool   // the tests that take a seed run in step faults alone
 }
 
 // faultTests are those that take a seed: random faults, and random walks beside a
@@ -47,8 +48,8 @@ func (c *checker) steps() []step {
 		{"modules", "the other modules of this repository build", c.modules},
 		{"lint", "golangci-lint; the first run builds it, which takes minutes", c.lint},
 		{"api", "the HTTP API against the document that it serves (schemathesis), and a client made from that (ogen)", c.api},
-		{"test", "all tests of all modules, with the race detector and a real mongod", c.test},
-		{"faults", "the random tests again, seed " + c.seed + " (" + envSeed + "=" + c.seed + " repeats it)", c.faults},
+		{"test", "all tests of all modules, with the race detector and a real mongod; those of step faults there", c.test},
+		{"faults", "the random tests, seed " + c.seed + " (" + envSeed + "=" + c.seed + " repeats it)", c.faults},
 	}
 }
 
@@ -145,6 +146,9 @@ func (c *checker) test(ctx context.Context) error {
 		return err
 	}
 	args := append([]string{"test", "-json", "-timeout=45m"}, race...)
+	if c.apart {
+		args = append(args, "-skip="+faultTests)
+	}
 	if err := c.goTest(ctx, env, append(args, "./...")...); err != nil {
 		return err
 	}
