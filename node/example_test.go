@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/node"
 )
 
@@ -125,4 +127,21 @@ func visit(ctx context.Context, cfg node.Config) (err error) {
 		return err
 	}
 	return <-ended
+}
+
+// A program whose principals may all read states and ask queries, and send commands if
+// their token has the scope orders:write.
+func ExampleMainWith_rights() {
+	definitions := []actor.Registrable{Counters}
+	node.MainWith(node.Config{
+		Authorize: gateway.AuthorizerFunc(func(_ context.Context, a gateway.Access) error {
+			switch {
+			case a.Action == gateway.ActionState, a.Action == gateway.ActionQuery:
+				return nil
+			case a.Action == gateway.ActionCommand && slices.Contains(a.Principal.Strings("scope"), "orders:write"):
+				return nil
+			}
+			return gateway.ErrForbidden // also what later versions add
+		}),
+	}, definitions...)
 }

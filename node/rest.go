@@ -30,7 +30,9 @@ const restPoll = 2 * time.Millisecond
 // answered, or accepted, before the call: all commands in the command stream are executed,
 // what was committed is in the event stream, what it sends is sent, timers whose time has come have
 // fired, and all projections, sagas and policies have taken in all events; and what followed
-// from that, too. Timers that are set for later, and what is parked, do not count.
+// from that, too. Timers that are set for later, effects ([actor.DefineEffect]) that are
+// asked for and not over, and what is parked, do not count: what follows from an effect is
+// waited for with [actor.Await].
 //
 // It is for tests and small systems: it reads all events and all stored commands, and
 // commits counted with them, so its cost grows with those that came since the last call. While

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/ganglion-go/ganglion/internal/doccode"
 )
 
 func readFile(t *testing.T, name string) string {
@@ -18,25 +20,63 @@ func readFile(t *testing.T, name string) string {
 	return string(data)
 }
 
-// TestReadme_CodeIsCompiled: a code block under a comment that names a file is
-// that file.
-func TestReadme_CodeIsCompiled(t *testing.T) {
+// tutorial is run by the test of package doccode.
+const tutorial = "docs/tutorial.md"
+
+// TestDocs_CodeIsCompiled: every block of Go code is a file of this repository or a part of
+// one, as its label says, see package doccode.
+func TestDocs_CodeIsCompiled(t *testing.T) {
 	t.Parallel()
-	blocks := regexp.MustCompile("(?s)<!-- (\\S+\\.go) -->\n```go\n(.*?)```\n").FindAllStringSubmatch(readFile(t, "README.md"), -1)
-	if len(blocks) < 3 {
-		t.Fatalf("README.md shows %d files, and not an aggregate, its test and its main", len(blocks))
-	}
-	lines := 0
-	for i, b := range blocks {
-		if want := readFile(t, b[1]); b[2] != want {
-			t.Errorf("README.md shows another %s than there is", b[1])
+	compared := 0
+	for _, doc := range documents(t) {
+		if doc == tutorial {
+			continue
 		}
-		if i < 3 { // what follows is told of further on
-			lines += strings.Count(b[2], "\n")
+		for _, b := range blocks(t, doc) {
+			if b.Lang == "go" {
+				compared++
+				compare(t, doc, &b)
+			}
 		}
 	}
-	if lines >= 60 {
-		t.Errorf("an aggregate, its test and a node take %d lines, and should take less than 60", lines)
+	if compared < 6 {
+		t.Errorf("%d blocks of Go code in the documents: has their form changed?", compared)
+	}
+}
+
+func blocks(t *testing.T, doc string) []doccode.Block {
+	t.Helper()
+	all, err := doccode.Parse(readFile(t, doc))
+	if err != nil {
+		t.Fatalf("%s: %v", doc, err)
+	}
+	return all
+}
+
+func compare(t *testing.T, doc string, b *doccode.Block) {
+	t.Helper()
+	name, part := strings.CutPrefix(b.Label, "in ")
+	switch {
+	case !strings.HasSuffix(name, ".go"):
+		t.Errorf("%s, line %d: no label says which file this code is of, see internal/doccode/doc.go", doc, b.Line)
+	case part && !b.PartOf(readFile(t, name)):
+		t.Errorf("%s, line %d: this is no part of %s", doc, b.Line, name)
+	case !part && b.Text != readFile(t, name):
+		t.Errorf("%s, line %d: %s is another one", doc, b.Line, name)
+	}
+}
+
+func TestReadme_AnAggregateIsShort(t *testing.T) {
+	t.Parallel()
+	files, lines := 0, 0
+	for _, b := range blocks(t, "README.md") {
+		if b.Lang == "go" && files < 3 { // the aggregate, its test and a node
+			files++
+			lines += strings.Count(b.Text, "\n")
+		}
+	}
+	if files != 3 || lines >= 60 {
+		t.Errorf("an aggregate, its test and a node take %d lines in %d files, and should take less than 60", lines, files)
 	}
 }
 
@@ -63,8 +103,9 @@ func TestDocs_NameWhatExists(t *testing.T) {
 	t.Parallel()
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
 	file := regexp.MustCompile("`([a-z][A-Za-z0-9_./-]*/[A-Za-z0-9_.-]+\\.(?:go|md|yml))`")
+	code := regexp.MustCompile("(?ms)^```.*?^```$")
 	for _, doc := range documents(t) {
-		text := readFile(t, doc)
+		text := code.ReplaceAllString(readFile(t, doc), "")
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
 			if _, err := os.Stat(filepath.Join(root, filepath.Dir(doc), m[1])); err != nil {
 				t.Errorf("%s links to %s: %v", doc, m[1], err)

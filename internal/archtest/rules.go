@@ -49,7 +49,8 @@ func Rules() []Rule {
 		{Packages: "internal/turns", Libraries: []string{"golang.org/x/sync/semaphore"}},
 		{Packages: "internal/testenv"}, // of tests alone
 		{Packages: "internal/turns", Libraries: []string{"golang.org/x/sync/semaphore"}},
-		{Packages: "internal/archtest"},
+		{Packages: "internal/archtest", Tests: []string{"internal/doccode", "internal/testenv"}},
+		{Packages: "internal/doccode", Tests: []string{"internal/testenv"}},
 		{Packages: "internal/check", Ours: []string{"testharness/mongod"}},
 	}
 }

@@ -1,5 +1,6 @@
 // Package testenv is what tests take from the environment: the seed of a random
-// run, and how often or how long a run is to go on. Only tests import it.
+// run, how often or how long a run is to go on, and the sources that a go command reads
+// which they run. Only tests import it.
 //
 // # Concurrency
 //

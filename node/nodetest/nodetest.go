@@ -139,7 +139,8 @@ func (n *Node) WaitView(p *projection.Projection, source actor.Address, version 
 
 // AtRest waits until nothing is on its way any more: commands that were sent, sagas and
 // policies, timers whose time has come, views, and what follows from all that; see
-// [node.Node.AwaitRest]. It ends the test if an event is parked for a projection.
+// [node.Node.AwaitRest]. Effects are not waited for, see [actor.Await]. It ends the test if
+// an event is parked for a projection.
 func (n *Node) AtRest() {
 	n.t.Helper()
 	ctx, cancel := n.patience()
