@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +22,7 @@ import (
 const (
 	root    = "../.."
 	module  = "github.com/ganglion-go/ganglion"
-	patient = 3 * time.Minute // bounds each command: a machine may have much else to do
+	patient = 10 * time.Minute // bounds each command: a machine may have much else to do
 )
 
 // TestTutorial does what a reader of docs/tutorial.md does: in an empty folder it writes
@@ -42,8 +43,8 @@ func TestTutorial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &reader{t: t, dir: t.TempDir(), terminals: map[string]*terminal{}, env: append(os.Environ(),
-		"GOWORK=off", "GOFLAGS=-mod=mod", "GOPROXY=off", "GANGLION_HTTP_ADDR="+api, "GANGLION_ADMIN_ADDR="+freeAddress(t))}
+	r := &reader{t: t, dir: t.TempDir(), terminals: map[string]*terminal{}, done: map[string]int{}, env: append(plain(os.Environ()),
+		"GOWORK=off", "GOFLAGS=-mod=mod", "GOPROXY=off", "NO_PROXY=*", "no_proxy=*", "GANGLION_HTTP_ADDR="+api, "GANGLION_ADMIN_ADDR="+freeAddress(t))}
 	t.Cleanup(r.leave)
 	for i := range blocks {
 		var prints *doccode.Block
@@ -52,9 +53,17 @@ func TestTutorial(t *testing.T) {
 		}
 		r.follow(&blocks[i], prints)
 	}
+	if r.done["go"] < 12 || r.done["sh"] < 12 || r.done["text"] < 10 {
+		t.Errorf("done of the tutorial: %v: has its form changed?", r.done)
+	}
 	if out := r.run("gofmt -d ."); out != "" {
 		t.Errorf("gofmt would change\n%s", out)
 	}
+}
+
+// plain returns the environment without what would configure the reader's node.
+func plain(environment []string) []string {
+	return slices.DeleteFunc(environment, func(v string) bool { return strings.HasPrefix(v, "GANGLION_") || strings.HasPrefix(v, "TEXTS_") })
 }
 
 // needs skips the test on a machine without the programs, but not in CI.
@@ -88,6 +97,8 @@ type reader struct {
 	dir       string // where the files are
 	env       []string
 	terminals map[string]*terminal
+	done      map[string]int // blocks, by language
+	printed   *doccode.Block // the text that the last block is to print
 }
 
 // terminal is a command that runs on.
@@ -99,12 +110,17 @@ type terminal struct {
 
 func (r *reader) follow(b, prints *doccode.Block) {
 	r.t.Helper()
+	due := r.printed
+	r.printed = prints
+	r.done[b.Lang]++
 	switch {
-	case b.Lang == "text" || strings.HasPrefix(b.Label, "not run: "):
-	case b.Lang == "go":
+	case b.Lang == "text" && b == due:
+	case b.Lang == "sh" && prints == nil && strings.HasPrefix(b.Label, "not run: "):
+		r.done[b.Lang]--
+	case b.Lang == "go" && prints == nil:
 		r.write(b)
 	case b.Lang != "sh":
-		r.t.Fatalf("line %d: a block of %q", b.Line, b.Lang)
+		r.t.Fatalf("line %d: a block of %q, which is neither Go, nor sh, nor the text that sh prints", b.Line, b.Lang)
 	case strings.HasPrefix(b.Label, "Terminal "):
 		r.start(b, prints)
 	case b.Label == "eventually":

@@ -139,8 +139,8 @@ func (n *Node) WaitView(p *projection.Projection, source actor.Address, version 
 
 // AtRest waits until nothing is on its way any more: commands that were sent, sagas and
 // policies, timers whose time has come, views, and what follows from all that; see
-// [node.Node.AwaitRest]. Effects are not waited for, see [actor.Await]. It ends the test if
-// an event is parked for a projection.
+// [node.Node.AwaitRest]. It does not wait for effects, see [Await]. It ends the test if an
+// event is parked for a projection.
 func (n *Node) AtRest() {
 	n.t.Helper()
 	ctx, cancel := n.patience()
@@ -148,6 +148,20 @@ func (n *Node) AtRest() {
 	if err := n.AwaitRest(ctx); err != nil {
 		n.t.Fatalf("nodetest: %v", err)
 	}
+}
+
+// Await waits until the state of an aggregate is as until says, and returns what was read
+// then: of a saga, say, that has asked for an effect, or of one that ends. See
+// [actor.Await]. It ends the test if that is not so within [Patience].
+func Await[V any](n *Node, of actor.Address, until func(actor.Shown[V]) bool) actor.Shown[V] {
+	n.t.Helper()
+	ctx, cancel := n.patience()
+	defer cancel()
+	shown, err := actor.Await(ctx, n.Client(), of, until)
+	if err != nil {
+		n.t.Fatalf("nodetest: %v; its state is %+v", err, shown.State)
+	}
+	return shown
 }
 
 // Kill ends the node at once, as the death of its process does: it hands nothing over, and

@@ -243,6 +243,9 @@ func TestNode_Join_SharesTheCluster(t *testing.T) {
 		t.Error(status)
 	}
 	post(t, other, "/v1/order/o-2/place", `{"wallet":"w","cents":3}`)
+	if o := nodetest.Await(other, orders.ID("o-2"), func(o actor.Shown[order]) bool { return o.State.Status == "paid" }); o.Version != 2 {
+		t.Errorf("%+v", o)
+	}
 	other.AtRest()
 	if status := get(t, other, "/orders/o-2"); status != "paid" {
 		t.Error(status)
