@@ -48,10 +48,9 @@ func Rules() []Rule {
 		{Packages: "internal/mongotls", Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}},
 		{Packages: "internal/turns", Libraries: []string{"golang.org/x/sync/semaphore"}},
 		{Packages: "internal/testenv"}, // of tests alone
-		{Packages: "internal/turns", Libraries: []string{"golang.org/x/sync/semaphore"}},
 		{Packages: "internal/archtest", Tests: []string{"internal/doccode", "internal/testenv"}},
 		{Packages: "internal/doccode", Tests: []string{"internal/testenv"}},
-		{Packages: "internal/check", Ours: []string{"testharness/mongod"}},
+		{Packages: "internal/check", Ours: []string{"testharness/mongod"}, Libraries: []string{"github.com/go-jose/go-jose/v4/..."}},
 	}
 }
 

@@ -6,9 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +17,44 @@ type api struct {
 	name  string
 	pkg   string
 	flags []string
+	kind  string    // of aggregates, which its views follow
+	seed  []request // what there is before it is tried, under ids and keys of seeded in config.toml
+
+	tokens bool    // it asks for tokens, and is shown one of its staff
+	beside *beside // nil: it needs nothing
+}
+
+// beside is a subcommand that serves what the program itself asks, at an address.
+type beside struct {
+	args []string // a flag --addr is added
+	flag string   // of the program, for the URL
 }
 
 func apis() []api {
-	return []api{{"trader", "./cmd/node", []string{"--partitions=4"}}}
+	return []api{
+		{name: "trader", pkg: "./cmd/node", flags: []string{"--partitions=4"}, kind: "portfolio", seed: []request{
+			{"/v1/company/seed/CreateCompany", `{"name":"Seed","value":1000,"shares":10000}`},
+			{"/v1/user/seed/RegisterUser", `{"name":"Seed","username":"seed","passwordHash":"$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA"}`},
+			{"/v1/portfolio/seed", ""},
+			{"/v1/portfolio/seed/DepositCash", `{"amount":1000000}`},
+			{"/v1/orderbook/seed", ""},
+			{"/v1/portfolio/seed/AddItems", `{"orderBookId":"seed","count":1000}`},
+			{"/v1/transaction/seed/StartBuyTransaction", `{"orderBookId":"seed","portfolioId":"seed","count":1,"price":10}`},
+			{"/v1/views/market/books/seed", ""},
+			{"/v1/views/portfolios/portfolios/seed", ""},
+		}},
+		{
+			name: "hotel", pkg: "./examples/hotel", flags: []string{"--partitions=4"}, kind: "booking", tokens: true,
+			seed: []request{
+				{"/v1/room/seed/OpenRoom", `{"name":"Garden","cents":12000}`},
+				{"/v1/guest/seed/RegisterGuest", `{"name":"Ann","email":"ann@example.com"}`},
+				{"/v1/booking/seed/RequestBooking", `{"room":"seed","from":"2026-12-24","nights":2}`},
+				{"/v1/views/calendar/nights/seed%202026-12-24", ""},
+				{"/v1/views/stays/bookings/seed%20seed", ""},
+			},
+			beside: &beside{[]string{"provider", "--delay=0s", "--failing=0"}, "--payments-url"},
+		},
+	}
 }
 
 const (
@@ -43,46 +74,33 @@ func (c *checker) api(ctx context.Context) error {
 	}
 	for _, a := range apis() {
 		c.say("%s\n", a.name)
-		if err := c.tryAPI(ctx, a, python); err != nil {
+		if err := c.tryAPI(ctx, &a, python); err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
 		}
 	}
 	return nil
 }
 
-func (c *checker) tryAPI(ctx context.Context, a api, schemathesis string) (err error) {
+func (c *checker) tryAPI(ctx context.Context, a *api, schemathesis string) (err error) {
 	dir, err := os.MkdirTemp("", "ganglion-api-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary, log := filepath.Join(dir, "node"), filepath.Join(dir, "log")
-	if err := c.goCommand(ctx, "build", "-o", binary, a.pkg); err != nil {
-		return err
-	}
-	address, err := freeAddress()
-	if err != nil {
-		return err
-	}
 	serving, stop := context.WithCancel(ctx)
-	node := c.child(serving, binary, append([]string{"--data-dir=" + filepath.Join(dir, "data"), "--http-addr=" + address, "--admin-addr=127.0.0.1:0"}, a.flags...)...)
-	if node.Stderr, err = os.Create(log); err != nil {
-		stop()
-		return err
-	}
-	if err := node.Start(); err != nil {
-		stop()
-		return err
-	}
+	s := &served{log: filepath.Join(dir, "log")}
 	defer func() {
 		stop()
-		_ = node.Wait() // it was told to end
+		s.awaitEnd()
 		if err != nil {
-			text, _ := os.ReadFile(log)
+			text, _ := os.ReadFile(s.log)
 			c.say("%s", text[max(0, len(text)-16<<10):])
 		}
 	}()
-	document, err := fetch(ctx, "http://"+address+"/openapi.json")
+	if err := c.serve(serving, s, a, dir); err != nil {
+		return err
+	}
+	document, err := s.ask(ctx, request{path: documentPath})
 	if err != nil {
 		return err
 	}
@@ -92,49 +110,12 @@ func (c *checker) tryAPI(ctx context.Context, a api, schemathesis string) (err e
 	if schemathesis == "" {
 		return nil
 	}
-	return c.fuzz(ctx, schemathesis, dir, "http://"+address+"/openapi.json")
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// fetch reads what a program serves once it does.
-func fetch(ctx context.Context, url string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiReadyWithin)
-	defer cancel()
-	for {
-		data, err := fetchOnce(ctx, url)
-		if err == nil {
-			return data, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(apiPoll):
+	for _, r := range a.seed {
+		if _, err := s.ask(ctx, r); err != nil {
+			return err
 		}
 	}
-}
-
-func fetchOnce(ctx context.Context, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", url, resp.Status)
-	}
-	return data, err
+	return c.fuzz(ctx, schemathesis, dir, a, s)
 }
 
 // generateClient has ogen make a client from a document, and compiles it. What ogen does
@@ -208,7 +189,7 @@ func (c *checker) schemathesis(ctx context.Context) (string, error) {
 
 // fuzz sends requests that the document allows, and such that it forbids, and compares
 // the answers with it.
-func (c *checker) fuzz(ctx context.Context, schemathesis, dir, url string) error {
+func (c *checker) fuzz(ctx context.Context, schemathesis, dir string, a *api, s *served) error {
 	settings, err := filepath.Abs(filepath.Join("internal", "check", "schemathesis"))
 	if err != nil {
 		return err
@@ -218,9 +199,15 @@ func (c *checker) fuzz(ctx context.Context, schemathesis, dir, url string) error
 		examples, seed = c.examples, c.seed
 		c.say("%s examples, seed %s (%s=%s repeats it)\n", examples, seed, envSeed, seed)
 	}
-	cmd := c.child(ctx, schemathesis, "--config-file="+filepath.Join(settings, "config.toml"), "run", "--no-color", "--generation-database=none",
-		"--max-examples="+examples, "--seed="+seed, url)
-	cmd.Env = append(os.Environ(), "PYTHONPATH="+settings, "PYTHONDONTWRITEBYTECODE=1", "SCHEMATHESIS_HOOKS=hooks")
+	args := []string{
+		"--config-file=" + filepath.Join(settings, "config.toml"), "run", "--no-color", "--generation-database=none",
+		"--max-examples=" + examples, "--seed=" + seed,
+	}
+	if s.token != "" {
+		args = append(args, "--header=Authorization: Bearer "+s.token)
+	}
+	cmd := c.child(ctx, schemathesis, append(args, s.url+documentPath)...)
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+settings, "PYTHONDONTWRITEBYTECODE=1", "SCHEMATHESIS_HOOKS=hooks", "API_KIND="+a.kind)
 	cmd.Dir, cmd.Stdout = dir, c.out
 	return cmd.Run()
 }
