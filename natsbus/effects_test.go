@@ -2,6 +2,7 @@ package natsbus_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +91,41 @@ func TestBus_ReplaceTimer(t *testing.T) {
 		}
 		if err := f.bus.CancelTimer(t.Context(), id.Address, id.Timer, 3); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// TestBus_EffectNotes_GoMeanwhile: a look at notes does not wait for those that are over by
+// the time it gets to them.
+func TestBus_EffectNotes_GoMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t, natsbus.Config{Partitions: 4})
+		const notes, gone = 300, 40
+		var all []actor.EffectID
+		for i := range notes {
+			m, id := note(t, "a", fmt.Sprintf("%014x%02x", i, 0), 1, time.Now().Add(time.Hour))
+			if _, err := f.bus.ReplaceTimer(t.Context(), m, id.Timer, 1); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, id)
+		}
+		began, seen := time.Now(), 0
+		complete, err := f.bus.EffectNotes(t.Context(), actor.Address{}, 1000, func(actor.Message, int64) {
+			if seen++; seen > 1 {
+				return
+			}
+			for _, id := range all[notes-gone:] {
+				if err := f.bus.CancelTimer(t.Context(), id.Address, id.Timer, 1); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if err != nil || !complete || seen != notes-gone {
+			t.Errorf("%d notes were seen, complete %v, %v", seen, complete, err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the look took %v", took)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package natsbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -85,27 +86,48 @@ func (b *Bus) readStored(
 		_ = stream.DeleteConsumer(ending, made.CachedInfo().Name) // it goes by itself otherwise
 	}()
 	pending := int(min(made.CachedInfo().NumPending, uint64(limit)+1)) //nolint:gosec // limit is small
-	for left := min(pending, limit); left > 0; {
-		batch, err := made.Fetch(min(left, waitingChunk), jetstream.FetchContext(ctx))
+	if err := readUpTo(ctx, made, min(pending, limit), take); err != nil {
+		return false, fmt.Errorf("read %s: %w", of, err)
+	}
+	return pending <= limit, nil
+}
+
+// readUpTo reads what a consumer has, up to a number of messages. It waits for none: some of
+// those that were there may be gone by now, and a fetch of so many would then last until
+// its context ends.
+func readUpTo(ctx context.Context, from jetstream.Consumer, limit int, take func(msg *nats.Msg, sequence uint64)) error {
+	for read := 0; read < limit; {
+		batch, err := from.FetchNoWait(min(limit-read, waitingChunk))
 		if err != nil {
-			return false, fmt.Errorf("read %s: %w", of, err)
+			return err
 		}
 		n := 0
 		for msg := range batch.Messages() {
 			meta, err := msg.Metadata()
 			if err != nil {
-				return false, fmt.Errorf("read %s: %w", of, err)
+				return err
 			}
 			n++
 			take(&nats.Msg{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data()}, meta.Sequence.Stream)
 		}
 		if err := batch.Error(); err != nil {
-			return false, fmt.Errorf("read %s: %w", of, err)
+			return err
 		}
-		if n == 0 {
-			break // the others are gone by now
+		if read += n; n > 0 {
+			continue
 		}
-		left -= n
+		// There is nothing more, or the server is slow.
+		switch is, err := from.Info(ctx); {
+		case err != nil:
+			return err
+		case is.Delivered.Consumer > uint64(read): //nolint:gosec // not negative
+			return errLostOnTheWay
+		case is.NumPending == 0:
+			return nil
+		}
 	}
-	return pending <= limit, nil
+	return nil
 }
+
+// errLostOnTheWay says that messages were sent by the server and did not come.
+var errLostOnTheWay = errors.New("messages were lost on the way")
