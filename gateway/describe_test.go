@@ -327,6 +327,7 @@ func TestDescription_HoldsForReads(t *testing.T) {
 		{Action: gateway.ActionSend, To: "account/b", Command: "Deposit", CommandID: "c", OnRefusal: "Close"},
 		{Action: gateway.ActionSetTimer, Timer: "t", Command: "Close", CommandID: "d", At: &at},
 		{Action: gateway.ActionCancelTimer, Timer: "t"},
+		{Action: gateway.ActionPerform, Effect: "charge", Key: "k", CommandID: "e", OnResult: "Charged", OnGivenUp: "NotCharged"},
 	}
 	f.history.events[0].User, f.history.events[0].CorrelationID, f.history.events[0].CausationID = "u", "talk", "cause"
 	f.views.put("a", `{"cents":1}`, "é/\n", `{"cents":2}`)

@@ -116,9 +116,11 @@
 //
 // An event names the command that raised it, its id, the user, and the ids of the
 // conversation (correlationId) and of what caused the command (causationId). The last
-// event of each command has under outgoing what its decision sent and did to timers: the
-// target and the name of a command, never what it carries. The commandId there is the one
-// under which the target's own events show it.
+// event of each command has under outgoing what its decision sent, did to timers, and
+// asked of the world: the target and the name of a command, never what it carries. The
+// commandId there is the one under which the target's own events show it. Of an effect
+// (action perform) there are its name, the key that the outside service gets, and the names
+// of the commands that end it, onResult and onGivenUp: the one that did has that commandId.
 //
 // # Lists
 //

@@ -94,8 +94,8 @@ type Event struct {
 	CausationID   string          `json:"causationId,omitempty"`   // of what caused the command: another command, as a rule
 	Time          time.Time       `json:"time"`                    // of its commit
 
-	// Outgoing is what the command's decision sent and did to timers, in order. It is
-	// with the last event of the command.
+	// Outgoing is what the command's decision sent, did to timers, and asked of the world,
+	// in order. It is with the last event of the command.
 	Outgoing []Outgoing `json:"outgoing,omitempty"`
 }
 
@@ -104,10 +104,14 @@ type Outgoing struct {
 	Action    OutgoingAction  `json:"action"`
 	To        string          `json:"to,omitempty"`        // kind/id of the aggregate that is sent a command
 	Command   string          `json:"command,omitempty"`   // its name; of a timer, what the aggregate then gets itself
-	CommandID actor.CommandID `json:"commandId,omitempty"` // under which the aggregate's own history shows it
+	CommandID actor.CommandID `json:"commandId,omitempty"` // under which the aggregate's own history shows it; of an effect, its end
 	Timer     string          `json:"timer,omitempty"`     // its name
 	At        *time.Time      `json:"at,omitempty"`        // when a timer is due
 	OnRefusal string          `json:"onRefusal,omitempty"` // name of the command that comes back if that one is refused
+	Effect    string          `json:"effect,omitempty"`    // what was asked of the world
+	Key       string          `json:"key,omitempty"`       // that the outside service gets with it, see actor.Call
+	OnResult  string          `json:"onResult,omitempty"`  // name of the command that ends the effect with its result
+	OnGivenUp string          `json:"onGivenUp,omitempty"` // name of the command that ends it if it is given up
 }
 
 // OutgoingAction says what kind of thing a decision asked for. There may be more.
@@ -118,4 +122,5 @@ const (
 	ActionSend        OutgoingAction = "send"
 	ActionSetTimer    OutgoingAction = "set_timer"
 	ActionCancelTimer OutgoingAction = "cancel_timer"
+	ActionPerform     OutgoingAction = "perform" // an effect was asked for
 )

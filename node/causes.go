@@ -80,6 +80,9 @@ func outgoingByCommand(c *store.Commit) map[string][]gateway.Outgoing {
 
 // describeOutgoing leaves out the data: it may be what nobody outside is to see.
 func describeOutgoing(o *store.Outgoing) gateway.Outgoing {
+	if effect, ok := actor.EffectOf(o.Timer); ok && o.Name == actor.PerformCommand {
+		return describeAsked(effect, o)
+	}
 	shown := gateway.Outgoing{
 		Action: gateway.ActionSend, To: string(o.To), Command: o.Name, CommandID: actor.CommandID(o.ID),
 		Timer: o.Timer, OnRefusal: o.OnRefusal,
@@ -93,6 +96,24 @@ func describeOutgoing(o *store.Outgoing) gateway.Outgoing {
 	if o.At != 0 {
 		at := time.UnixMicro(o.At).UTC()
 		shown.At = &at
+	}
+	return shown
+}
+
+// describeAsked shows an effect as what it is to its aggregate, and not as the timer that
+// it is kept as.
+func describeAsked(effect string, o *store.Outgoing) gateway.Outgoing {
+	id := actor.CommandID(o.ID)
+	shown := gateway.Outgoing{Action: gateway.ActionPerform, Effect: effect, Key: actor.EffectKey(id), CommandID: id}
+	var task actor.EffectTask
+	if json.Unmarshal(o.Data, &task) != nil {
+		return shown // it is parked when it comes to its owner
+	}
+	if task.OnResult != nil {
+		shown.OnResult = task.OnResult.Name
+	}
+	if task.OnGivenUp != nil {
+		shown.OnGivenUp = task.OnGivenUp.Name
 	}
 	return shown
 }

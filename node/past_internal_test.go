@@ -239,6 +239,7 @@ func TestDescribeEvents(t *testing.T) {
 			{To: "counter/c", Timer: "old"},                           // of a build that did not say whose it is
 			{To: "counter/c", Timer: "reminder", Metadata: by("two")}, // of one that does
 			{To: "counter/c", Timer: "last"},
+			asked(t, by("two")),
 		},
 	}
 	want := []gateway.Event{
@@ -249,6 +250,7 @@ func TestDescribeEvents(t *testing.T) {
 		}},
 		{Version: 7, Type: "c.v1", Data: json.RawMessage(`{}`), CommandID: "two", Command: "Stop", Time: due, Outgoing: []gateway.Outgoing{
 			{Action: "cancel_timer", Timer: "old"}, {Action: "cancel_timer", Timer: "reminder"}, {Action: "cancel_timer", Timer: "last"},
+			{Action: "perform", Effect: "charge.card", Key: "x3", CommandID: "ganglion.x3", OnResult: "Charged", OnGivenUp: "NotCharged"},
 		}},
 	}
 	if diff := cmp.Diff(want, describeEvents(&c)); diff != "" {
@@ -257,6 +259,25 @@ func TestDescribeEvents(t *testing.T) {
 	c.Out = []store.Outgoing{{To: "counter/c", Timer: "alone"}}
 	if got := describeEvents(&c)[2].Outgoing; len(got) != 1 || got[0].Timer != "alone" {
 		t.Errorf("got %+v", got)
+	}
+	c.Out = []store.Outgoing{{ID: "ganglion.x4", To: "counter/c", Name: actor.PerformCommand, Timer: "ganglion.effect.charge.00000000000000", Data: []byte(`no JSON`)}}
+	if got := describeEvents(&c)[2].Outgoing; len(got) != 1 || got[0].Effect != "charge" || got[0].OnResult != "" {
+		t.Errorf("what cannot be read is shown as %+v", got)
+	}
+}
+
+// asked is an effect as a commit holds it.
+func asked(t *testing.T, by store.Metadata) store.Outgoing {
+	t.Helper()
+	task, err := json.Marshal(actor.EffectTask{
+		Effect: "charge.card", Input: []byte(`{"secret":3}`),
+		OnResult: &actor.EffectReply{Name: "Charged", Data: []byte(`{"secret":4}`)}, OnGivenUp: &actor.EffectReply{Name: "NotCharged", Data: []byte(`{}`)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Outgoing{
+		ID: "ganglion.x3", To: "counter/c", Name: actor.PerformCommand, Timer: "ganglion.effect.charge.card.0000000000000700", At: pastEpoch, Data: task, Metadata: by,
 	}
 }
 
