@@ -41,6 +41,7 @@ type Behavior struct {
 	saga           *saga // nil: it is none
 	policy         bool
 	internal       bool       // the application's own: not for callers
+	effects        []string   // that decisions ask for, sorted; nil: it does not say
 	reactions      []Reaction // of a saga or policy
 }
 

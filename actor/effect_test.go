@@ -186,6 +186,43 @@ func TestEffect_Bounds(t *testing.T) {
 	}
 }
 
+// TestDefinition_Effects: who declares its effects asks for no others.
+func TestDefinition_Effects(t *testing.T) {
+	t.Parallel()
+	mail, fax := mailEffect(), actor.DefineEffect[mailInput, mailResult]("fax", actor.EffectPolicy{})
+	if names, ok := letters().Behavior().Effects(); ok {
+		t.Errorf("a definition that does not say has effects %v", names)
+	}
+	define := func(declared ...actor.AnyEffect) *actor.Behavior {
+		return actor.Define("letter", func(d *actor.Definition[letter]) {
+			d.Effects(declared...)
+			actor.On(d, func(_ *letter, ctx *actor.Context, _ write) (string, error) {
+				return mail.Perform(ctx, mailInput{}, nil, nil), nil
+			})
+		}).Behavior()
+	}
+	asks := func(b *actor.Behavior) actor.Decision {
+		return b.New(actor.Address{Kind: "letter", ID: "a"}).Decide(letterCommand(1, "write", write{}))
+	}
+	if d := asks(define(mail, fax)); d.Outcome.Code != actor.CodeOK || len(d.Out) != 1 {
+		t.Errorf("a declared effect: %+v", d)
+	}
+	for name, b := range map[string]*actor.Behavior{"another": define(fax), "none": define()} {
+		if d := asks(b); d.Panic == nil || !strings.Contains(d.Outcome.Detail, "asks for effect mail") {
+			t.Errorf("%s is declared: %+v", name, d)
+		}
+	}
+	if names, ok := define(mail, fax).Effects(); !ok || !cmp.Equal(names, []string{"fax", "mail"}) {
+		t.Errorf("declared %v", names)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("one effect twice: no panic")
+		}
+	}()
+	define(mail, mail)
+}
+
 func TestDefineEffect_Refuses(t *testing.T) {
 	t.Parallel()
 	for name, define := range map[string]func(){

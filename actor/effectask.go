@@ -154,8 +154,8 @@ func isEffect(timer string) bool { return strings.HasPrefix(timer, effectPrefix)
 // still has done what it asked for before, and refuses the command. The key that Perform
 // returns is that of [Call.Key].
 //
-// Perform panics like [Context.Send], and for a command that the aggregate does not
-// declare. Beyond [MaxEffects] or [MaxEffectInputBytes] the command is refused with
+// Perform panics like [Context.Send], for a command that the aggregate does not declare, and
+// for an effect that is not among those it declares ([Definition.Effects]). Beyond [MaxEffects] or [MaxEffectInputBytes] the command is refused with
 // [ErrTooLarge], and nothing of it is stored.
 func (e *Effect[I, R]) Perform(ctx *Context, input I, onResult ResultCommand[R], onGivenUp GivenUpCommand) (key string) {
 	data, err := json.Marshal(input)
@@ -185,6 +185,7 @@ func (c *Context) effectReply(command Command) *EffectReply {
 }
 
 func (c *Context) ask(effect string, task *EffectTask) (key string) {
+	c.instance.behavior.mustAskFor(effect)
 	if n := len(task.Input); n > MaxEffectInputBytes && c.bulky == "" {
 		c.bulky = fmt.Sprintf("the input of %s has %d bytes, the limit is %d", effect, n, MaxEffectInputBytes)
 	}

@@ -49,6 +49,7 @@ func (g *effectGauges) Collect(to chan<- prometheus.Metric) {
 	stuck := effectDesc("effects_stuck", "Handlers that do not return although their context has ended: each keeps a slot.")
 	oldest := effectDesc("effects_oldest_seconds", "Age of the oldest effect that this node looks after.")
 	overdue := effectDesc("effects_overdue", "Effects that this node looks after which were asked for longer ago than they are tried for.")
+	unhandled := effectDesc("effects_unhandled", "1 for an effect that aggregates of this node ask for, and that it does not carry out: what is asked for waits.")
 	paused := effectDesc("effects_paused", "1 while an operator has paused the effect.")
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
@@ -60,7 +61,7 @@ func (g *effectGauges) Collect(to chan<- prometheus.Metric) {
 		gauge(running, float64(s.Busy), s.Effect)
 		gauge(slots, float64(s.Slots), s.Effect)
 		gauge(stuck, float64(s.Stuck), s.Effect)
-		age, isPaused := 0.0, 0.0
+		age, isPaused, isUnhandled := 0.0, 0.0, 0.0
 		if !s.Oldest.IsZero() {
 			age = max(time.Since(s.Oldest).Seconds(), 0)
 		}
@@ -69,6 +70,10 @@ func (g *effectGauges) Collect(to chan<- prometheus.Metric) {
 		}
 		gauge(oldest, age, s.Effect)
 		gauge(overdue, float64(s.Overdue), s.Effect)
+		if !s.Handled {
+			isUnhandled = 1
+		}
 		gauge(paused, isPaused, s.Effect)
+		gauge(unhandled, isUnhandled, s.Effect)
 	}
 }

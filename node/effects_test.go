@@ -36,6 +36,7 @@ type (
 
 func parcels(shipping *actor.Effect[string, string]) *actor.Aggregate[parcelState] {
 	return actor.Define("parcel", func(d *actor.Definition[parcelState]) {
+		d.Effects(shipping)
 		actor.On(d, func(_ *parcelState, ctx *actor.Context, _ ship) (string, error) {
 			return shipping.Perform(ctx, ctx.Address().ID, shipped{}, notShipped{}), nil
 		})
@@ -130,7 +131,7 @@ func TestNode_EffectsAreOperated(t *testing.T) {
 	testharness.Eventually(t, 20*time.Second, func() bool { return admin.effects().Effects[0].States[runtime.EffectHeld] == 2 })
 	metrics := get(t, n.AdminURL()+"/metrics")
 	for _, want := range []string{
-		`ganglion_effects_pending{effect="shipping",state="paused"} 2`, `ganglion_effects_paused{effect="shipping"} 1`,
+		`ganglion_effects_unhandled{effect="shipping"} 0`, `ganglion_effects_pending{effect="shipping",state="paused"} 2`, `ganglion_effects_paused{effect="shipping"} 1`,
 		`ganglion_effect_attempt_seconds_count{effect="shipping",outcome="failed"} 3`, `ganglion_effects_given_up_total{effect="shipping",reason="operator"} 1`,
 	} {
 		if !strings.Contains(metrics, want) {

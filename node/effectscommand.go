@@ -7,8 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/ganglion-go/ganglion/actor"
 )
 
 // effectsCommand is what an operator does with what aggregates have asked of the world.
@@ -43,7 +46,7 @@ func (c *effectsListCommand) Run(out io.Writer) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "EFFECT\tHERE\tRUNNING\tOF\tSTUCK")
+	_, _ = fmt.Fprintln(w, "EFFECT\tHERE\tRUNNING\tOF\tSTUCK\tASKED FOR BY")
 	for _, e := range list.Effects {
 		state := "handled"
 		switch {
@@ -52,7 +55,7 @@ func (c *effectsListCommand) Run(out io.Writer) error {
 		case !e.Handled:
 			state = "not handled"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", e.Effect, state, e.Busy, e.Slots, e.Stuck)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\n", e.Effect, state, e.Busy, e.Slots, e.Stuck, cmp.Or(joinKinds(e.AskedBy), "-"))
 	}
 	_, _ = fmt.Fprintln(w, "\nAGGREGATE\tEFFECT\tKEY\tSTATE\tATTEMPTS\tASKED\tNEXT\tLAST ERROR")
 	for _, p := range list.Pending {
@@ -67,6 +70,14 @@ func (c *effectsListCommand) Run(out io.Writer) error {
 		_, _ = fmt.Fprintf(w, "\n%d more, or some that were not looked at\n", list.More)
 	}
 	return w.Flush()
+}
+
+func joinKinds(kinds []actor.Kind) string {
+	texts := make([]string, len(kinds))
+	for i, k := range kinds {
+		texts[i] = string(k)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // shortLine returns the beginning of a text on one line.

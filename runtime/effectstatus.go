@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 // for, as far as that is in memory. Effects whose next attempt is more than a minute away are not.
 type EffectStatus struct {
 	Effect  string              `json:"effect"`
-	Handled bool                `json:"handled"` // this node carries it out
+	Handled bool                `json:"handled"`           // this node carries it out
+	AskedBy []actor.Kind        `json:"askedBy,omitempty"` // kinds of this node that declare it, sorted
 	Paused  bool                `json:"paused"`
 	Slots   int                 `json:"slots"`           // attempts that may run at once here
 	Busy    int                 `json:"busy"`            // of them, the stuck ones included
@@ -33,8 +35,76 @@ type PendingEffect struct {
 	Task  actor.EffectTask // as last noted
 }
 
-// EffectStatus returns what the node knows of each effect, by name.
-func (n *Node) EffectStatus() []EffectStatus { return n.performers.status() }
+// EffectStatus returns what the node knows of each effect, by name: of those that it carries
+// out, that its kinds declare ([actor.Definition.Effects]), and that were asked for.
+func (n *Node) EffectStatus() []EffectStatus { return n.performers.status(n.declaredEffects()) }
+
+// EffectsUnderWay returns those of [Node.PendingEffects] that come to something by themselves,
+// within a minute or so: not those that wait for another one of their aggregate, for an
+// operator or for a node that carries them out. What a command has asked for is
+// among them once [Status] does not count the command as unfinished.
+func (n *Node) EffectsUnderWay() []PendingEffect {
+	r := n.performers
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []PendingEffect
+	for _, of := range r.tasks {
+		for _, e := range of {
+			if e.underWayLocked() {
+				all = append(all, PendingEffect{ID: e.id, State: e.state, Task: e.shown})
+			}
+		}
+	}
+	return all
+}
+
+func (e *performing) underWayLocked() bool {
+	switch e.state {
+	case EffectRunning, EffectStuck, EffectReplying:
+		return true
+	default: // it may be its turn, and its state not say so yet
+		return e.head && e.startableLocked(e.id.Timer)
+	}
+}
+
+// startableLocked reports whether attempts of what a timer stands for may begin here.
+func (r *performers) startableLocked(timer string) bool {
+	name, _ := actor.EffectOf(timer)
+	h := r.effects[name]
+	return h != nil && !h.paused
+}
+
+// CarriesOut reports whether this node carries an effect out, and nobody has paused it.
+func (n *Node) CarriesOut(id actor.EffectID) bool {
+	r := n.performers
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.startableLocked(id.Timer)
+}
+
+// declaredEffects returns the kinds that ask for an effect, by its name, as they declare.
+func (n *Node) declaredEffects() map[string][]actor.Kind {
+	by := map[string][]actor.Kind{}
+	for _, kind := range slices.Sorted(maps.Keys(n.behaviors)) {
+		names, _ := n.behaviors[kind].Effects()
+		for _, name := range names {
+			by[name] = append(by[name], kind)
+		}
+	}
+	return by
+}
+
+// logUnhandled names the effects that aggregates of this node ask for and that it does not
+// carry out. It runs all the same: nothing that is asked for is lost, and what else the
+// aggregates do need not wait for, say, the credentials of one provider.
+func (n *Node) logUnhandled(ctx context.Context) {
+	for name, kinds := range n.declaredEffects() {
+		if n.performers.timers == nil || n.performers.effects[name] == nil {
+			n.cfg.Logger.ErrorContext(ctx, "aggregates ask for an effect that this node does not carry out: what they ask for here waits until their partition goes to a node that does",
+				"effect", name, "kinds", kinds)
+		}
+	}
+}
 
 // PendingEffects returns the effects that the node looks after, oldest first.
 func (n *Node) PendingEffects() []PendingEffect {
@@ -53,7 +123,7 @@ func (n *Node) PendingEffects() []PendingEffect {
 	return all
 }
 
-func (r *performers) status() []EffectStatus {
+func (r *performers) status(declared map[string][]actor.Kind) []EffectStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	by := map[string]*EffectStatus{}
@@ -66,6 +136,9 @@ func (r *performers) status() []EffectStatus {
 	for name, h := range r.effects {
 		s := of(name)
 		s.Handled, s.Paused, s.Slots, s.Busy = true, h.paused, cap(h.slots), len(h.slots)
+	}
+	for name, kinds := range declared {
+		of(name).AskedBy = kinds
 	}
 	for _, name := range r.stuck {
 		of(name).Stuck++

@@ -92,6 +92,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer n.performers.close()
 	defer context.AfterFunc(ctx, func() { n.stop(ErrClosed) })()
 	n.logUnkept(ctx)
+	n.logUnhandled(ctx)
 	defer n.keepContact()()
 	defer n.keepEffects()()
 	for n.ctx.Err() == nil {

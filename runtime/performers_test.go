@@ -66,6 +66,7 @@ type effectSetup struct {
 
 func ordersOf(charges, others *actor.Effect[charge, bill]) *actor.Aggregate[order] {
 	return actor.Define("counter", func(d *actor.Definition[order]) {
+		d.Effects(charges, others)
 		actor.On(d, func(_ *order, ctx *actor.Context, p askPay) (string, error) {
 			var keys []string
 			by := charges

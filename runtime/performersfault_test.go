@@ -3,6 +3,9 @@ package runtime_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -129,14 +132,27 @@ func TestEffect_WithoutAPerformer(t *testing.T) {
 		s := newEffects(t, actor.EffectPolicy{GiveUpAfter: time.Hour}, nil)
 		s.slow = true
 		tune := s.tune
+		var said atomic.Int32
 		s.tune = func(c *runtime.Config) {
 			tune(c)
-			c.Effects.Performers = nil
+			c.Effects.Performers = c.Effects.Performers[1:]
+			c.Logger = slog.New(slog.NewTextHandler(writerFunc(func(line []byte) (int, error) {
+				if strings.Contains(string(line), "does not carry out: what they ask for here waits") && strings.Contains(string(line), "effect=charge kinds=[counter]") {
+					said.Add(1)
+				}
+				return len(line), nil
+			}), nil))
 		}
 		s.start("n1")
+		if n := said.Load(); n != 1 {
+			t.Errorf("the start says %d times that nobody carries out what is asked for", n)
+		}
+		if st := s.node.EffectStatus(); len(st) != 2 || st[0].Effect != "charge" || st[0].Handled || !st[1].Handled || !slices.Equal(st[0].AskedBy, []actor.Kind{"counter"}) {
+			t.Errorf("status before anything was asked for: %+v", st)
+		}
 		keys := s.pay("a", 1, "")
 		s.pause(3 * time.Hour)
-		if st := s.node.EffectStatus(); len(st) != 1 || st[0].Handled || st[0].States[runtime.EffectUnhandled] != 1 {
+		if st := s.node.EffectStatus(); st[0].Handled || st[0].States[runtime.EffectUnhandled] != 1 {
 			t.Errorf("status %+v", st)
 		}
 		s.tune = tune

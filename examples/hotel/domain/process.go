@@ -51,6 +51,7 @@ const (
 var Processes = actor.DefineSaga("process", func(d *actor.SagaDefinition[Process]) {
 	actor.StartsOn(d, Bookings, (*Process).requested, func(_ Requested, r actor.EventRecord) string { return r.Source.ID })
 	actor.Reacts(d, Rooms, (*Process).held, func(e NightsHeld, _ actor.EventRecord) string { return e.Booking })
+	d.Effects(ChargeCard)
 	actor.On(d, (*Process).refused, actor.Internal())
 	actor.On(d, (*Process).charged, actor.Internal())
 	actor.On(d, (*Process).notCharged, actor.Internal())
