@@ -29,10 +29,10 @@ const restPoll = 2 * time.Millisecond
 // AwaitRest returns nil once nothing is on its way that was caused by what has been
 // answered, or accepted, before the call: all commands in the command stream are executed,
 // what was committed is in the event stream, what it sends is sent, timers whose time has come have
-// fired, and all projections, sagas and policies have taken in all events; and what followed
-// from that, too. Timers that are set for later, effects ([actor.DefineEffect]) that are
-// asked for and not over, and what is parked, do not count: what follows from an effect is
-// waited for with [actor.Await].
+// fired, effects that were asked for are over, and all projections, sagas and policies have
+// taken in all events; and what followed from that, too. Timers that are set for later, and
+// what is parked, do not count; nor do effects that are paused, that nobody here carries
+// out, or whose next attempt is more than a minute away.
 //
 // It is for tests and small systems: it reads all events and all stored commands, and
 // commits counted with them, so its cost grows with those that came since the last call. While
@@ -67,6 +67,7 @@ func (n *Node) AwaitRest(ctx context.Context) error {
 //	events are as many as committed    what commits send was in the command stream
 //	                                   before their events were in the event stream
 //	projections are at those events    what routers send is in the command stream
+//	no effect is under way             the command that ended one was in the command stream
 //	no command came behind c           so nothing that was found has caused another one
 func (n *Node) restless(ctx context.Context) (string, error) {
 	before, waits, err := n.unfinished(ctx)
@@ -85,6 +86,9 @@ func (n *Node) restless(ctx context.Context) (string, error) {
 		return fmt.Sprintf("%d of %d events are in the event stream", last, committed), nil
 	}
 	if waits, err = n.awaitProjections(ctx, last); err != nil || waits != "" {
+		return waits, err
+	}
+	if waits, err = n.effectsUnderWay(ctx); err != nil || waits != "" {
 		return waits, err
 	}
 	after, waits, err := n.unfinished(ctx)

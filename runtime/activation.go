@@ -203,10 +203,10 @@ func (a *activation) settle(s *settlement) {
 }
 
 func (a *activation) succeeded(b *batch) {
+	a.followEffects(b) // before the commands are finished: who sees that they are, sees what they asked for
 	for _, ans := range b.answers {
 		a.partition.conclude(ans)
 	}
-	a.followEffects(b)
 	if b.snapshot != nil {
 		a.snapshotAt = actor.Version(b.snapshot.Version)
 		a.partition.snapshots.offer(a, *b.snapshot)

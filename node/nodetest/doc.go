@@ -6,7 +6,7 @@
 //		n := nodetest.Start(t, app.Config(), app.Definitions()...)
 //		response, err := n.HTTP().Post(n.URL()+"/v1/account/a-1/Deposit", "application/json", strings.NewReader(`{"amount":5}`))
 //		// ...
-//		n.AtRest() // sagas, policies, timers that are due, and views
+//		n.AtRest() // sagas, policies, effects, timers that are due, and views
 //		balance, found, err := projection.Get[Balance](t.Context(), n.View(app.Balances), "accounts", "a-1")
 //	}
 //

@@ -21,8 +21,9 @@ const (
 	// Patience bounds every wait of this package.
 	Patience = 30 * time.Second
 
-	// Partitions is how many a cluster has whose configuration names none. Fewer start sooner.
-	Partitions actor.Partitions = 4
+	// Partitions is how many a cluster has whose configuration names none. Fewer start
+	// sooner; of so many, each of a few nodes has some, whatever their names are.
+	Partitions actor.Partitions = 16
 
 	// Lease is that of nodes whose configuration names none: a start waits for a sixth of it.
 	Lease = 600 * time.Millisecond
@@ -138,9 +139,9 @@ func (n *Node) WaitView(p *projection.Projection, source actor.Address, version 
 }
 
 // AtRest waits until nothing is on its way any more: commands that were sent, sagas and
-// policies, timers whose time has come, views, and what follows from all that; see
-// [node.Node.AwaitRest]. It does not wait for effects, see [Await]. It ends the test if an
-// event is parked for a projection.
+// policies, timers whose time has come, effects with their retries, views, and what follows
+// from all that; see
+// [node.Node.AwaitRest]. It ends the test if an event is parked for a projection.
 func (n *Node) AtRest() {
 	n.t.Helper()
 	ctx, cancel := n.patience()
@@ -209,7 +210,8 @@ func (n *Node) Restart() {
 }
 
 // Join opens another node of the same cluster, with the same configuration and
-// definitions. It returns when that serves a partition.
+// definitions. It returns when that serves a partition. With few partitions, none may be its
+// own: names are by chance, and decide whose each is.
 func (n *Node) Join() *Node {
 	n.t.Helper()
 	cfg := n.cfg
