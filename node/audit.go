@@ -13,7 +13,8 @@ import (
 const auditedAnswer = 64 << 10
 
 // audited logs what an operator asks for, before it is done: what, who as far as their
-// machine knows, and from where. And it logs how that ended, as the operator was told.
+// machine knows, from where, and the principal whose credentials they show, if they do. And it
+// logs how that ended, as the operator was told.
 func (n *Node) audited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -22,6 +23,13 @@ func (n *Node) audited(next http.Handler) http.Handler {
 		}
 		log := n.cfg.Logger.With("method", r.Method, "action", r.URL.RequestURI(),
 			"who", r.Header.Get(headerOperator), "from", r.RemoteAddr, "token", n.cfg.adminToken != "")
+		switch by, err := n.identify(r); {
+		case err != nil:
+			log = log.With("principal", "", "credentials", n.cfg.hide.Error(err).Error())
+		case by != "":
+			log = log.With("principal", by)
+			r = r.WithContext(context.WithValue(r.Context(), operatorKey{}, by))
+		}
 		log.InfoContext(r.Context(), "operator")
 		begin, answer, ended := time.Now(), &answerKept{ResponseWriter: w, status: http.StatusOK}, false
 		defer func(ctx context.Context) {

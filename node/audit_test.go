@@ -3,6 +3,9 @@ package node_test
 import (
 	"errors"
 	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -10,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/node"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
@@ -23,6 +27,61 @@ func TestNode_Operators_LeaveALine(t *testing.T) {
 	c.post("/parked/skip?aggregate=gauge/a&id=x", "", "Ganglion-Operator", "someone@there")
 	if text := log.text(); !strings.Contains(text, "/parked/skip?aggregate=gauge/a&id=x") || !strings.Contains(text, "who=someone@there from=127.0.0.1:") {
 		t.Errorf("the log has %s", text)
+	}
+}
+
+// badges knows who has which badge.
+type badges map[string]string
+
+func (b badges) Authenticate(r *http.Request) (gateway.Principal, error) {
+	badge, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	switch {
+	case !ok:
+		return gateway.Principal{}, gateway.ErrNoCredentials
+	case badge == "explode":
+		panic("it exploded")
+	case b[badge] == "":
+		return gateway.Principal{}, &gateway.CredentialsError{Reason: "no such badge"}
+	}
+	return gateway.Principal{Name: b[badge]}, nil
+}
+
+func (badges) Schemes() []gateway.Scheme {
+	return []gateway.Scheme{{Name: "badge", OpenAPI: map[string]any{"type": "http", "scheme": "bearer"}, Challenge: "Bearer"}}
+}
+
+// TestNode_Operators_WithAPrincipal: whoever shows credentials of the HTTP API is in the log
+// under their principal, beside what their machine says, and in what they leave. Who shows
+// none, or some that do not hold, does what the admin server's own door allows.
+func TestNode_Operators_WithAPrincipal(t *testing.T) {
+	t.Parallel()
+	var log lockedLog
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("0123456789abcdef"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := nodes.Start(t, node.Config{
+		Partitions: 4, Logger: slog.New(slog.NewTextHandler(&log, nil)), Authenticate: badges{"b-1": "ann"}, AdminTokenFile: token,
+	}, gauges(nil))
+	c := caller{t, n.AdminURL()}
+	const header = "Ganglion-Operator-Authorization"
+	for effect, credentials := range map[string]string{"shown": "Bearer b-1", "wrong": "Bearer b-2", "panics": "Bearer explode", "other": "Basic eA=="} {
+		c.expect(effect, c.post("/effects/pause?effect="+effect, "", "Authorization", "Bearer 0123456789abcdef", header, credentials, "Ganglion-Operator", "me@here"), 202, "")
+	}
+	c.expect("without the token", c.post("/effects/pause?effect=none", "", header, "Bearer b-1"), 401, "")
+	text := log.text()
+	for _, want := range []string{
+		`effect=shown" who=me@here .* principal=ann\n`, `effect=shown" who=me@here .* principal=ann outcome=accepted`,
+		`effect=wrong" who=me@here .* principal="" credentials=".*no such badge`, `effect=panics" who=me@here .* principal="" credentials="it panicked`,
+		`effect=other" who=me@here from=\S+ token=true\n`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	parked := string(c.do(http.MethodGet, "/parked", "", "Authorization", "Bearer 0123456789abcdef").body)
+	if !strings.Contains(parked, "paused by ann") || !strings.Contains(parked, "paused by me@here") {
+		t.Errorf("what is paused: %s", parked)
 	}
 }
 

@@ -45,6 +45,7 @@ func (t target) call(path string) ([]byte, error) {
 type adminTarget struct {
 	AdminURL  string `name:"admin-url" help:"Admin server of the node: a URL, or unix:PATH." default:"http://localhost:8081" env:"GANGLION_ADMIN_URL"`
 	TokenFile string `name:"admin-token-file" help:"File with the token that the admin server asks for." env:"GANGLION_ADMIN_TOKEN_FILE" placeholder:"FILE"`
+	Operator  string `name:"operator-token-file" help:"File with a token of the HTTP API that says who you are: for the node's log." env:"GANGLION_OPERATOR_TOKEN_FILE" placeholder:"FILE"`
 }
 
 // call asks the admin server, with the token if there is one.
@@ -56,6 +57,13 @@ func (t adminTarget) call(method, path string) ([]byte, error) {
 			return nil, fmt.Errorf("--admin-token-file: %w: %w", err, ErrConfig)
 		}
 		header.Set("Authorization", "Bearer "+token)
+	}
+	if t.Operator != "" {
+		token, err := readSecret(t.Operator)
+		if err != nil {
+			return nil, fmt.Errorf("--operator-token-file: %w: %w", err, ErrConfig)
+		}
+		header.Set(headerCredentials, "Bearer "+token)
 	}
 	socket, ok := strings.CutPrefix(t.AdminURL, socketScheme)
 	if !ok {

@@ -151,7 +151,7 @@ func (e *effects) serveAction(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusAccepted
 	switch action {
 	case "pause", "resume":
-		err = e.turn(ctx, action == "pause", q.Get("effect"), r.Header.Get(headerOperator))
+		err = e.turn(ctx, action == "pause", q.Get("effect"), operatorOf(r))
 	case "retry":
 		err = e.ask(ctx, q.Get("aggregate"), q.Get("key"), actor.EffectRetry)
 	case "give-up":
