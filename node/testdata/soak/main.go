@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
@@ -16,9 +19,10 @@ import (
 )
 
 type job struct {
-	Asked  int   `json:"asked"`
-	Done   []int `json:"done"`
-	Failed []int `json:"failed"`
+	Asked   int   `json:"asked"`
+	Done    []int `json:"done"`
+	Failed  []int `json:"failed"`
+	Touched int   `json:"touched"`
 }
 
 // Start asks for so many things.
@@ -26,6 +30,9 @@ type Start struct {
 	actor.Replies[int]
 	Times int `json:"times"`
 }
+
+// Touch asks for nothing.
+type Touch struct{ actor.Replies[int] }
 
 // Charged is the result of one of them.
 type Charged struct {
@@ -50,6 +57,7 @@ type (
 	started struct{ Times int }
 	done    struct{ Index int }
 	failed  struct{ Index int }
+	touched struct{}
 )
 
 // provider is who is asked.
@@ -79,10 +87,16 @@ func (p *provider) charge(ctx context.Context, call actor.Call, c charge) (bill,
 }
 
 func main() {
+	retry, badRetry := time.ParseDuration(os.Getenv("SOAK_RETRY"))
+	parallel, badParallel := strconv.Atoi(os.Getenv("SOAK_PARALLEL"))
+	if err := errors.Join(badRetry, badParallel); err != nil {
+		log.Fatal(err)
+	}
 	charges := actor.DefineEffect[charge, bill]("charge", actor.EffectPolicy{
-		Timeout: 30 * time.Second, FirstRetry: 100 * time.Millisecond, MaxRetry: 2 * time.Second, Parallel: 64,
+		Timeout: 30 * time.Second, FirstRetry: retry, MaxRetry: 20 * retry, Parallel: parallel,
 	})
 	jobs := actor.Define("job", func(d *actor.Definition[job]) {
+		d.Effects(charges)
 		actor.On(d, func(_ *job, ctx *actor.Context, s Start) (int, error) {
 			ctx.Raise(started{Times: s.Times})
 			for i := range s.Times {
@@ -98,6 +112,11 @@ func main() {
 			ctx.Raise(failed{Index: c.Index})
 			return actor.None{}, nil
 		})
+		actor.On(d, func(j *job, ctx *actor.Context, _ Touch) (int, error) {
+			ctx.Raise(touched{})
+			return j.Touched, nil
+		})
+		actor.Apply(d, func(j *job, _ touched) { j.Touched++ })
 		actor.Apply(d, func(j *job, e started) { j.Asked += e.Times })
 		actor.Apply(d, func(j *job, e done) { j.Done = append(j.Done, e.Index) })
 		actor.Apply(d, func(j *job, e failed) { j.Failed = append(j.Failed, e.Index) })
