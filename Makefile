@@ -13,6 +13,7 @@ EXAMPLES ?= 100
 DURATION ?= 2m
 ARGS     ?=
 EFFECTS  ?= 10000
+OLD      ?= 291a882
 
 .PHONY: help
 help: ## Show this list.
@@ -68,6 +69,11 @@ trader-chaos: ## Break such a cluster while the trading application trades, with
 .PHONY: hotel-faults
 hotel-faults: ## Book at two nodes of the hotel for DURATION (2m), with the payment provider out of order for half of it, one node killed and one drained; then audit it (SEED as in chaos).
 	GANGLION_SEED=$(SEED) GANGLION_HOTEL=$(DURATION) $(GO) test -count=1 -timeout 24h -v -run '^TestHotel_ProviderOutage$$' ./examples/hotel
+
+.PHONY: rolling
+rolling: ## Roll a trading cluster under load from the build of commit OLD (291a882) to this one, back, and forth again (SEED).
+	GANGLION_SEED=$(SEED) GANGLION_OLD=$(OLD) $(GO) test -count=1 -timeout 2h -v -run '^TestCluster_Faults$$' ./examples/trader
+	GANGLION_SEED=$(SEED) GANGLION_OLD=$(OLD) $(GO) test -count=1 -timeout 1h -v -run '^TestNode_EffectsSoak$$' ./node
 
 .PHONY: schemathesis
 schemathesis: ## Try the HTTP APIs against their OpenAPI documents with EXAMPLES (100) requests of each kind (SEED repeats a run).

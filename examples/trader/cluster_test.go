@@ -5,9 +5,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/natsbus"
@@ -23,59 +26,95 @@ const (
 // TestCluster_Faults: two nodes trade, with cancels, while one or the other is killed,
 // ended or paused, the one with the relay among them. Once everything is at rest, the
 // audit finds nothing, the event stream is the store's history, and the views show what
-// the aggregates say. GANGLION_FAULTS sets how many faults there are.
+// the aggregates say. GANGLION_FAULTS sets how many faults there are. With GANGLION_OLD
+// (`make rolling`) what happens is that nodes of another build take the place of those there are.
 func TestCluster_Faults(t *testing.T) { //nolint:tparallel // one cluster at a time
 	t.Parallel()
 	binary := nodes.Build(t, "../../cmd/node")
+	if commit := os.Getenv("GANGLION_OLD"); commit != "" {
+		rollFrom(t, commit, binary)
+		return
+	}
 	for _, kind := range []string{"jetstream", "mongo"} {
 		t.Run(kind, func(t *testing.T) {
-			seed := testenv.Seed(t)
 			c := startCluster(t, binary, kind == "mongo")
-			flags := []string{"--url", c.nodes[0].URL(), "--duration", "10m", "--clients", "4", "--rate", "12", "--cancel-share", "0.3", "--seed", fmt.Sprint(seed % 1000)}
-			load := parse(t, append(flags, "--resolve-within", "2m", "--settle-within", "2m")...)
-			var report strings.Builder
-			ended, stop := make(chan error, 1), make(chan struct{})
-			go func() { ended <- load.run(t.Context(), stop, &report, silent) }()
-			testharness.Eventually(t, time.Minute, func() bool { return tradesAt(t, c.nodes[0].URL()) > 0 })
-			random := rand.New(rand.NewPCG(seed, 0))
-			for range testenv.Times(t, "GANGLION_FAULTS", 1) {
-				c.hurt(random)
-			}
-			t.Logf("%v: no more is started", time.Since(c.began))
-			close(stop)
-			if err := <-ended; err != nil {
-				// What is not at rest has nothing to be audited: all that is unfinished
-				// would be told as a fault of its own.
-				t.Fatalf("%v\n%s\n%s\n%s", err, report.String(), c.nodes[0].Log(), c.nodes[1].Log())
-			}
-			t.Logf("%v:\n%s", time.Since(c.began), report.String())
+			c.trade(4, func(random *rand.Rand) {
+				for range testenv.Times(t, "GANGLION_FAULTS", 1) {
+					c.hurt(random)
+				}
+			})
 			c.check()
 		})
 	}
 }
 
-// cluster is two nodes of the application on one NATS server.
+// cluster is some nodes of the application on one NATS server, or a cluster of them.
 type cluster struct {
 	t        *testing.T
-	server   *testharness.NATSServer
+	natsURL  string
+	nc       *nats.Conn
+	replicas int    // of streams; 0: 1
+	lane     string // of the load
 	uri      string // of MongoDB; empty: the store is JetStream
 	database string
 	nodes    []*nodes.Process
+	asked    []*nodes.Process // by the load
 	began    time.Time
 }
 
+// startCluster starts two nodes on one server.
 func startCluster(t *testing.T, binary string, mongo bool) *cluster {
 	t.Helper()
-	c := &cluster{t: t, began: time.Now(), server: testharness.NATS(t, testharness.WithListener())}
-	flags := []string{"--nats-url", c.server.URL(), "--lease", "1s"}
+	server := testharness.NATS(t, testharness.WithListener())
+	c := &cluster{t: t, lane: "durable", natsURL: server.URL(), nc: server.Connect(t)}
+	c.start(binary, mongo, "one", "two")
+	c.asked = c.nodes[:1]
+	return c
+}
+
+func (c *cluster) start(binary string, mongo bool, names ...string) {
+	c.t.Helper()
+	c.began = time.Now()
+	flags := []string{"--nats-url", c.natsURL, "--lease", "1s"}
+	if c.replicas > 0 {
+		flags = []string{"--nats-url", c.natsURL, "--replicas", fmt.Sprint(c.replicas)}
+	}
 	if mongo {
-		c.uri, c.database = testharness.SharedMongo(t, mongods).URI(), testharness.DatabaseName(t)
+		c.uri, c.database = testharness.SharedMongo(c.t, mongods).URI(), testharness.DatabaseName(c.t)
 		flags = append(flags, "--mongo-uri", c.uri, "--mongo-database", c.database)
 	}
-	for _, name := range []string{"one", "two"} {
-		c.nodes = append(c.nodes, nodes.Spawn(t, binary, nil, append(flags, "--name", name)...))
+	for _, name := range names {
+		c.nodes = append(c.nodes, nodes.Spawn(c.t, binary, nil, append(flags, "--name", name)...))
 	}
-	return c
+}
+
+// trade runs the load while something happens, until all that was begun is at rest.
+func (c *cluster) trade(clients int, happens func(*rand.Rand)) {
+	c.t.Helper()
+	seed := testenv.Seed(c.t)
+	var urls []string
+	for _, n := range c.asked {
+		urls = append(urls, n.URL())
+	}
+	load := parse(c.t, "--url", strings.Join(urls, ","), "--duration", "1h", "--clients", fmt.Sprint(clients), "--rate", fmt.Sprint(3*clients), "--cancel-share", "0.3",
+		"--lane", c.lane, "--seed", fmt.Sprint(seed%1000), "--resolve-within", "2m", "--settle-within", "2m")
+	var report strings.Builder
+	ended, stop := make(chan error, 1), make(chan struct{})
+	go func() { ended <- load.run(c.t.Context(), stop, &report, silent) }()
+	testharness.Eventually(c.t, time.Minute, func() bool { return tradesAt(c.t, c.nodes[0].URL()) > 0 })
+	happens(rand.New(rand.NewPCG(seed, 0)))
+	c.t.Logf("%v: no more is started", time.Since(c.began))
+	close(stop)
+	if err := <-ended; err != nil {
+		// What is not at rest has nothing to be audited: all that is unfinished
+		// would be told as a fault of its own.
+		c.t.Logf("%v\n%s", err, report.String())
+		for _, n := range c.nodes {
+			c.t.Log(n.Log())
+		}
+		c.t.FailNow()
+	}
+	c.t.Logf("%v:\n%s", time.Since(c.began), report.String())
 }
 
 // hurt does something to a node, and waits until trading goes on.
@@ -106,6 +145,12 @@ func (c *cluster) hurt(random *rand.Rand) {
 			c.t.Fatal(err)
 		}
 	}
+	c.goesOn()
+}
+
+// goesOn waits until some trades more have been made.
+func (c *cluster) goesOn() {
+	c.t.Helper()
 	url := c.nodes[0].URL()
 	var before int64
 	testharness.Eventually(c.t, time.Minute, func() bool { before = tradesAt(c.t, url); return before > 0 })
@@ -160,8 +205,11 @@ func pause(t *testing.T, d time.Duration) {
 // check looks at the cluster at rest.
 func (c *cluster) check() {
 	c.t.Helper()
-	at := &atRest{t: c.t, url: c.nodes[0].URL(), nc: c.server.Connect(c.t), store: auditCommand{
-		NATSURL: c.server.URL(), MongoURI: c.uri, MongoDatabase: c.database, Namespace: natsbus.DefaultNamespace,
+	at := &atRest{t: c.t, url: c.nodes[0].URL(), nc: c.nc, replicas: c.replicas, store: auditCommand{
+		NATSURL: c.natsURL, MongoURI: c.uri, MongoDatabase: c.database, Namespace: natsbus.DefaultNamespace,
 	}}
+	if c.replicas > 0 {
+		at.store.Replicas = fmt.Sprint(c.replicas)
+	}
 	at.check()
 }
