@@ -48,6 +48,6 @@ func Earlier(t testing.TB, commit, pkg string, files map[string][]byte) string {
 			t.Fatalf("testenv: %v", err)
 		}
 	}
-	run(source, "go", "build", "-o", binary, "./"+pkg)
+	run(source, "go", "build", "-trimpath", "-o", binary, "./"+pkg) // the build cache then knows it, wherever it is
 	return binary
 }
