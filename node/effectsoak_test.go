@@ -26,13 +26,13 @@ type provider struct {
 	seed uint64
 
 	mu        sync.Mutex
-	limit     int           // successes that there may be now
-	raised    chan struct{} // closed when limit is raised, and replaced
-	inFlight  map[int]int // by process
-	most      int         // at once, of any process
-	begun     int            // attempts
-	answered  int            // of them
-	calls     map[string]int // answered ones, by key
+	limit     int                       // successes that there may be now
+	raised    chan struct{}             // closed when limit is raised, and replaced
+	inFlight  map[int]int               // by process
+	most      int                       // at once, of any process
+	begun     int                       // attempts
+	answered  int                       // of them
+	calls     map[string]int            // answered ones, by key
 	attempts  map[string]int            // the last one, by key
 	succeeded map[string]map[int]string // keys by job and index
 	done      int
