@@ -25,8 +25,8 @@ build: ## Build all packages, and the node into bin/.
 	$(GO) build -o bin/ ./cmd/...
 
 .PHONY: demo
-demo: ## Run one node with an embedded NATS server and store (ARGS="--help" shows the flags).
-	$(GO) run ./cmd/node $(ARGS)
+demo: ## Run the trading application on this machine: two nodes with web servers, NATS, MongoDB, a balancer (ARGS="--help" shows the flags).
+	$(GO) run ./examples/trader $(ARGS)
 
 .PHONY: check
 check: ## Everything that must hold before a commit: what CI runs.

@@ -1,0 +1,160 @@
+package web
+
+import (
+	"bytes"
+	"crypto/rand"
+	"embed"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/examples/trader/views"
+	"github.com/ganglion-go/ganglion/node"
+)
+
+//go:embed templates static
+var files embed.FS
+
+// policy is the Content-Security-Policy: nothing from elsewhere, and nothing inline.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// site is what the handlers share.
+type site struct {
+	app       *App
+	node      *node.Node
+	client    actor.Client
+	pages     *views.Pages
+	templates map[string]*template.Template
+	streams   atomic.Int64
+}
+
+func newSite(a *App, n *node.Node) *site {
+	return &site{app: a, node: n, client: n.Client(), pages: views.NewPages(n.View(views.Companies).Storage()), templates: parseTemplates()}
+}
+
+// parseTemplates returns a template for each page: its own file with the shared ones. What
+// is embedded parses, or no test passes.
+func parseTemplates() map[string]*template.Template {
+	shared := template.Must(template.New("").Funcs(template.FuncMap{
+		"money": money, "cents": cents, "count": count, "time": clock, "newKey": rand.Text,
+		"amount": func(count, price int64) string { return money(count * price) },
+	}).ParseFS(files, "templates/layout.html", "templates/parts.html"))
+	all := map[string]*template.Template{}
+	pages, err := fs.Glob(files, "templates/page-*.html")
+	if err != nil {
+		panic(err)
+	}
+	for _, file := range pages {
+		name := strings.TrimSuffix(strings.TrimPrefix(file, "templates/page-"), ".html")
+		all[name] = template.Must(template.Must(shared.Clone()).ParseFS(files, file))
+	}
+	return all
+}
+
+// routes returns the pages that users reach.
+func (s *site) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/", s.static())
+	mux.HandleFunc("GET /{$}", s.home)
+	mux.HandleFunc("GET /market", s.market)
+	mux.HandleFunc("GET /market/{book}", s.book)
+	mux.HandleFunc("GET /market/{book}/live", s.bookLive)
+	return secured(mux)
+}
+
+// operator returns what is on the second address.
+func (s *site) operator(api http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api)
+	mux.Handle("/openapi.json", api)
+	return mux
+}
+
+// secured has browsers do with the pages what they are meant for alone.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// static serves style sheet, script and icon. They are asked for with the build's name for
+// them, so that they may be kept.
+func (s *site) static() http.Handler {
+	sub, err := fs.Sub(files, "static")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	server := http.StripPrefix("/static/", http.FileServerFS(sub))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/") {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=300")
+		server.ServeHTTP(w, r)
+	})
+}
+
+// page is what every page has.
+type page struct {
+	Title   string
+	At      string // which of the links is this page
+	Node    string // that has served it
+	Visitor visitor
+	Error   string
+	Data    any
+}
+
+// visitor is who looks at a page.
+type visitor struct {
+	UserID, Name, PortfolioID string // empty: nobody is logged in
+	CSRF                      string // of forms
+}
+
+// show renders a page.
+func (s *site) show(w http.ResponseWriter, status int, name string, p page) {
+	p.Node = s.node.Name()
+	text, err := s.render(name, "layout", p)
+	if err != nil {
+		panic(err) // the node answers 500, and logs it
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // the browser may have gone
+}
+
+// render executes a part of a page, before any of it is sent.
+func (s *site) render(name, part string, data any) ([]byte, error) {
+	var text bytes.Buffer
+	err := s.templates[name].ExecuteTemplate(&text, part, data)
+	return text.Bytes(), err
+}
+
+// problem shows what went wrong, in words.
+func (s *site) problem(w http.ResponseWriter, status int, who visitor, what string) {
+	s.show(w, status, "problem", page{Title: http.StatusText(status), Visitor: who, Data: what})
+}
+
+// unavailable says that the answer is not known.
+func (s *site) unavailable(w http.ResponseWriter, who visitor) {
+	w.Header().Set("Retry-After", "1")
+	s.problem(w, http.StatusServiceUnavailable, who, "The system could not answer just now. If you have sent a form, send it again: it takes effect once.")
+}
+
+func (s *site) notFound(w http.ResponseWriter, who visitor) {
+	s.problem(w, http.StatusNotFound, who, "There is no such page.")
+}
+
+// home sends people where they want to go.
+func (s *site) home(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "/market", http.StatusSeeOther)
+}
