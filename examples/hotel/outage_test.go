@@ -20,6 +20,7 @@ const (
 	restWithin = 2 * time.Minute // after the last booking
 	seenWithin = time.Minute     // in the views
 
+	bookingsLeast   = 150 // also on a machine that is slow, or little would be tried
 	violationsShown = 40
 )
 
@@ -47,6 +48,7 @@ func TestHotel_ProviderOutage(t *testing.T) {
 	pause(t, lasts/4)
 	h.outage(lasts / 2)
 	pause(t, max(lasts-time.Since(began), lasts/8))
+	testharness.Eventually(t, time.Minute, func() bool { return visitors.begun.Load() >= bookingsLeast })
 	close(stop)
 	<-ended
 	t.Logf("%d bookings were asked for in %v, the slowest was acknowledged after %v; %d requests took %d attempts", visitors.begun.Load(),
@@ -140,7 +142,9 @@ func (h *theHotel) outage(lasts time.Duration) {
 	said("node two is back")
 	h.failing.Launch(h.t)
 	said("the provider is up, and fails")
+	before := h.calls()
 	pause(h.t, max(lasts-time.Since(began), lasts/6))
+	testharness.Eventually(h.t, time.Minute, func() bool { return h.calls() > before })
 	h.failing.Kill()
 	h.payments.Launch(h.t)
 	said("the provider is back")
@@ -179,6 +183,16 @@ func (h *theHotel) pending(n *nodes.Process) int {
 		}
 	}
 	return waiting
+}
+
+// calls is how often the provider has been asked.
+func (h *theHotel) calls() int {
+	h.t.Helper()
+	var r record
+	if err := h.reader.provider(h.t.Context(), &r); err != nil {
+		h.t.Fatal(err)
+	}
+	return r.report.Calls
 }
 
 // awaitRest waits until every booking that was acknowledged has come to an end, and nothing
