@@ -116,12 +116,12 @@ func (n *Node) claims() map[actor.Partition]projection.Claim {
 }
 
 // acquit returns those of the deaths under an event's name that were none.
-func (n *Node) acquit(ctx context.Context, deaths []projection.Death, condemns int) (lived []projection.Death, err error) {
+func (n *Node) acquit(ctx context.Context, p actor.Partition, deaths []projection.Death, condemns int) (lived []projection.Death, err error) {
 	asked := make([]runtime.Death, len(deaths))
 	for i, d := range deaths {
 		asked[i] = runtime.Death(d)
 	}
-	found, err := n.runtime.Acquit(ctx, asked, condemns)
+	found, err := n.runtime.Acquit(ctx, p, asked, condemns)
 	for _, d := range found {
 		lived = append(lived, projection.Death(d))
 	}

@@ -279,7 +279,7 @@ func (sl *slot) acquit(ctx context.Context, s *suspect) error {
 		return nil
 	}
 	unknown := s.Deaths - len(s.Blamed) // counted by a build that did not say whose
-	lived, err := acquit(ctx, s.Blamed, deathsCondemns-unknown)
+	lived, err := acquit(ctx, actor.Partition(sl.id), s.Blamed, deathsCondemns-unknown)
 	s.Deaths -= len(lived)
 	s.Blamed = slices.DeleteFunc(slices.Clone(s.Blamed), func(d Death) bool { return slices.Contains(lived, d) })
 	return err

@@ -432,7 +432,7 @@ func TestEngine_Cautious_NamedByOwnersThatLived(t *testing.T) {
 					}
 					return all
 				}
-				cfg.Acquit = func(_ context.Context, deaths []projection.Death, condemns int) ([]projection.Death, error) {
+				cfg.Acquit = func(_ context.Context, _ actor.Partition, deaths []projection.Death, condemns int) ([]projection.Death, error) {
 					for _, d := range deaths {
 						named <- d.Session
 					}

@@ -26,9 +26,10 @@ type Config struct {
 	// nil: only events of this engine take turns.
 	Turn func(ctx context.Context, alone bool) (release func(), err error)
 	// Acquit returns those of the deaths that were none, since the process was seen again.
-	// While as many as condemns are left it may wait until the nodes of all are seen. It ends
+	// While as many as condemns are left it may wait until the nodes of all are seen, for some
+	// seconds after the partition was taken. It ends
 	// with the cause of ctx. nil: all have died.
-	Acquit func(ctx context.Context, deaths []Death, condemns int) (lived []Death, err error)
+	Acquit func(ctx context.Context, p actor.Partition, deaths []Death, condemns int) (lived []Death, err error)
 	// Client takes the commands of routers. Needed if there is one.
 	Client actor.Client
 	// Parallel is how many transactions may run at once. 0: 8.

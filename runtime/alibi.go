@@ -21,7 +21,8 @@ import (
 //	              X is named once more, with the death of Q alone, and executed.
 //
 // A process that has ended is known by another one under the name of its node. A node that
-// does not come back within alibiWithin is taken for dead.
+// does not come back within alibiWithin is taken for dead. The time counts from when the
+// partition was taken: its callers repeat a command that waits, and each copy would wait.
 //
 // Likewise for the deaths that the claim counts: once the process of the session from which
 // a partition was taken is seen again, that death is taken off, and a watch that was kept
@@ -70,11 +71,11 @@ func (d Death) judge(sessions []store.Session) verdict {
 }
 
 // alibis returns those of the deaths whose process lives. While as many as condemns are left
-// and the nodes of some were not seen yet, it looks again, until alibiWithin is over.
+// and the nodes of some were not seen yet, it looks again, until the clock's time.
 func alibis(
-	ctx context.Context, clock Clock, deaths []Death, condemns int, read func() ([]store.Session, error),
+	ctx context.Context, clock Clock, until time.Duration, deaths []Death, condemns int, read func() ([]store.Session, error),
 ) (lived []Death, err error) {
-	for until := clock.Elapsed() + alibiWithin; ; {
+	for {
 		sessions, err := read()
 		if err != nil {
 			return nil, err
@@ -105,7 +106,7 @@ func alibis(
 // the partition is left first.
 func (p *partition) acquit(s *suspect) bool {
 	unknown := s.Deaths - len(s.Blamed) // counted by a build that did not say whose
-	lived, err := alibis(p.ctx, p.cfg.Clock, s.Blamed, deathsSuspect-unknown, func() (sessions []store.Session, err error) {
+	lived, err := alibis(p.ctx, p.cfg.Clock, p.taken+alibiWithin, s.Blamed, deathsSuspect-unknown, func() (sessions []store.Session, err error) {
 		err = p.retryBounded(func(ctx context.Context) (err error) {
 			sessions, err = p.store.Sessions(ctx)
 			return err

@@ -239,9 +239,16 @@ func (n *Node) Turn(ctx context.Context, alone bool) (release func(), err error)
 
 // Acquit returns those of the deaths that were none, as far as can be told now: the process
 // was seen again. While as many as condemns are left and the nodes of some were not seen yet,
-// it waits, for 10 s at most. It ends with the cause of ctx, or with an error of the store.
-func (n *Node) Acquit(ctx context.Context, deaths []Death, condemns int) (lived []Death, err error) {
-	return alibis(ctx, n.cfg.Clock, deaths, condemns, func() ([]store.Session, error) {
+// it waits until the node has had the partition for 10 s. It ends with the cause of ctx, or
+// with an error of the store.
+func (n *Node) Acquit(ctx context.Context, id actor.Partition, deaths []Death, condemns int) (lived []Death, err error) {
+	until := n.cfg.Clock.Elapsed()
+	if in := n.incarnation(); in != nil {
+		if p := in.partition(id); p != nil {
+			until = p.taken + alibiWithin
+		}
+	}
+	return alibis(ctx, n.cfg.Clock, until, deaths, condemns, func() ([]store.Session, error) {
 		ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
 		defer cancel()
 		return n.store.Sessions(ctx)

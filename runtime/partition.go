@@ -16,10 +16,11 @@ import (
 type partition struct {
 	*incarnation
 	id       actor.Partition
-	stream   string // incarnation of the command stream
-	seenUpTo uint64 // last sequence of the stream when the partition was taken
-	former   Death  // session from which it was taken; zero: it was released
-	orphan   bool   // that session has not released it, and its process was not seen since; guarded by mu
+	stream   string        // incarnation of the command stream
+	seenUpTo uint64        // last sequence of the stream when the partition was taken
+	taken    time.Duration // Clock.Elapsed
+	former   Death         // session from which it was taken; zero: it was released
+	orphan   bool          // that session has not released it, and its process was not seen since; guarded by mu
 
 	ctx    context.Context //nolint:containedctx // the life of the partition, which outlives every call
 	cancel context.CancelCauseFunc
@@ -58,6 +59,7 @@ func newPartition(in *incarnation, claim, before store.Claim, stream string, see
 		claim:       claim,
 		stream:      stream,
 		seenUpTo:    seenUpTo,
+		taken:       in.cfg.Clock.Elapsed(),
 		former:      Death{before.Owner, before.Session},
 		orphan:      claim.Deaths > 0, // a release ends the count
 		activations: map[actor.Address]*activation{},

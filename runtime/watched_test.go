@@ -212,3 +212,29 @@ func TestNode_Watch_FormerOwnerThatLived(t *testing.T) {
 		})
 	}
 }
+
+// TestNode_Watch_RepeatedWhileItWaits: callers repeat a command that waits for the nodes of
+// those that died with it. All copies have their answer when the wait is over, and what comes
+// behind them does not wait for each.
+func TestNode_Watch_RepeatedWhileItWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSetup(t, nil, nil)
+		id := s.suspected(`"id":"key","name":"add","node":"n2","session":"P-3","deaths":1,"blamed":[{"node":"n3","session":"Q-1"}]`)
+		began := time.Now()
+		var copies []reply
+		for range 10 {
+			m := direct(s.message(id, "add", add{N: 1}))
+			m.ID = "key"
+			copies = append(copies, s.send(m))
+			s.pause(2 * time.Second)
+		}
+		other := s.send(direct(s.message(s.idsIn(1, 2)[1], "add", add{N: 1})))
+		for _, c := range copies {
+			s.want(s.await(c), actor.CodeParked)
+		}
+		s.want(s.await(other), actor.CodeOK)
+		if took := time.Since(began); took > 25*time.Second {
+			t.Errorf("10 copies within 20 s were answered after %v", took)
+		}
+	})
+}
