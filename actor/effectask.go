@@ -260,6 +260,21 @@ func ReadEffectTask(m *Message) (EffectTask, EffectID, error) {
 	return t, EffectID{Address: m.Target, Timer: m.Timer, Command: m.ID, Metadata: m.Metadata}, nil
 }
 
+// OfEffect reports whether the message is one of the runtime's own that brings an effect to its
+// owner, or ends one of which its aggregate does not want to hear. Every kind takes them in,
+// whatever it declares; [Behavior.CheckCommand] is for what it declares.
+func (m *Message) OfEffect() bool {
+	switch m.Name {
+	case PerformCommand:
+		_, _, err := ReadEffectTask(m)
+		return err == nil
+	case performedCommand:
+		return isEffect(m.Timer)
+	default:
+		return false
+	}
+}
+
 // Succeed notes the result, which is JSON.
 func (t *EffectTask) Succeed(result []byte) { t.Reply = t.OnResult.with("result", result) }
 

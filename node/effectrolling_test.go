@@ -52,6 +52,10 @@ func (s *effectSoak) roll(commit string) {
 	n1.Use(s.binary)
 	n1.Start(s.t)
 	s.touch(n2, n1)
+	admin := caller{s.t, n1.AdminURL()}
+	testharness.Eventually(s.t, 2*time.Minute, func() bool {
+		return !strings.Contains(string(admin.do(http.MethodGet, "/parked", "").body), "ganglion.")
+	})
 }
 
 // awaitParked waits until a node of the earlier build has met what it knows nothing of.

@@ -249,7 +249,9 @@ func TestDescribeEvents(t *testing.T) {
 			{Action: "set_timer", Command: "Remind", CommandID: "x2", Timer: "reminder", At: &due},
 		}},
 		{Version: 7, Type: "c.v1", Data: json.RawMessage(`{}`), CommandID: "two", Command: "Stop", Time: due, Outgoing: []gateway.Outgoing{
-			{Action: "cancel_timer", Timer: "old"}, {Action: "cancel_timer", Timer: "reminder"}, {Action: "cancel_timer", Timer: "last"},
+			{Action: "cancel_timer", Timer: "old"},
+			{Action: "cancel_timer", Timer: "reminder"},
+			{Action: "cancel_timer", Timer: "last"},
 			{Action: "perform", Effect: "charge.card", Key: "x3", CommandID: "ganglion.x3", OnResult: "Charged", OnGivenUp: "NotCharged"},
 		}},
 	}

@@ -126,8 +126,13 @@ func (u *unserved) retry(ctx context.Context, messages []actor.Message, parked *
 	return len(messages) > 0 && u.store.Unpark(ctx, parked.Aggregate, parked.CommandID) == nil
 }
 
-// takes reports whether a definition can decide a command: that it says no is a decision.
+// takes reports whether a definition can decide a command: that it says no is a decision. What
+// brings an effect to its owner, or ends one, is no command of a definition: builds without effects
+// have parked it.
 func takes(b *actor.Behavior, m *actor.Message) bool {
+	if m.OfEffect() {
+		return true
+	}
 	if b.Conceals(m.Type, m.Name) != actor.CodeOK && !m.ID.Internal() {
 		return false
 	}

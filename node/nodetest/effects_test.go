@@ -35,7 +35,7 @@ func parcels(labels *actor.Effect[string, string]) *actor.Aggregate[parcel] {
 	return actor.Define("parcel", func(d *actor.Definition[parcel]) {
 		d.Effects(labels)
 		actor.On(d, func(_ *parcel, ctx *actor.Context, c send) (actor.None, error) {
-			ctx.Raise(wasSent(c.bare()))
+			ctx.Raise(c.bare())
 			for range c.Times {
 				labels.Perform(ctx, ctx.Address().ID, labelled{}, nil)
 			}

@@ -1,0 +1,50 @@
+package node
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/ganglion-go/ganglion/actor"
+)
+
+type (
+	errand struct{}
+	runIt  struct{ actor.Replies[actor.None] }
+	ranIt  struct {
+		actor.Replies[actor.None]
+		actor.Performed[string]
+	}
+)
+
+// TestTakes: what builds without effects have parked is sent again by a node that has them.
+func TestTakes(t *testing.T) {
+	t.Parallel()
+	b := actor.Define("errand", func(d *actor.Definition[errand]) {
+		actor.On(d, func(*errand, *actor.Context, runIt) (actor.None, error) { return actor.None{}, nil })
+		actor.On(d, func(*errand, *actor.Context, ranIt) (actor.None, error) { return actor.None{}, nil })
+	}).Behavior()
+	task, err := json.Marshal(actor.EffectTask{Effect: "run", Input: []byte(`{}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const timer = "ganglion.effect.run.0000000000000000"
+	for name, c := range map[string]struct {
+		m    actor.Message
+		want bool
+	}{
+		"a command":                {actor.Message{Name: "runIt", ID: "k", Data: []byte(`{}`)}, true},
+		"an unknown one":           {actor.Message{Name: "runThat", ID: "k", Data: []byte(`{}`)}, false},
+		"an effect":                {actor.Message{Name: "ganglion.perform", ID: "ganglion.x", Timer: timer, Data: task}, true},
+		"an effect, cut off":       {actor.Message{Name: "ganglion.perform", ID: "ganglion.x", Timer: timer, Data: task[:5]}, false},
+		"an effect of no timer":    {actor.Message{Name: "ganglion.perform", ID: "ganglion.x", Data: task}, false},
+		"an unwanted end":          {actor.Message{Name: "ganglion.performed", ID: "ganglion.x", Timer: timer, Data: []byte(`{}`)}, true},
+		"an end":                   {actor.Message{Name: "ranIt", ID: "ganglion.x", Timer: timer, Data: []byte(`{}`)}, true},
+		"an end of a caller's":     {actor.Message{Name: "ranIt", ID: "k", Data: []byte(`{}`)}, false},
+		"an end of a common timer": {actor.Message{Name: "ganglion.performed", ID: "ganglion.x", Timer: "t", Data: []byte(`{}`)}, false},
+	} {
+		c.m.Target = actor.Address{Kind: "errand", ID: "a"}
+		if got := takes(b, &c.m); got != c.want {
+			t.Errorf("%s is taken: %v, want %v", name, got, c.want)
+		}
+	}
+}
