@@ -257,7 +257,7 @@ func endsWithSecondSignal(t *testing.T, p *nodes.Process) {
 	signal()
 	select {
 	case <-p.Exited():
-	case <-time.After(10 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatalf("it does not end:\n%s", p.Log())
 	}
 }

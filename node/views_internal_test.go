@@ -198,7 +198,7 @@ func TestViews_Watch(t *testing.T) {
 			select {
 			case c := <-changes:
 				return c
-			case <-time.After(10 * time.Second):
+			case <-time.After(40 * time.Second):
 				t.Fatal("no change came")
 				return gateway.ViewChange{}
 			}

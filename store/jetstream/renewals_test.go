@@ -59,7 +59,7 @@ func TestStore_Leases_WaitBehindNothing(t *testing.T) {
 	session.Beat = 1
 	renew := func() {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		if err := s.Renew(ctx, session); err != nil {
 			t.Fatal(err)

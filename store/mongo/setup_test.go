@@ -28,7 +28,7 @@ func open(tb testing.TB, uri string, cfg mongostore.Config) *mongostore.Store {
 		tb.Fatalf("open: %v", err)
 	}
 	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			tb.Errorf("close: %v", err)
