@@ -220,6 +220,14 @@ func TestNode_EffectsSoak(t *testing.T) {
 	}
 	effects := len(s.ids) * size.times
 	s.raise(effects)
+	defer func() {
+		if done := s.progress(); done < effects {
+			for _, n := range s.cluster {
+				t.Logf("%d of %d effects; %.3000s; parked: %.1000s\n%.3000s", done, effects,
+					caller{t, n.AdminURL()}.do(http.MethodGet, "/effects?limit=5", "").body, caller{t, n.AdminURL()}.do(http.MethodGet, "/parked", "").body, n.Log())
+			}
+		}
+	}()
 	testharness.Eventually(t, s.patience, func() bool { return s.progress() >= effects })
 	s.check()
 	t.Logf("%d effects in %v: %d attempts, of which %d were cut off; %d were answered again that had succeeded; at most %d at once of one node",

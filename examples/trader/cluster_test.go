@@ -209,7 +209,7 @@ func (c *cluster) check() {
 		NATSURL: c.natsURL, MongoURI: c.uri, MongoDatabase: c.database, Namespace: natsbus.DefaultNamespace,
 	}}
 	if c.replicas > 0 {
-		at.store.Replicas = fmt.Sprint(c.replicas)
+		at.store.Replicas, at.store.Quiet = fmt.Sprint(c.replicas), 20*time.Second // a page of the store may take as long where much else runs
 	}
 	at.check()
 }
