@@ -5,6 +5,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -67,15 +68,10 @@ func faithfulField(f *reflect.StructField) (name string, _ bool) {
 // ownJSON reports whether encoding/json treats a type otherwise than its kind.
 func ownJSON(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
-	for _, own := range []reflect.Type{
+	return t == reflect.TypeFor[json.Number]() || slices.ContainsFunc([]reflect.Type{
 		reflect.TypeFor[json.Marshaler](), reflect.TypeFor[json.Unmarshaler](),
 		reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
-	} {
-		if p.Implements(own) {
-			return true
-		}
-	}
-	return t == reflect.TypeFor[json.Number]()
+	}, p.Implements)
 }
 
 // replaced reports whether encoding/json may have written U+FFFD in the place of bytes of a

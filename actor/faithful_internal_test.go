@@ -73,7 +73,7 @@ func TestFaithful_Not(t *testing.T) {
 		"pointer": reflect.TypeFor[struct{ A *int }](), "slice": reflect.TypeFor[struct{ A []int }](), "map": reflect.TypeFor[struct{ A map[string]int }](),
 		"any": reflect.TypeFor[struct{ A any }](), "time": reflect.TypeFor[struct{ A time.Time }](), "raw": reflect.TypeFor[struct{ A json.RawMessage }](),
 		"number": reflect.TypeFor[struct{ A json.Number }](), "method": reflect.TypeFor[struct{ A withMethod }](), "complex": reflect.TypeFor[struct{ A complex128 }](),
-		"embedded": reflect.TypeFor[struct{ kinds }](), "unexported": reflect.TypeFor[struct{ a int }](), "left out": reflect.TypeFor[struct { //nolint:unused // its type
+		"embedded": reflect.TypeFor[struct{ kinds }](), "unexported": reflect.TypeFor[struct{ a int }](), "left out": reflect.TypeFor[struct {
 			A int `json:"-"`
 		}](),
 		"quoted": reflect.TypeFor[struct {
