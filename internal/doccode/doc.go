@@ -21,7 +21,8 @@
 //	eventually   the block is run again until it prints the text
 //
 // In such a text, ... is whatever is printed there; on a line of its own, any number of
-// lines. White space counts as one blank.
+// lines. White space counts as one blank, and empty lines do not count. The addresses
+// localhost:8080 and localhost:8090 are others in a test, on ports that are free.
 //
 // # Concurrency
 //
