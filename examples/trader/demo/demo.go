@@ -305,8 +305,9 @@ What is stopped starts again %v later. Have users trade, and audit what is store
   trader audit %s
 where trader is %s
 
-Open %s in a browser. Ctrl-C ends all of it.`,
-		againAfter, apis, audit, d.path, d.balancer.where)
+Give users cash and shares, and list companies: %s
+Open %s and register, or log in as buyer1 ... buyer6, password demo. Ctrl-C ends all of it.`,
+		againAfter, apis, audit, d.path, d.bases("api")[0]+"/", d.balancer.where)
 	if d.Open {
 		if err := openBrowser(ctx, d.balancer.where); err != nil {
 			d.say("no browser could be opened: %v", err)

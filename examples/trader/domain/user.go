@@ -43,6 +43,10 @@ type UserRegistrationRequested struct {
 	PasswordHash string `json:"passwordHash"`
 }
 
+// ReadPasswordHash asks for the hash that a password is compared with; empty: there is no
+// such user. It is the application's own.
+type ReadPasswordHash struct{ actor.Replies[string] }
+
 // CompleteRegistration says that the user name is claimed.
 type CompleteRegistration struct{ actor.Replies[actor.None] }
 
@@ -80,6 +84,7 @@ var Users = actor.Define("user", func(d *actor.Definition[User]) {
 	actor.Apply(d, (*User).registered, actor.Public())
 	actor.Apply(d, (*User).rejected, actor.Public())
 	actor.View(d, (*User).view)
+	actor.Query(d, func(u *User, _ *actor.QueryContext, _ ReadPasswordHash) (string, error) { return u.PasswordHash, nil }, actor.Internal())
 	d.Rejections(ErrInvalidRegistration, ErrRegistrationClosed)
 })
 

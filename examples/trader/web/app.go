@@ -21,11 +21,12 @@ type App struct {
 	BehindProxy   bool   `help:"A balancer says in X-Forwarded-For whose requests it passes on. Without one, clients could say anything." env:"TRADER_BEHIND_PROXY"`
 	SecureCookies bool   `help:"Have browsers send cookies over https alone, as they do if the node itself serves https." env:"TRADER_SECURE_COOKIES"`
 
-	listener net.Listener // of the command API; nil: there is none
+	listener  net.Listener // of the command API; nil: there is none
+	passwords *passwords
 }
 
 // Definitions returns what the node serves.
-func Definitions() []actor.Registrable { return domain.Definitions() }
+func Definitions() []actor.Registrable { return append(domain.Definitions(), Sessions) }
 
 // Config returns what the node is made with.
 func (a *App) Config() node.Config {
@@ -34,8 +35,11 @@ func (a *App) Config() node.Config {
 
 var errAPIOpen = errors.New("--api-addr: other machines reach it, and it lets everybody do everything; --api-open says that this is meant")
 
-// setup opens the second address.
+// setup opens the second address, and makes what log-ins need.
 func (a *App) setup(ctx context.Context, n *node.Node) (err error) {
+	if a.passwords, err = newPasswords(); err != nil {
+		return err
+	}
 	if a.APIAddr == "" {
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/examples/trader/domain"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
 	"github.com/ganglion-go/ganglion/projection"
 )
@@ -31,8 +33,7 @@ type listing struct {
 }
 
 // market shows all companies.
-func (s *site) market(w http.ResponseWriter, r *http.Request) {
-	var who visitor
+func (s *site) market(w http.ResponseWriter, r *http.Request, who visitor) {
 	companies, err := s.pages.Companies(r.Context(), "", listMax)
 	if err != nil {
 		s.unavailable(w, who)
@@ -77,9 +78,18 @@ type marketPage struct {
 	ChartLabel string
 }
 
+// bookPage is an order book with what its visitor does there.
+type bookPage struct {
+	marketPage
+
+	Wish  wish
+	Cash  int64 // that is free
+	Items int64 // shares that are
+	Order *order
+}
+
 // book shows an order book.
-func (s *site) book(w http.ResponseWriter, r *http.Request) {
-	var who visitor
+func (s *site) book(w http.ResponseWriter, r *http.Request, who visitor) {
 	m, found, err := s.readBook(r.Context(), r.PathValue("book"))
 	switch {
 	case err != nil:
@@ -87,12 +97,29 @@ func (s *site) book(w http.ResponseWriter, r *http.Request) {
 	case !found:
 		s.notFound(w, who)
 	default:
-		s.show(w, http.StatusOK, "book", page{Title: m.Name, At: "market", Visitor: who, Data: m})
+		s.showBook(w, r, who, http.StatusOK, m, wish{Side: domain.SideBuy}, "")
 	}
 }
 
+// showBook shows an order book, with a form that was not right if there is one.
+func (s *site) showBook(w http.ResponseWriter, r *http.Request, who visitor, status int, m marketPage, again wish, why string) {
+	b := bookPage{marketPage: m, Wish: again}
+	if who.UserID != "" {
+		p, _, err := actor.State[domain.PortfolioView](r.Context(), s.client, domain.Portfolios.ID(who.PortfolioID))
+		if err == nil {
+			b.Order, err = s.lastOrder(r.Context(), who, m.Book.ID, r.URL.Query().Get("order"))
+		}
+		if err != nil {
+			s.unavailable(w, who)
+			return
+		}
+		b.Cash, b.Items = p.Cash, p.Items[m.Book.ID]
+	}
+	s.show(w, status, "book", page{Title: m.Name, At: "market", Visitor: who, Error: why, Data: b})
+}
+
 // bookLive follows an order book.
-func (s *site) bookLive(w http.ResponseWriter, r *http.Request) {
+func (s *site) bookLive(w http.ResponseWriter, r *http.Request, _ visitor) {
 	id := r.PathValue("book")
 	if _, found, err := s.readBook(r.Context(), id); err != nil || !found {
 		http.Error(w, "There is no such book.", http.StatusNotFound)
@@ -109,6 +136,9 @@ func (s *site) bookLive(w http.ResponseWriter, r *http.Request) {
 
 // readBook reads a book and the name of its company.
 func (s *site) readBook(ctx context.Context, id string) (m marketPage, found bool, err error) {
+	if !valid(domain.OrderBooks.ID(id)) {
+		return m, false, nil
+	}
 	market, found, err := s.pages.Market(ctx, id, depthMax)
 	if err != nil || !found {
 		return m, found, err

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
@@ -29,17 +30,33 @@ type site struct {
 	pages     *views.Pages
 	templates map[string]*template.Template
 	streams   atomic.Int64
+
+	passwords   *passwords
+	byName      *limiter // log-ins
+	byAddress   *limiter
+	registering *limiter // by address
 }
 
+// How many tries there are at once, and after which time one more.
+const (
+	triesOfName, nextOfName         = 5, 10 * time.Second
+	triesOfAddress, nextOfAddress   = 30, 2 * time.Second
+	registrations, nextRegistration = 20, 5 * time.Second
+)
+
 func newSite(a *App, n *node.Node) *site {
-	return &site{app: a, node: n, client: n.Client(), pages: views.NewPages(n.View(views.Companies).Storage()), templates: parseTemplates()}
+	return &site{
+		app: a, node: n, client: n.Client(), pages: views.NewPages(n.View(views.Companies).Storage()), templates: parseTemplates(),
+		passwords: a.passwords, byName: newLimiter(nextOfName, triesOfName), byAddress: newLimiter(nextOfAddress, triesOfAddress),
+		registering: newLimiter(nextRegistration, registrations),
+	}
 }
 
 // parseTemplates returns a template for each page: its own file with the shared ones. What
 // is embedded parses, or no test passes.
 func parseTemplates() map[string]*template.Template {
 	shared := template.Must(template.New("").Funcs(template.FuncMap{
-		"money": money, "cents": cents, "count": count, "time": clock, "newKey": rand.Text,
+		"money": money, "cents": cents, "count": count, "time": clock, "started": started, "status": status, "newKey": rand.Text,
 		"amount": func(count, price int64) string { return money(count * price) },
 	}).ParseFS(files, "templates/layout.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
@@ -59,18 +76,24 @@ func (s *site) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", s.static())
 	mux.HandleFunc("GET /{$}", s.home)
-	mux.HandleFunc("GET /market", s.market)
-	mux.HandleFunc("GET /market/{book}", s.book)
-	mux.HandleFunc("GET /market/{book}/live", s.bookLive)
+	mux.HandleFunc("GET /market", s.open(s.market))
+	mux.HandleFunc("GET /market/{book}", s.open(s.book))
+	mux.HandleFunc("GET /market/{book}/live", s.open(s.bookLive))
+	mux.HandleFunc("POST /market/{book}/orders", s.ownForm(s.place))
+	mux.HandleFunc("GET /dashboard", s.own(s.dashboard))
+	mux.HandleFunc("POST /dashboard/cash", s.ownForm(s.cash))
+	mux.HandleFunc("GET /transactions", s.own(s.transactions))
+	mux.HandleFunc("GET /transactions/{id}", s.own(s.transaction))
+	mux.HandleFunc("GET /transactions/{id}/live", s.own(s.transactionLive))
+	mux.HandleFunc("POST /transactions/{id}/cancel", s.ownForm(s.cancel))
+	mux.HandleFunc("GET /users", s.own(s.users))
+	mux.HandleFunc("GET /register", s.registerPage)
+	mux.HandleFunc("POST /register", s.form(s.register))
+	mux.HandleFunc("GET /login", s.loginPage)
+	mux.HandleFunc("POST /login", s.form(s.login))
+	mux.HandleFunc("POST /logout", s.form(s.logout))
+	mux.HandleFunc("GET /", s.open(func(w http.ResponseWriter, _ *http.Request, who visitor) { s.notFound(w, who) }))
 	return secured(mux)
-}
-
-// operator returns what is on the second address.
-func (s *site) operator(api http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/v1/", api)
-	mux.Handle("/openapi.json", api)
-	return mux
 }
 
 // secured has browsers do with the pages what they are meant for alone.

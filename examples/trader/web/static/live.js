@@ -24,7 +24,8 @@
       lost.hidden = false;
       open(); // at once: another web server may answer
     }, 500);
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) open(); });
+    // A browser has few connections to a host: pages that nobody sees keep none.
+    document.addEventListener("visibilitychange", () => document.hidden ? source.close() : open());
     addEventListener("pagehide", () => source.close());
     open();
   }
