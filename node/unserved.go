@@ -139,13 +139,25 @@ func takes(b *actor.Behavior, m *actor.Message) bool {
 	return b.CheckCommand(actor.TypeCommand, m.Name, m.Data) == nil && !errors.Is(b.Examine(m), actor.ErrMalformed)
 }
 
+// served reports whether a command that was sent again is decided. It is not if its owner
+// does not know it, either, and has parked it once more: while a cluster is upgraded, the
+// owner may be of the earlier build still.
+func served(o *actor.Outcome) bool {
+	switch o.Code {
+	case actor.CodeUnknownCommand, actor.CodeMalformed, actor.CodeUnknownKind, actor.CodeParked:
+		return false
+	default:
+		return final(o)
+	}
+}
+
 // execute sends one command again, and reports whether it is decided.
 func (u *unserved) execute(ctx context.Context, m *actor.Message) bool {
 	ctx, cancel := context.WithTimeout(ctx, retryTimeout)
 	defer cancel()
 	o := u.client.Deliver(ctx, again(*m))
 	log := u.cfg.Logger.With("aggregate", m.Target.String(), "name", m.Name, "command_id", string(m.ID))
-	if !final(&o) {
+	if !served(&o) {
 		log.DebugContext(ctx, "a command waits still", "outcome", string(o.Code))
 		return false
 	}

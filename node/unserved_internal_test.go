@@ -48,3 +48,26 @@ func TestTakes(t *testing.T) {
 		}
 	}
 }
+
+// TestServed: what an owner of an earlier build has parked once more waits still.
+func TestServed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		o    actor.Outcome
+		want bool
+	}{
+		{actor.Outcome{}, true},
+		{actor.Outcome{Code: actor.CodeRejected, Version: 3}, true},
+		{actor.Outcome{Code: actor.CodeCancelled}, true},
+		{actor.Outcome{Code: actor.CodeTooLarge, Version: 3}, true},
+		{actor.Outcome{Code: actor.CodeUnknownCommand, Version: 3}, false},
+		{actor.Outcome{Code: actor.CodeMalformed, Version: 3}, false},
+		{actor.Outcome{Code: actor.CodeUnknownKind}, false},
+		{actor.Outcome{Code: actor.CodeParked, Version: 3}, false},
+		{actor.Outcome{Code: actor.CodeNoOwner}, false},
+	} {
+		if got := served(&c.o); got != c.want {
+			t.Errorf("%+v is served: %v", c.o, got)
+		}
+	}
+}
