@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -118,20 +120,31 @@ func freePort(t *testing.T) string {
 
 func getPage(t *testing.T, url string) string {
 	t.Helper()
+	text, err := readPage(t, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+var errNoPage = errors.New("there is no page")
+
+func readPage(t *testing.T, url string) (string, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s %v", url, answer.Status, err)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%w at %s: %s", errNoPage, url, answer.Status)
 	}
-	return string(text)
+	return string(text), err
 }

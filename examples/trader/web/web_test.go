@@ -227,15 +227,19 @@ func follow(t *testing.T, b *browser, path string) *stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := (&http.Client{Jar: b.jar}).Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &stream{t: t, text: make(chan string, 1024)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		response, err := (&http.Client{Jar: b.jar}).Do(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
 		defer func() { _ = response.Body.Close() }()
+		if got := response.Header.Get("Content-Type"); got != "text/event-stream" {
+			t.Error(got)
+		}
 		buffer := make([]byte, 64<<10)
 		for {
 			n, err := response.Body.Read(buffer)
@@ -249,9 +253,6 @@ func follow(t *testing.T, b *browser, path string) *stream {
 		}
 	}()
 	t.Cleanup(func() { <-ended }) // with the test's context
-	if got := response.Header.Get("Content-Type"); got != "text/event-stream" {
-		t.Error(got)
-	}
 	return s
 }
 
