@@ -53,8 +53,10 @@ import (
 //	                         would be blamed.
 //	a build without this     leaves the fields of the claim as they are.
 //
-// Progress is a durable command of the partition that came to its end. A direct command
-// is in no stream, so the watch goes on for watchFor: its caller repeats it by then.
+// Progress is a durable command of the partition that came to its end: the count begins anew,
+// in a watched partition, too, so that processes that are killed every few seconds do not
+// keep it slow for ever. Who is named keeps the next owner watching. A direct command is in
+// no stream, so the watch goes on for watchFor: its caller repeats it by then.
 const (
 	deathsFeared  = 2                // deaths after which the partition is watched
 	deathsSuspect = 2                // deaths under its name after which a command is parked
@@ -104,12 +106,13 @@ type crashWatch struct {
 
 // newCrashWatch returns nil for a partition that need not be watched.
 func newCrashWatch(in *incarnation, c *store.Claim) *crashWatch {
-	if c.Deaths < deathsFeared {
+	var s suspect
+	named := c.Suspect != "" && json.Unmarshal([]byte(c.Suspect), &s) == nil
+	if c.Deaths < deathsFeared && !named {
 		return nil
 	}
 	w := &crashWatch{deaths: c.Deaths, wake: make(chan struct{}, 1), until: in.cfg.Clock.Elapsed() + watchFor}
-	var s suspect
-	if c.Suspect != "" && json.Unmarshal([]byte(c.Suspect), &s) == nil {
+	if named {
 		switch {
 		case s.Session == in.session.Incarnation:
 		case s.Executed:
@@ -254,6 +257,9 @@ func (p *partition) awaitWatched(d *delivery, executed <-chan struct{}, s *suspe
 	for {
 		select {
 		case <-d.ended:
+			p.mu.Lock()
+			p.claimSuspect = "" // saved with what is saved next
+			p.mu.Unlock()
 			return true
 		case <-executed:
 			executed = nil

@@ -299,8 +299,8 @@ func (p *partition) finish(d *delivery) {
 	if d.Sequence > 0 {
 		before := p.tracker.watermark
 		p.tracker.finish(ordinalOf(&d.Delivery))
-		if p.watch == nil && p.tracker.watermark > before {
-			p.claimDeaths = 0
+		if p.tracker.watermark > before {
+			p.claimDeaths = 0 // also while it is watched: who may have died of it is named
 		}
 	}
 	p.mu.Unlock()
