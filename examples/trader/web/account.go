@@ -32,11 +32,15 @@ type account struct{ ID, Name, PortfolioID string }
 type passwords struct {
 	slots chan struct{}
 	decoy []byte // the hash of a password that nobody has
+	cost  int    // of bcrypt
 }
 
-func newPasswords() (*passwords, error) {
-	decoy, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), bcrypt.DefaultCost)
-	return &passwords{slots: make(chan struct{}, hashesAtOnce), decoy: decoy}, err
+func newPasswords(cost int) (*passwords, error) {
+	if cost == 0 {
+		cost = bcrypt.DefaultCost
+	}
+	decoy, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
+	return &passwords{slots: make(chan struct{}, hashesAtOnce), decoy: decoy, cost: cost}, err
 }
 
 func (p *passwords) enter(ctx context.Context) (leave func(), err error) {
@@ -54,7 +58,7 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer leave()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), p.cost)
 	return string(hash), err
 }
 

@@ -21,6 +21,9 @@ type App struct {
 	BehindProxy   bool   `help:"A balancer says in X-Forwarded-For whose requests it passes on. Without one, clients could say anything." env:"TRADER_BEHIND_PROXY"`
 	SecureCookies bool   `help:"Have browsers send cookies over https alone, as they do if the node itself serves https." env:"TRADER_SECURE_COOKIES"`
 
+	// PasswordCost is that of bcrypt, from 4 to 31: each more takes twice as long. 0: 10.
+	PasswordCost int `kong:"-"`
+
 	listener  net.Listener // of the command API; nil: there is none
 	passwords *passwords
 }
@@ -37,7 +40,7 @@ var errAPIOpen = errors.New("--api-addr: other machines reach it, and it lets ev
 
 // setup opens the second address, and makes what log-ins need.
 func (a *App) setup(ctx context.Context, n *node.Node) (err error) {
-	if a.passwords, err = newPasswords(); err != nil {
+	if a.passwords, err = newPasswords(a.PasswordCost); err != nil {
 		return err
 	}
 	if a.APIAddr == "" {

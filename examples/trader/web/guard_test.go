@@ -16,7 +16,7 @@ import (
 // TestGuards: what strangers, and users with each other's things, must not be able to do.
 func TestGuards(t *testing.T) { //nolint:tparallel // one node
 	t.Parallel()
-	app := &web.App{APIAddr: "127.0.0.1:0"}
+	app := &web.App{APIAddr: "127.0.0.1:0", PasswordCost: 4}
 	n := nodetest.Start(t, app.Config(), web.Definitions()...)
 	ask(t, n, domain.Companies.ID("shell"), domain.CreateCompany{Name: "Shell", Value: 500, Shares: 5000})
 	n.AtRest()

@@ -25,7 +25,7 @@ const password = "correct horse"
 // start starts a node with a company, whose book is shell.
 func start(t *testing.T) *nodetest.Node {
 	t.Helper()
-	n := nodetest.Start(t, new(web.App).Config(), web.Definitions()...)
+	n := nodetest.Start(t, (&web.App{PasswordCost: 4}).Config(), web.Definitions()...)
 	ask(t, n, domain.Companies.ID("shell"), domain.CreateCompany{Name: "Shell", Value: 500, Shares: 5000})
 	n.AtRest()
 	return n
