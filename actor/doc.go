@@ -127,7 +127,7 @@
 //
 // A mistake in a definition (two handlers for one command, an event without an
 // apply method) panics in [Define]. A [*Rejection] is an aggregate's own "no":
-// nothing was stored. An [*Error] is the runtime's: its [Code] says whether the
-// command was executed, and [ErrUnknownOutcome] is the only one after which
-// the caller cannot know.
+// its state is as it was, and a retry gets the same refusal. An [*Error] is the
+// runtime's: its [Code] says whether the command was executed, and
+// [ErrUnknownOutcome] is the only one after which the caller cannot know.
 package actor
