@@ -187,7 +187,7 @@ func (p *partition) keepWatch() {
 // nextWatched returns the next message; nil: none at present. The watch is over when
 // its time is, and everything has come that its predecessors may have read.
 func (p *partition) nextWatched() (next *delivery, over bool) {
-	read := p.sub.Position() >= p.seenUpTo
+	read := p.caughtUp()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.watch

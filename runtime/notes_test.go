@@ -232,3 +232,19 @@ func (n *notes) pending(t *testing.T) []actor.EffectTask {
 	}
 	return all
 }
+
+// take takes the only note out, as if it had come due.
+func (n *notes) take(t *testing.T) actor.Message {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.all) != 1 {
+		t.Fatalf("%d notes", len(n.all))
+	}
+	for key, is := range n.all {
+		is.timer.Stop()
+		delete(n.all, key)
+		return is.message
+	}
+	return actor.Message{}
+}

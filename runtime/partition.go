@@ -97,6 +97,13 @@ func (p *partition) serve(ctx context.Context) error {
 	return nil
 }
 
+// caughtUp reports whether everything has been read that predecessors may have read.
+func (p *partition) caughtUp() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sub != nil && p.sub.Position() >= p.seenUpTo
+}
+
 // relay brings out what all nodes commit, for as long as partition 0 is served here.
 // Nothing about partition 0 matters but that it has one owner most of the time.
 func (p *partition) relay() {

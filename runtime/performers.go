@@ -79,6 +79,11 @@ type EffectsConfig struct {
 //	after the task (its heartbeat was  notes again before the message is finished. Should A
 //	late)                              die in between, the message is read again
 //
+//	notes attempt 1, runs it           its note comes due, and is a message in the command
+//	dies before it has finished the      stream now, as an older one of the same effect is:
+//	message of an older note             B reads both, and begins nothing before it has read
+//	                                     all that A may have read. What the newest says counts
+//
 //	hands the partition over           the contexts of attempts end; each task makes its
 //	                                   note due at once, and B goes on. Nobody waits
 //
@@ -186,8 +191,8 @@ func (r *performers) stuckNow() []string {
 
 // firing is a message of an effect that has come to the owner of its aggregate.
 type firing struct {
-	op   actor.EffectOp
-	done func() // to be called when the note is written again, or the effect is over
+	task actor.EffectTask // as noted then
+	done func()           // to be called when the note is written again, or the effect is over
 }
 
 // add has a task be looked after. fired is nil for one that has just been asked for, whose note
@@ -363,7 +368,7 @@ func (a *activation) performs(d *delivery) {
 	d.endLocked()
 	p.mu.Unlock()
 	p.signal()
-	p.performers.add(p, task, id, a.time+1, isHead(a.pending, id.Timer), &firing{op: task.Op, done: func() { p.noted(d) }})
+	p.performers.add(p, task, id, a.time+1, isHead(a.pending, id.Timer), &firing{task: task, done: func() { p.noted(d) }})
 }
 
 // noted finishes the message of an effect: another one says all that it said.

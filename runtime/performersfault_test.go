@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -350,4 +351,53 @@ func TestEffect_NodeThatCarriesOutNothing(t *testing.T) {
 		equal(t, "paid", s.awaitEnds("a", 2).Paid, keys)
 		equal(t, "calls", s.called(), []string{keys[0] + "/1", keys[1] + "/1"})
 	})
+}
+
+// TestEffect_NotesInTheStream has a node die when its note had come due while an older one was
+// not finished yet: both are in the command stream. The next owner goes by the newest, and
+// gives no number twice.
+func TestEffect_NotesInTheStream(t *testing.T) {
+	t.Parallel()
+	for _, newestFirst := range []bool{false, true} {
+		t.Run(fmt.Sprint(newestFirst), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newEffects(t, actor.EffectPolicy{Timeout: time.Hour}, nil)
+				s.handler = func(ctx context.Context, call actor.Call, _ charge) (bill, error) {
+					if call.Attempt == 1 {
+						<-ctx.Done()
+						return bill{}, ctx.Err()
+					}
+					return bill{Number: call.Key}, nil
+				}
+				s.start("n1")
+				keys := s.pay("a", 1, "")
+				s.eventually("the first attempt", func() bool { return len(s.called()) == 1 })
+				s.pause(time.Second)
+				s.kill()
+				newest := s.notes.take(t)
+				older := newest
+				var task map[string]any
+				if err := json.Unmarshal(newest.Data, &task); err != nil || task["attempt"] != 1.0 {
+					t.Fatalf("%v: %s", err, newest.Data)
+				}
+				for _, noted := range []string{"order", "node", "attempt", "started", "since"} {
+					delete(task, noted)
+				}
+				var err error
+				if older.Data, err = json.Marshal(task); err != nil {
+					t.Fatal(err)
+				}
+				in := []actor.Message{older, newest}
+				if newestFirst {
+					slices.Reverse(in)
+				}
+				for _, m := range in {
+					s.bus.publish(m, nil)
+				}
+				s.start("n1")
+				equal(t, "paid", s.awaitEnds("a", 1).Paid, keys)
+				equal(t, "calls", s.called(), []string{keys[0] + "/1", keys[0] + "/2"})
+			})
+		})
+	}
 }

@@ -152,7 +152,8 @@ func (e *performing) takeIn() {
 		e.armed = time.Time{} // what has come due is not there any more
 	}
 	for _, f := range e.firings {
-		switch f.op {
+		e.hear(&f.task)
+		switch f.task.Op {
 		case actor.EffectRetry:
 			e.task.Next, e.dirty = time.Time{}, true
 		case actor.EffectGiveUp:
@@ -165,6 +166,16 @@ func (e *performing) takeIn() {
 	}
 	e.task.Op = ""
 	e.said, e.firings = append(e.said, e.firings...), nil
+}
+
+// hear takes in what another note says: it may be a newer one.
+func (e *performing) hear(t *actor.EffectTask) {
+	e.task.Order = max(e.task.Order, t.Order)
+	e.task.Attempt = max(e.task.Attempt, t.Attempt)
+	e.task.Failures = max(e.task.Failures, t.Failures)
+	if e.task.Reply == nil && t.Reply != nil && e.task.Started.IsZero() {
+		e.task.Reply = t.Reply
+	}
 }
 
 // nextStep is what a task does next.
@@ -202,6 +213,8 @@ func (e *performing) next() (n nextStep) {
 	case e.task.Next.After(now):
 		n.state, n.at = EffectRetrying, e.task.Next
 		n.leave = n.at.Sub(now) > keepFor
+	case !e.partition.caughtUp():
+		n.state = EffectWaiting
 	default:
 		n.state, n.here = EffectWaiting, here
 	}
@@ -218,7 +231,7 @@ func (e *performing) show(s EffectState) {
 // due reports whether the note is to be written again.
 func (e *performing) due(n nextStep) bool {
 	soon := waitingSoon
-	if n.state == EffectReplying || n.state == EffectRetrying || n.state == EffectWaiting && len(n.here.slots) < cap(n.here.slots) {
+	if n.state == EffectReplying || n.state == EffectRetrying || n.state == EffectWaiting && n.here != nil && len(n.here.slots) < cap(n.here.slots) {
 		soon = noteSoon
 	}
 	return e.dirty || n.leave || e.armed.IsZero() || e.armed.Sub(e.cfg.Clock.Now()) < soon
