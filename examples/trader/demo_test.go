@@ -86,7 +86,9 @@ func readDemo(t *testing.T, out io.Reader) (base string, pids []int) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				pids = append(pids, n)
+				if !slices.Contains(pids, n) { // one that had to be started again is told twice
+					pids = append(pids, n)
+				}
 			}
 			if rest, ok := strings.CutPrefix(line, "Open "); ok {
 				go func() {
