@@ -248,3 +248,17 @@ func (n *notes) take(t *testing.T) actor.Message {
 	}
 	return actor.Message{}
 }
+
+// only returns the only note.
+func (n *notes) only(t *testing.T) actor.Message {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.all) != 1 {
+		t.Fatalf("%d notes", len(n.all))
+	}
+	for _, is := range n.all {
+		return is.message
+	}
+	return actor.Message{}
+}

@@ -368,7 +368,11 @@ func (a *activation) performs(d *delivery) {
 	d.endLocked()
 	p.mu.Unlock()
 	p.signal()
-	p.performers.add(p, task, id, a.time+1, isHead(a.pending, id.Timer), &firing{task: task, done: func() { p.noted(d) }})
+	floor := a.time + 1
+	if task.Order > 0 {
+		floor = task.Order + 1 // not that of a later commit: it would replace a newer note
+	}
+	p.performers.add(p, task, id, floor, isHead(a.pending, id.Timer), &firing{task: task, done: func() { p.noted(d) }})
 }
 
 // noted finishes the message of an effect: another one says all that it said.

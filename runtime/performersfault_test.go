@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -400,4 +401,50 @@ func TestEffect_NotesInTheStream(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestEffect_OlderNoteIsReadAgain has the next owner read the message of an older note again,
+// while the newest has not come due: it is refused, whatever the aggregate has done meanwhile,
+// and goes on with the newest.
+func TestEffect_OlderNoteIsReadAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newEffects(t, actor.EffectPolicy{Timeout: time.Hour}, nil)
+		s.handler = func(ctx context.Context, call actor.Call, _ charge) (bill, error) {
+			if call.Attempt == 1 && call.Effect == "charge" {
+				<-ctx.Done()
+				return bill{}, ctx.Err()
+			}
+			return bill{Number: call.Key}, nil
+		}
+		s.start("n1")
+		keys := s.pay("a", 1, "")
+		s.eventually("the first attempt", func() bool { return len(s.called()) == 1 })
+		s.pause(time.Second)
+		others := s.pay("a", 1, "other")
+		s.awaitEnds("a", 1)
+		s.pause(time.Second)
+		s.kill()
+		older := s.notes.only(t)
+		var task map[string]any
+		d := json.NewDecoder(bytes.NewReader(older.Data))
+		d.UseNumber()
+		if err := d.Decode(&task); err != nil {
+			t.Fatal(err)
+		}
+		order, err := task["order"].(json.Number).Int64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		task["order"] = order - 1
+		for _, noted := range []string{"node", "attempt", "started", "since"} {
+			delete(task, noted)
+		}
+		if older.Data, err = json.Marshal(task); err != nil {
+			t.Fatal(err)
+		}
+		s.bus.publish(older, nil)
+		s.start("n1")
+		s.awaitEnds("a", 2)
+		equal(t, "calls", s.called(), []string{keys[0] + "/1", others[0] + "/1", keys[0] + "/2"})
+	})
 }
