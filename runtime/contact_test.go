@@ -50,7 +50,7 @@ func TestNode_Cut_ConnectedNodesTakeOver(t *testing.T) {
 		s, first := newPair(t, nil, r.tune)
 		second := s.node
 		before := s.quiet()
-		load := s.traffic(2)
+		load := s.trafficEvery(2, 20*time.Millisecond) // for a minute and more
 		r.set(true, "n1")
 		s.pause(cutAfter - 2*time.Second)
 		r.set(false, "n1")

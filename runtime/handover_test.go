@@ -20,14 +20,18 @@ import (
 type traffic struct {
 	s       *setup
 	stop    chan struct{}
+	pause   time.Duration
 	running sync.WaitGroup
 	mu      sync.Mutex
 	sent    map[string]int64
 	longest time.Duration
 }
 
-func (s *setup) traffic(counters int) *traffic {
-	t := &traffic{s: s, stop: make(chan struct{}), sent: map[string]int64{}}
+func (s *setup) traffic(counters int) *traffic { return s.trafficEvery(counters, time.Millisecond) }
+
+// trafficEvery has each client pause for so long between two commands.
+func (s *setup) trafficEvery(counters int, pause time.Duration) *traffic {
+	t := &traffic{s: s, pause: pause, stop: make(chan struct{}), sent: map[string]int64{}}
 	for i := range counters {
 		t.running.Go(func() { t.run(fmt.Sprint("t-", i), i%2 == 0) })
 	}
@@ -40,7 +44,7 @@ func (t *traffic) run(id string, durable bool) {
 		select {
 		case <-t.stop:
 			return
-		case <-time.After(time.Millisecond):
+		case <-time.After(t.pause):
 		}
 		m := t.s.message(id, "add", add{N: 1})
 		r := make(reply, 2)
