@@ -118,9 +118,9 @@ func (p *partition) acquit(s *suspect) bool {
 	return err == nil
 }
 
-// hearAlibi takes note of sessions that were read: of whether the process lives from whose
+// checkFormerOwner takes note of sessions that were read: of whether the process lives from whose
 // session the partition was taken.
-func (p *partition) hearAlibi(sessions []store.Session) {
+func (p *partition) checkFormerOwner(sessions []store.Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.orphan || p.former == (Death{}) || p.former.judge(sessions) != hasLived {

@@ -72,7 +72,7 @@ func newPartition(in *incarnation, claim, before store.Claim, stream string, see
 	p.tracker = newTracker(watermark)
 	p.watch, p.claimDeaths, p.claimSuspect = newCrashWatch(in, &claim), claim.Deaths, claim.Suspect
 	p.ctx, p.cancel = context.WithCancelCause(in.ctx)
-	p.hearAlibi([]store.Session{in.session})
+	p.checkFormerOwner([]store.Session{in.session})
 	return p
 }
 

@@ -152,7 +152,7 @@ func (e *performing) takeIn() {
 		e.armed = time.Time{} // what has come due is not there any more
 	}
 	for _, f := range e.firings {
-		e.hear(&f.task)
+		e.merge(&f.task)
 		switch f.task.Op {
 		case actor.EffectRetry:
 			e.task.Next, e.dirty = time.Time{}, true
@@ -168,8 +168,8 @@ func (e *performing) takeIn() {
 	e.said, e.firings = append(e.said, e.firings...), nil
 }
 
-// hear takes in what another note says: it may be a newer one.
-func (e *performing) hear(t *actor.EffectTask) {
+// merge takes in what another note says: it may be a newer one.
+func (e *performing) merge(t *actor.EffectTask) {
 	e.task.Order = max(e.task.Order, t.Order)
 	e.task.Attempt = max(e.task.Attempt, t.Attempt)
 	e.task.Failures = max(e.task.Failures, t.Failures)

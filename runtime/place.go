@@ -93,7 +93,7 @@ func (in *incarnation) look(ctx context.Context) error {
 	}
 	in.skews.looked(ctx, began, in.cfg.Clock.Now(), look.Sessions)
 	for _, p := range in.served() {
-		p.hearAlibi(look.Sessions)
+		p.checkFormerOwner(look.Sessions)
 	}
 	expects := false
 	in.placer.tell(func(m *placement.Machine, now time.Duration) {
