@@ -13,10 +13,11 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
+	"github.com/ganglion-go/ganglion/examples/trader/web/static"
 	"github.com/ganglion-go/ganglion/node"
 )
 
-//go:embed templates static
+//go:embed templates
 var files embed.FS
 
 // policy is the Content-Security-Policy: nothing from elsewhere, and nothing inline.
@@ -112,11 +113,7 @@ func secured(next http.Handler) http.Handler {
 // static serves style sheet, script and icon. They are asked for with the build's name for
 // them, so that they may be kept.
 func (s *site) static() http.Handler {
-	sub, err := fs.Sub(files, "static")
-	if err != nil {
-		panic(err) // it is embedded
-	}
-	server := http.StripPrefix("/static/", http.FileServerFS(sub))
+	server := http.StripPrefix("/static/", http.FileServerFS(static.Files))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/") {
 			http.NotFound(w, r)
