@@ -12,6 +12,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/runtime"
 )
 
 // serveAdmin serves what operators need. guardAdmin stands before it.
@@ -69,6 +70,21 @@ func (n *Node) serveReady(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	status := n.runtime.Status()
+	faults := n.faultsOf(ctx, status)
+	if len(faults) > 0 {
+		answerNotReady(w, faults...)
+		return
+	}
+	body := map[string]any{"status": "ok", "partitions": len(status.Partitions)}
+	if warnings := n.replicas.warnings(); len(warnings) > 0 {
+		// 503 would take the nodes that are left out of service.
+		body["status"], body["warnings"] = "degraded", warnings
+	}
+	answerJSON(w, http.StatusOK, body)
+}
+
+// faultsOf are why no requests should be sent here.
+func (n *Node) faultsOf(ctx context.Context, status runtime.Status) []string {
 	faults := []string{}
 	if n.draining.Load() {
 		faults = append(faults, "draining")
@@ -91,16 +107,7 @@ func (n *Node) serveReady(w http.ResponseWriter, r *http.Request) {
 	if err := n.store.Ping(ctx); err != nil {
 		faults = append(faults, "store does not answer")
 	}
-	if len(faults) > 0 {
-		answerNotReady(w, faults...)
-		return
-	}
-	body := map[string]any{"status": "ok", "partitions": len(status.Partitions)}
-	if warnings := n.replicas.warnings(); len(warnings) > 0 {
-		// 503 would take the nodes that are left out of service.
-		body["status"], body["warnings"] = "degraded", warnings
-	}
-	answerJSON(w, http.StatusOK, body)
+	return faults
 }
 
 func answerJSON(w http.ResponseWriter, status int, body any) {

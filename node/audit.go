@@ -30,9 +30,11 @@ func (n *Node) audited(next http.Handler) http.Handler {
 			log = log.With("principal", by)
 			r = r.WithContext(context.WithValue(r.Context(), operatorKey{}, by))
 		}
+		done := n.acted.begins(r)
 		log.InfoContext(r.Context(), "operator")
 		begin, answer, ended := time.Now(), &answerKept{ResponseWriter: w, status: http.StatusOK}, false
 		defer func(ctx context.Context) {
+			done(answer, ended, time.Since(begin))
 			if !ended { // a panic, which the server logs
 				log.ErrorContext(ctx, "operator's action broke off", "took", time.Since(begin))
 				return
@@ -68,19 +70,23 @@ func (a *answerKept) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (a *answerKept) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
+// wordOf says in a word how an action ended.
+func wordOf(status int) string {
+	switch {
+	case status == http.StatusAccepted:
+		return "accepted" // it goes on
+	case status < http.StatusBadRequest:
+		return "done"
+	case status < http.StatusInternalServerError:
+		return "refused"
+	}
+	return "failed"
+}
+
 // outcome is how the action ended: the status in a word, what was done, and what became of
 // commands that were sent for it. Replies of aggregates are nothing for a log.
 func (a *answerKept) outcome() []slog.Attr {
-	word := "failed"
-	switch {
-	case a.status == http.StatusAccepted:
-		word = "accepted" // it goes on
-	case a.status < http.StatusBadRequest:
-		word = "done"
-	case a.status < http.StatusInternalServerError:
-		word = "refused"
-	}
-	attrs := []slog.Attr{slog.String("outcome", word), slog.Int("status", a.status)}
+	attrs := []slog.Attr{slog.String("outcome", wordOf(a.status)), slog.Int("status", a.status)}
 	var told struct {
 		Code, Detail string
 		Result       any           `json:"status"` // a number in a problem

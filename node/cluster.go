@@ -53,7 +53,7 @@ func (c *cluster) Cluster(ctx context.Context) (gateway.ClusterView, error) {
 
 // standings returns what the live nodes tell of themselves, by incarnation.
 func (c *cluster) standings(ctx context.Context, sessions []store.Session, own runtime.Status) map[string]standing {
-	all := c.peers.standings(ctx, sessions, own.Name)
+	all := c.peers.standings(ctx, sessions, own.Name, question{})
 	if c.own != nil {
 		all[own.Incarnation] = standingOf(own)
 	}

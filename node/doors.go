@@ -155,7 +155,7 @@ func (n *Node) guardAPI(next http.Handler) http.Handler {
 
 // guardAdmin also asks for the token, if there is one.
 func (n *Node) guardAdmin(next http.Handler) http.Handler {
-	g := &guard.Guard{Hosts: n.cfg.hosts, Token: n.cfg.adminToken, Reads: true, Public: probed, Refuse: n.refuse("admin")}
+	g := &guard.Guard{Hosts: n.cfg.hosts, Token: n.cfg.adminToken, Reads: true, Public: probed, Pages: dashboardPage, Refuse: n.refuse("admin")}
 	return g.Wrap(next)
 }
 

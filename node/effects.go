@@ -97,6 +97,11 @@ func (e *effects) serveList(w http.ResponseWriter, r *http.Request) {
 
 // pending returns what is noted and what is in memory here, oldest first.
 func (e *effects) pending(ctx context.Context, of actor.Address, effect string) (all []effectView, complete bool, err error) {
+	return e.pendingOf(ctx, of, effect, effectsLooked)
+}
+
+// pendingOf is pending, of which at most so many timers are read.
+func (e *effects) pendingOf(ctx context.Context, of actor.Address, effect string, looked int) (all []effectView, complete bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, adminReadTimeout)
 	defer cancel()
 	known := map[actor.CommandID]effectView{}
@@ -105,7 +110,7 @@ func (e *effects) pending(ctx context.Context, of actor.Address, effect string) 
 			known[id] = v
 		}
 	}
-	complete, err = e.bus.EffectNotes(ctx, of, effectsLooked, func(m actor.Message, _ int64) {
+	complete, err = e.bus.EffectNotes(ctx, of, looked, func(m actor.Message, _ int64) {
 		if task, id, err := actor.ReadEffectTask(&m); err == nil {
 			v := viewEffect(&task, id, effectNoted)
 			v.Returns = m.Time

@@ -49,6 +49,8 @@ type serverMember struct {
 	Name string `json:"name"` // empty: the servers that live have never seen it
 	ID   string `json:"id"`
 	Live bool   `json:"live"`
+
+	leader bool // of the group
 }
 
 // memberships is what this node knows and changes of the group of embedded servers. That
@@ -90,7 +92,7 @@ func (m *memberships) list(ctx context.Context) ([]serverMember, error) {
 		return nil, errNoMembers
 	}
 	meta := answer.Data.Meta
-	all := []serverMember{{Name: meta.Leader, ID: meta.Peer, Live: true}}
+	all := []serverMember{{Name: meta.Leader, ID: meta.Peer, Live: true, leader: true}}
 	for _, r := range meta.Replicas {
 		member := serverMember{Name: r.Name, ID: r.Peer, Live: !isLost(r.Offline, r.Current, r.Active)}
 		if strings.HasPrefix(r.Name, unknownMember) {

@@ -18,6 +18,7 @@ import (
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/natsbus"
+	"github.com/ganglion-go/ganglion/node/internal/dashboard"
 	"github.com/ganglion-go/ganglion/runtime"
 	"github.com/ganglion-go/ganglion/store"
 	"github.com/ganglion-go/ganglion/store/jetstream"
@@ -52,6 +53,11 @@ type Node struct {
 	metrics *metrics
 	watch   *watch
 	storage *storage // nil: the NATS server is external
+
+	dashboard *dashboard.Dashboard
+	figures   *figures
+	acted     actionLog
+	jobs      background
 
 	replicas *replicaWatch // nil: there is no cluster of embedded servers
 	members  *memberships  // likewise
@@ -317,6 +323,8 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	limits.Reach, limits.CutAfter = n.contact(), n.cfg.CutAfter
 	limits.Logger, limits.Listener = n.cfg.Logger, n.metrics.runtimeListener()
 	n.metrics.effectListener(&limits.Listener)
+	n.figures = newFigures(n, definitions)
+	n.figures.listen(&limits.Listener)
 	limits.Effects.Timers, limits.Effects.Performers = n.bus, slices.Concat(limits.Effects.Performers, n.cfg.Effects)
 	limits.Listener.PartitionServed = func(actor.Partition) { n.pokeProjections() }
 	limits.Listener.PartitionLeft = func(actor.Partition, error) { n.pokeProjections() }
@@ -328,7 +336,7 @@ func (n *Node) openRuntime(ctx context.Context, definitions []actor.Registrable)
 	n.metrics.observeParking(n.store)
 	n.metrics.observeEffects(n.runtime)
 	n.peers = &peers{conn: n.conn, namespace: n.cfg.Namespace}
-	stop, err := n.peers.answer(n.cfg.Name, n.runtime.Status)
+	stop, err := n.peers.answer(n.cfg.Name, n.runtime.Status, n.figures.encoded)
 	if err != nil {
 		return fmt.Errorf("subscribe for other nodes: %w", err)
 	}

@@ -21,6 +21,15 @@ import (
 type standing struct {
 	Incarnation string                  `json:"incarnation"`
 	Lag         map[actor.Partition]int `json:"lag"` // durable commands taken in and unfinished
+
+	// Figures are there if they were asked for. Earlier builds leave them out.
+	Figures json.RawMessage `json:"figures,omitempty"`
+}
+
+// question is what nodes ask each other. An earlier build sends nothing, and looks at
+// nothing.
+type question struct {
+	Figures bool `json:"figures,omitempty"`
 }
 
 func standingOf(s runtime.Status) standing {
@@ -44,10 +53,16 @@ const askTimeout = 500 * time.Millisecond
 // subject is where a node answers. Names of nodes are subject tokens.
 func (p *peers) subject(node string) string { return p.namespace + ".standing." + node }
 
-// answer answers the others until stop is called.
-func (p *peers) answer(name string, status func() runtime.Status) (stop func(), err error) {
+// answer answers the others until stop is called. figures returns what the node says of
+// itself, as JSON; nothing: it cannot at this moment.
+func (p *peers) answer(name string, status func() runtime.Status, figures func() json.RawMessage) (stop func(), err error) {
 	sub, err := p.conn.Subscribe(p.subject(name), func(msg *nats.Msg) {
-		if data, err := json.Marshal(standingOf(status())); err == nil {
+		own := standingOf(status())
+		var asked question
+		if json.Unmarshal(msg.Data, &asked) == nil && asked.Figures {
+			own.Figures = figures()
+		}
+		if data, err := json.Marshal(own); err == nil {
 			_ = msg.Respond(data) // whoever asked has the stream's figures instead
 		}
 	})
@@ -59,7 +74,11 @@ func (p *peers) answer(name string, status func() runtime.Status) (stop func(), 
 
 // standings asks the owners of all sessions but one, at the same time. Those
 // that do not answer are left out.
-func (p *peers) standings(ctx context.Context, sessions []store.Session, except string) map[string]standing {
+func (p *peers) standings(ctx context.Context, sessions []store.Session, except string, what question) map[string]standing {
+	body, err := json.Marshal(what)
+	if err != nil {
+		return map[string]standing{}
+	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var mu sync.Mutex
@@ -70,7 +89,7 @@ func (p *peers) standings(ctx context.Context, sessions []store.Session, except 
 			continue
 		}
 		asking.Go(func() {
-			reply, err := p.conn.RequestWithContext(ctx, p.subject(s.Name), nil)
+			reply, err := p.conn.RequestWithContext(ctx, p.subject(s.Name), body)
 			var got standing
 			if err != nil || json.Unmarshal(reply.Data, &got) != nil || got.Incarnation != s.Incarnation {
 				return

@@ -47,7 +47,7 @@ func (n *Node) openProjections(ctx context.Context, definitions []actor.Registra
 	limits := n.cfg.ProjectionLimits
 	limits.Serving, limits.Claims, limits.Client = n.serving, n.claims, n.internal
 	limits.Turn, limits.Acquit = n.runtime.Turn, n.acquit
-	limits.Logger, limits.Listener, limits.Now = n.cfg.Logger, n.metrics.projectionListener(), nil
+	limits.Logger, limits.Listener, limits.Now = n.cfg.Logger, n.figures.projectionListener(n.metrics.projectionListener()), nil
 	engine, err := projection.New(limits, storage, n.bus, n.bus.Partitions(), all...)
 	if err != nil {
 		return errors.Join(err, ErrConfig)

@@ -44,7 +44,7 @@ func (n *Node) serveFrom(s *http.Server, l net.Listener) chan error {
 func (n *Node) openServers(context.Context, []actor.Registrable) error {
 	n.beginning = n.start.handler()
 	n.admin = &http.Server{
-		Handler: n.guardAdmin(n.audited(http.MaxBytesHandler(http.HandlerFunc(n.serveAdmin), 0))), MaxHeaderBytes: headerBytes,
+		Handler: n.guardAdmin(n.adminRoutes()), MaxHeaderBytes: headerBytes,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: adminMax, WriteTimeout: adminAnswer, IdleTimeout: idleMax,
 	}
 	n.adminEnded = n.serveFrom(n.admin, n.admListen)
@@ -62,5 +62,6 @@ func (n *Node) openOperation(context.Context, []actor.Registrable) error {
 	n.admin.RegisterOnShutdown(n.operators.EndStreams)
 	operation := n.adminHandler()
 	n.operation.Store(&operation)
+	n.openDashboard()
 	return nil
 }

@@ -68,8 +68,12 @@ func (g *gate) send(a answer, now time.Duration) {
 	if a.delivery.Responder != nil {
 		a.delivery.Responder.Respond(a.outcome)
 	}
+	latency := now - time.Duration(a.delivery.arrived)
 	if g.listener.Decided != nil {
-		g.listener.Decided(m.Target.Kind, a.outcome.Code, now-time.Duration(a.delivery.arrived))
+		g.listener.Decided(m.Target.Kind, a.outcome.Code, latency)
+	}
+	if g.listener.Answered != nil {
+		g.listener.Answered(m, a.outcome.Code, latency)
 	}
 }
 

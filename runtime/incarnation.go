@@ -55,7 +55,7 @@ func newIncarnation(ctx context.Context, n *Node, lacks []store.Lack) *incarnati
 		lease:      l,
 		committer:  newCommitter(n.store, l, &n.cfg),
 		snapshots:  newSnapshotter(n.store, &n.cfg),
-		memory:     &memory{cfg: &n.cfg},
+		memory:     newMemory(&n.cfg, n.behaviors),
 		skews:      newSkews(&n.cfg),
 		partitions: map[actor.Partition]*partition{},
 		renewSoon:  make(chan struct{}, 1),

@@ -259,6 +259,7 @@ func (p *partition) post(behavior *actor.Behavior, d *delivery) bool {
 		if a == nil {
 			a = &activation{partition: p, behavior: behavior, address: d.Message.Target, ring: newOutcomeRing(), watched: p.held.of(d.Message.Target)}
 			p.activations[a.address] = a
+			p.memory.counts(behavior.Kind(), 1)
 		}
 	}
 	p.recency.touch(a, d.arrived)

@@ -48,7 +48,8 @@ func (r *recency) remove(a *activation) {
 type memory struct {
 	cfg   *Config
 	count atomic.Int64
-	bytes atomic.Int64 // estimate
+	bytes atomic.Int64                 // estimate
+	kinds map[actor.Kind]*atomic.Int64 // count, by kind; the map is not changed
 
 	shapes     shapes // of the states' types
 	struggles  struggles
@@ -57,6 +58,34 @@ type memory struct {
 
 	sweep     sync.Mutex    // one sweep at a time
 	notBefore time.Duration // Clock.Elapsed of the next sweep, after one in vain; under sweep
+}
+
+func newMemory(cfg *Config, behaviors map[actor.Kind]*actor.Behavior) *memory {
+	m := &memory{cfg: cfg, kinds: make(map[actor.Kind]*atomic.Int64, len(behaviors))}
+	for kind := range behaviors {
+		m.kinds[kind] = &atomic.Int64{}
+	}
+	return m
+}
+
+// counts notes that there are so many more activations of a kind.
+func (m *memory) counts(kind actor.Kind, more int64) {
+	if c := m.kinds[kind]; c != nil {
+		c.Add(more)
+	}
+}
+
+// ActivationsByKind returns how many aggregates of each of the node's kinds are in memory.
+func (n *Node) ActivationsByKind() map[actor.Kind]int64 {
+	in := n.incarnation()
+	if in == nil {
+		return nil
+	}
+	all := make(map[actor.Kind]int64, len(in.memory.kinds))
+	for kind, count := range in.memory.kinds {
+		all[kind] = count.Load()
+	}
+	return all
 }
 
 // admit counts another activation if the budget has room for it.
@@ -131,6 +160,7 @@ func (m *memory) forget(p *partition) {
 	for _, a := range p.activations {
 		a.mu.Lock()
 		m.bytes.Add(-a.weight)
+		m.counts(a.behavior.Kind(), -1)
 		if a.struggling {
 			m.struggles.count.Add(-1)
 		}
@@ -207,6 +237,7 @@ func (p *partition) passivateLocked(a *activation, why PassivationReason) bool {
 	delete(p.activations, a.address)
 	p.memory.count.Add(-1)
 	p.memory.bytes.Add(-a.weight)
+	p.memory.counts(a.behavior.Kind(), -1)
 	if a.struggling {
 		p.memory.struggles.count.Add(-1)
 	}

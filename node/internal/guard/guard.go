@@ -35,6 +35,10 @@ type Guard struct {
 	// Public reports whether a request needs neither host nor token nor origin. Nil:
 	// none does.
 	Public func(r *http.Request) bool
+	// Pages reports whether a request is for a page that finds out itself who may see it:
+	// it needs host and origin, and no token, and a page elsewhere may have a link to it.
+	// Nil: none is.
+	Pages func(r *http.Request) bool
 	// Refuse answers what is not let in.
 	Refuse func(w http.ResponseWriter, r *http.Request, why Refusal)
 
@@ -60,16 +64,17 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 }
 
 func (g *Guard) check(r *http.Request) *Refusal {
-	local := overSocket(r)
+	local := OverSocket(r)
+	page := g.Pages != nil && g.Pages(r)
 	switch {
 	case !local && !g.Hosts.Allow(r.Host):
 		return &Refusal{
 			http.StatusMisdirectedRequest, CodeUnknownHost,
 			"the server does not answer for this host; its names are those of --allowed-hosts, localhost and IP addresses",
 		}
-	case g.origins.Check(r) != nil || g.Reads && fromElsewhere(r):
+	case g.origins.Check(r) != nil || g.Reads && fromElsewhere(r) && !(page && navigates(r)):
 		return &Refusal{http.StatusForbidden, CodeCrossOrigin, "a page of another origin sent the request"}
-	case !local && g.Token != "" && !g.authorized(r):
+	case !local && !page && g.Token != "" && !Bears(r, g.Token):
 		return &Refusal{http.StatusUnauthorized, CodeUnauthorized, "the token of --admin-token-file is required, as Authorization: Bearer"}
 	}
 	return nil
@@ -82,18 +87,33 @@ func fromElsewhere(r *http.Request) bool {
 	return site != "" && site != "same-origin" && site != "none"
 }
 
-// overSocket reports whether the request came over a unix socket.
-func overSocket(r *http.Request) bool {
+// navigates reports whether a browser shows the answer in a window of its own: somebody has
+// followed a link. The page that has it learns nothing of the answer.
+func navigates(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+// OverSocket reports whether the request came over a unix socket: who may open the file may
+// come in.
+func OverSocket(r *http.Request) bool {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && addr.Network() == "unix"
 }
 
-func (g *Guard) authorized(r *http.Request) bool {
+// Bears reports whether a request carries a token, as a bearer token. How long that takes
+// says nothing of it.
+func Bears(r *http.Request, want string) bool {
 	token, err := bearer(r.Header["Authorization"])
 	if err != nil {
 		return false
 	}
-	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(g.Token)) // of one length
+	return Same(token, want)
+}
+
+// Same compares two tokens. How long that takes says nothing of them.
+func Same(token, with string) bool {
+	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(with)) // of one length
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
