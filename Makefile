@@ -66,6 +66,14 @@ trader-chaos: ## Break such a cluster while the trading application trades, with
 	GANGLION_SEED=$(SEED) GANGLION_CHAOS=$(DURATION) GANGLION_CHAOS_DIR=$(CURDIR)/bin/chaos \
 		$(GO) test -count=1 -timeout 24h -v -run '^TestCluster_Chaos$$' ./examples/trader
 
+.PHONY: stage-faults
+stage-faults: ## Break FAULTS (20) things of the whole demonstration from its stage, under load, and look at the check after each (STORE=jetstream; SEED repeats a run).
+	GANGLION_SEED=$(SEED) GANGLION_STAGE_FAULTS=$(FAULTS) GANGLION_STAGE_STORE=$(or $(STORE),mongo) $(GO) test -count=1 -timeout 3h -v -run '^TestDemo$$' ./examples/trader
+
+.PHONY: demo-footprint
+demo-footprint: ## Start the demonstration, let it rest for a minute, and print what memory and CPU each part takes (STORE=jetstream).
+	GANGLION_FOOTPRINT=1m GANGLION_STAGE_STORE=$(or $(STORE),mongo) $(GO) test -count=1 -timeout 30m -v -run '^TestDemo$$' ./examples/trader
+
 .PHONY: hotel-faults
 hotel-faults: ## Book at two nodes of the hotel for DURATION (2m), with the payment provider out of order for half of it, one node killed and one drained; then audit it (SEED as in chaos).
 	GANGLION_SEED=$(SEED) GANGLION_HOTEL=$(DURATION) $(GO) test -count=1 -timeout 24h -v -run '^TestHotel_ProviderOutage$$' ./examples/hotel

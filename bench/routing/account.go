@@ -2,7 +2,7 @@ package main
 
 import (
 	"github.com/ganglion-go/ganglion/actor"
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 )
 
 // account is the aggregate as Ganglion's side has it: one event of one number per
@@ -13,10 +13,10 @@ type account struct {
 
 type deposit struct {
 	actor.Replies[int64]
-	webapp.Deposit
+	unrouted.Deposit
 }
 
-type deposited struct{ webapp.Deposit }
+type deposited struct{ unrouted.Deposit }
 
 func (a *account) deposit(ctx *actor.Context, d deposit) (int64, error) {
 	ctx.Raise(deposited{d.Deposit})
@@ -26,7 +26,7 @@ func (a *account) deposit(ctx *actor.Context, d deposit) (int64, error) {
 func (a *account) deposited(e deposited) { a.Balance += e.Amount }
 
 func accounts() *actor.Aggregate[account] {
-	return actor.Define(webapp.Kind, func(d *actor.Definition[account]) {
+	return actor.Define(unrouted.Kind, func(d *actor.Definition[account]) {
 		actor.On(d, (*account).deposit)
 		actor.Apply(d, (*account).deposited)
 	})

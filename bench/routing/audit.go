@@ -10,7 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 )
 
 // errAudit wraps what disagrees with the ledger.
@@ -29,7 +29,7 @@ type held struct {
 // a gap. A command of unknown outcome may be there or not; without one, the
 // figures must be equal.
 func audit(ctx context.Context, db *mongo.Database, l *ledger) error {
-	commits := db.Collection(webapp.Commits, options.Collection().SetReadConcern(readconcern.Majority()))
+	commits := db.Collection(unrouted.Commits, options.Collection().SetReadConcern(readconcern.Majority()))
 	size := bson.D{{Key: "$size", Value: "$ev"}}
 	cursor, err := commits.Aggregate(ctx, mongo.Pipeline{{{Key: "$group", Value: bson.D{
 		{Key: "_id", Value: "$_id.a"},
@@ -49,7 +49,7 @@ func audit(ctx context.Context, db *mongo.Database, l *ledger) error {
 		byAggregate[h.Aggregate] = h
 	}
 	for i := range l.pages {
-		address := webapp.Kind + "/" + accountID(i)
+		address := unrouted.Kind + "/" + accountID(i)
 		if err := l.pages[i].check(byAggregate[address]); err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}

@@ -8,7 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 	"github.com/ganglion-go/ganglion/testharness"
 )
 
@@ -52,14 +52,14 @@ func TestAudit_ReadsTheHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := client.Database(testharness.DatabaseName(t))
-	commits := db.Collection(webapp.Commits)
+	commits := db.Collection(unrouted.Commits)
 	add := func(aggregate int, first int64, amounts ...int64) {
 		t.Helper()
 		var events bson.A
 		for _, n := range amounts {
 			events = append(events, bson.D{{Key: "n", Value: "deposited.v1"}, {Key: "d", Value: bson.D{{Key: "amount", Value: n}}}})
 		}
-		id := bson.D{{Key: "a", Value: webapp.Kind + "/" + accountID(aggregate)}, {Key: "v", Value: first}}
+		id := bson.D{{Key: "a", Value: unrouted.Kind + "/" + accountID(aggregate)}, {Key: "v", Value: first}}
 		if _, err := commits.InsertOne(t.Context(), bson.D{{Key: "_id", Value: id}, {Key: "ev", Value: events}}); err != nil {
 			t.Fatal(err)
 		}

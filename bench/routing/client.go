@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 )
 
 const requestTimeout = 30 * time.Second
@@ -46,7 +46,7 @@ type answer struct {
 // deposit sends one command and returns the version that it led to. err says why
 // it was not acknowledged.
 func (c *client) deposit(ctx context.Context, id string, amount int64) (version int64, _ fate, err error) {
-	body, err := json.Marshal(webapp.Deposit{Amount: amount, Note: note})
+	body, err := json.Marshal(unrouted.Deposit{Amount: amount, Note: note})
 	if err != nil {
 		return 0, refused, err
 	}
@@ -97,7 +97,7 @@ func (c *client) read(ctx context.Context, id string) (version, balance int64, e
 	return a.Version, state.Balance, nil
 }
 
-func (c *client) url(id string) string { return c.base + "/v1/" + webapp.Kind + "/" + id }
+func (c *client) url(id string) string { return c.base + "/v1/" + unrouted.Kind + "/" + id }
 
 func (c *client) do(ctx context.Context, method, url string, body []byte) (status int, a answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -29,7 +29,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 )
 
 type flags struct {
@@ -56,8 +56,8 @@ type flags struct {
 	Render  bool   `help:"With --publish: measure nothing, make chart and tables anew from docs/why-routing.json."`
 }
 
-func (f *flags) webapp() webapp.Config {
-	return webapp.Config{Attempts: f.Attempts, Backoff: f.Backoff, BackoffMax: f.BackoffMax, CacheTTL: f.CacheTTL}
+func (f *flags) webapp() unrouted.Config {
+	return unrouted.Config{Attempts: f.Attempts, Backoff: f.Backoff, BackoffMax: f.BackoffMax, CacheTTL: f.CacheTTL}
 }
 
 // Validate is called by kong.

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 )
 
 // way is one way to serve the aggregates.
@@ -19,9 +19,9 @@ type way struct {
 // ways are all of them, in the order of the tables.
 func ways() []way {
 	return []way{
-		{Name: "plain", Title: "no routing", start: startWeb(func(*webapp.Config) {})},
-		{Name: "cache", Title: "no routing, cache", cached: true, start: startWeb(func(c *webapp.Config) { c.Cache = true })},
-		{Name: "turns", Title: "no routing, cache and turns", cached: true, start: startWeb(func(c *webapp.Config) { c.Cache, c.TakeTurns = true, true })},
+		{Name: "plain", Title: "no routing", start: startWeb(func(*unrouted.Config) {})},
+		{Name: "cache", Title: "no routing, cache", cached: true, start: startWeb(func(c *unrouted.Config) { c.Cache = true })},
+		{Name: "turns", Title: "no routing, cache and turns", cached: true, start: startWeb(func(c *unrouted.Config) { c.Cache, c.TakeTurns = true, true })},
 		{Name: "durable", Title: "Ganglion, durable lane", Routed: true, query: "?lane=durable", start: startNodes},
 		{Name: "direct", Title: "Ganglion, direct lane", Routed: true, query: "?lane=direct", start: startNodes},
 	}

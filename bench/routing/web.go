@@ -4,18 +4,18 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 )
 
 // startWeb returns what starts web servers, each with its own connections to the
 // replica set and its own cache, as separate processes would have.
-func startWeb(tune func(*webapp.Config)) func(context.Context, *environment, *flags, int) (*fleet, error) {
+func startWeb(tune func(*unrouted.Config)) func(context.Context, *environment, *flags, int) (*fleet, error) {
 	return func(ctx context.Context, e *environment, f *flags, servers int) (*fleet, error) {
-		if err := webapp.Prepare(ctx, e.client.Database(database)); err != nil {
+		if err := unrouted.Prepare(ctx, e.client.Database(database)); err != nil {
 			return nil, err
 		}
 		fl := &fleet{}
-		var all []*webapp.Server
+		var all []*unrouted.Server
 		fl.counts = func(context.Context) (counts, error) {
 			var sum counts
 			for _, s := range all {
@@ -38,15 +38,15 @@ func startWeb(tune func(*webapp.Config)) func(context.Context, *environment, *fl
 	}
 }
 
-func (fl *fleet) addWebServer(ctx context.Context, e *environment, f *flags, tune func(*webapp.Config)) (*webapp.Server, error) {
-	storage, err := webapp.OpenMongo(e.uri, database)
+func (fl *fleet) addWebServer(ctx context.Context, e *environment, f *flags, tune func(*unrouted.Config)) (*unrouted.Server, error) {
+	storage, err := unrouted.OpenMongo(e.uri, database)
 	if err != nil {
 		return nil, err
 	}
 	fl.OnClose(storage.Close)
 	cfg := f.webapp()
 	tune(&cfg)
-	s, err := webapp.New(storage, cfg)
+	s, err := unrouted.New(storage, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (c *demoCommand) Run(ctx context.Context) error {
 	if !ok {
 		stop = nil // nobody can ask
 	}
-	c.Seed = seedDemo
+	c.Seed, c.Users, c.Books = seedDemo, demoUsers, demoBooks
 	return c.Demo.Run(ctx, stop, os.Stdout)
 }
 

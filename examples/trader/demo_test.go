@@ -18,15 +18,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ganglion-go/ganglion/internal/testenv"
 	"github.com/ganglion-go/ganglion/testharness"
 	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
 
 // TestDemo runs the demonstration as separate processes: its page is there, from both web
-// servers, and once it is killed, as by kill -9, none of its processes is left.
+// servers. While users trade, the stage breaks something, and its check finds every
+// acknowledged command in the store; of one that the test stores once more it says that it is
+// doubled, and of one that the test takes out of MongoDB that it is lost. Once the launcher is killed, as by kill -9, none of its processes is left.
+//
+// GANGLION_STAGE_FAULTS breaks that many things, at random by GANGLION_SEED, and ends the
+// launcher in order then; GANGLION_STAGE_STORE=mongo has the store be MongoDB.
+// GANGLION_FOOTPRINT has it rest for that long instead, and measures what it takes.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	launcher := exec.Command(nodes.Build(t, "."), "--store=jetstream", "--data="+filepath.Join(t.TempDir(), "demo"), "--port="+freePort(t))
+	store := os.Getenv("GANGLION_STAGE_STORE")
+	if store == "" {
+		store = "jetstream"
+	}
+	data := filepath.Join(t.TempDir(), "demo")
+	launcher := exec.Command(nodes.Build(t, "."), "--store="+store, "--data="+data, "--port="+freePort(t))
 	launcher.Stderr = os.Stderr
 	out, err := launcher.StdoutPipe()
 	if err != nil {
@@ -37,14 +49,14 @@ func TestDemo(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = launcher.Process.Kill(); _ = launcher.Wait() })
 	began := time.Now()
-	base, pids := readDemo(t, out)
+	d := readDemo(t, out)
 	t.Logf("there is a page after %v", time.Since(began))
-	if len(pids) != 6 {
-		t.Fatalf("processes: %v", pids)
+	if want := map[string]int{"jetstream": 6, "mongo": 9}[store]; len(d.pids) != want {
+		t.Fatalf("processes: %v", d.pids)
 	}
 	served := map[string]bool{}
 	for range 4 {
-		page := getPage(t, base+"/market")
+		page := getPage(t, d.market+"/market")
 		if !strings.Contains(page, "Philips") {
 			t.Fatalf("the market is empty: %s", page)
 		}
@@ -53,16 +65,57 @@ func TestDemo(t *testing.T) {
 	if len(served) != 2 {
 		t.Errorf("pages came from %v", served)
 	}
-	if err := launcher.Process.Kill(); err != nil {
+	if rest := testenv.Duration(t, "GANGLION_FOOTPRINT", 0); rest > 0 {
+		footprint(t, rest, slices.Concat(d.pids, []int{launcher.Process.Pid}, processesOf(data)))
+		return
+	}
+	s := &stageDriver{t: t, base: d.stage}
+	faults := testenv.Times(t, "GANGLION_STAGE_FAULTS", 1)
+	s.trade()
+	s.breakThings(faults)
+	if faults > 1 {
+		s.audit()
+	}
+	pids := append(d.pids, s.pids()...)
+	s.tamper()
+	if faults > 1 {
+		if err := launcher.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := launcher.Wait(); err != nil {
+			t.Errorf("the launcher: %v", err)
+		}
+	} else if err := launcher.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	testharness.Eventually(t, 20*time.Second, func() bool {
-		return !slices.ContainsFunc(pids, alive)
+		return !slices.ContainsFunc(append(pids, processesOf(data)...), alive)
 	})
 }
 
+// processesOf returns the processes that were started with a folder below the given one.
+func processesOf(data string) (pids []int) {
+	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range all {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), data+"/") {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && pid != os.Getpid() {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// demonstration is what the launcher says of itself.
+type demonstration struct {
+	market, stage string // URLs
+	pids          []int
+}
+
 // readDemo reads what the launcher says until all runs.
-func readDemo(t *testing.T, out io.Reader) (base string, pids []int) {
+func readDemo(t *testing.T, out io.Reader) (d demonstration) {
 	t.Helper()
 	lines := make(chan string)
 	go func() {
@@ -86,17 +139,21 @@ func readDemo(t *testing.T, out io.Reader) (base string, pids []int) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !slices.Contains(pids, n) { // one that had to be started again is told twice
-					pids = append(pids, n)
+				if !slices.Contains(d.pids, n) { // one that had to be started again is told twice
+					d.pids = append(d.pids, n)
 				}
+			}
+			if _, rest, ok := strings.Cut(line, "and break it: "); ok {
+				d.stage = rest
 			}
 			if rest, ok := strings.CutPrefix(line, "Open "); ok {
 				go func() {
-					for range lines { // what follows
+					for line := range lines { // what follows
+						_, _ = fmt.Fprintln(t.Output(), line)
 					}
 				}()
-				base, _, _ = strings.Cut(rest, " ")
-				return base, pids
+				d.market, _, _ = strings.Cut(rest, " ")
+				return d
 			}
 		case <-patience.C:
 			t.Fatalf("the launcher says no more than:\n%s", said)

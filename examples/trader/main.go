@@ -24,7 +24,9 @@ func main() {
 	demo.WatchParent()
 	if len(os.Args) > 1 && os.Args[1] == nodeCommand {
 		os.Args = append(os.Args[:1:1], os.Args[2:]...)
-		node.MainWith(new(web.App).Config(), web.Definitions()...)
+		cfg := new(web.App).Config()
+		cfg.Dial = demo.Dial()
+		node.MainWith(cfg, web.Definitions()...)
 	}
 	var cli struct {
 		Demo     demoCommand   `cmd:"" default:"withargs" help:"Run all of it on this machine, as separate processes (the default)."`
@@ -34,12 +36,13 @@ func main() {
 		Nats     demo.NATS     `cmd:"" help:"Run a NATS server with JetStream."`
 		Mongod   demo.Mongod   `cmd:"" help:"Run a member of a MongoDB replica set, found or fetched."`
 		Balancer demo.Balancer `cmd:"" help:"Run the load balancer."`
+		Unrouted demo.Unrouted `cmd:"" help:"Run a web server without routing, which the stage compares with."`
 	}
 	parsed := kong.Parse(&cli, kong.Name("trader"), kong.Description("The trading application."), kong.UsageOnError())
 	ctx, stop := notified(context.Background(), os.Stderr)
 	defer stop()
 	switch parsed.Command() {
-	case "nats", "mongod", "balancer": // they have nothing to finish that takes long
+	case "nats", "mongod", "balancer", "unrouted": // they have nothing to finish that takes long
 		ctx = untilStopped(ctx)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))

@@ -41,8 +41,8 @@ func Rules() []Rule {
 		{Packages: "node/nodetest", Ours: append(production(), "node/...", "testharness"), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "cmd/...", Ours: append(production(), "cmd/...", "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "examples/...", Ours: append(production(), "examples/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
-		// The demonstration finds or fetches a mongod, as tests do.
-		{Packages: "examples/trader/demo", Ours: append(production(), "examples/...", "testharness/mongod"), Libraries: []string{"..."}, Tests: []string{"..."}},
+		// The demonstration finds or fetches a mongod, as tests do, and can cut nodes off.
+		{Packages: "examples/trader/demo", Ours: append(production(), "examples/...", "testharness/mongod", "testharness/netproxy"), Libraries: []string{"..."}, Tests: []string{"..."}},
 		{Packages: "testharness/...", Ours: append(production(), "testharness/..."), Libraries: []string{"..."}, Tests: []string{"..."}},
 
 		{Packages: "internal/placement", Ours: []string{"store"}, Libraries: []string{"golang.org/x/mod/semver"}, Tests: []string{"internal/testenv"}},

@@ -25,7 +25,27 @@ type backend struct {
 
 	mu    sync.Mutex
 	up    bool
+	taken int64 // requests since the start
 	calls map[*call]struct{}
+}
+
+// Figures are what a [Balancer] knows of a backend.
+type Figures struct {
+	Web      string `json:"web"` // its base
+	Ready    bool   `json:"ready"`
+	Requests int64  `json:"requests"` // sent to it since the start
+	Open     int    `json:"open"`     // of them, without an end yet
+}
+
+// Figures returns those of all backends, in their order.
+func (b *Balancer) Figures() []Figures {
+	all := make([]Figures, len(b.backends))
+	for i, one := range b.backends {
+		one.mu.Lock()
+		all[i] = Figures{Web: one.base.String(), Ready: one.up, Requests: one.taken, Open: len(one.calls)}
+		one.mu.Unlock()
+	}
+	return all
 }
 
 func (b *backend) ready() bool {
@@ -41,6 +61,7 @@ func (b *backend) enter(cancel context.CancelCauseFunc) (leave func(), ok bool) 
 	if !b.up {
 		return nil, false
 	}
+	b.taken++
 	c := &call{cancel}
 	b.calls[c] = struct{}{}
 	return func() {

@@ -194,7 +194,13 @@ func refuse(w http.ResponseWriter, r *http.Request, _ error) {
 // Serve serves on a listener and watches the backends, until ctx ends: then requests under
 // way have a few seconds.
 func (b *Balancer) Serve(ctx context.Context, l net.Listener) error {
-	s := &http.Server{Handler: b, ReadHeaderTimeout: headerMax, ReadTimeout: requestMax, IdleTimeout: idleMax, MaxHeaderBytes: headerBytes}
+	return b.ServeWith(ctx, l, b)
+}
+
+// ServeWith is [Balancer.Serve] with a handler of the caller's, which passes to the balancer
+// what is for it.
+func (b *Balancer) ServeWith(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: headerMax, ReadTimeout: requestMax, IdleTimeout: idleMax, MaxHeaderBytes: headerBytes}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	watching := make(chan struct{})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/ganglion-go/ganglion/examples/trader/stage"
 	"github.com/ganglion-go/ganglion/testharness/mongod"
 )
 
@@ -36,10 +37,13 @@ type Demo struct {
 	Store string `default:"auto" enum:"auto,mongo,jetstream" help:"auto: MongoDB, which is found or fetched, or JetStream where there is none. mongo: that, or nothing. jetstream: the NATS servers alone."`
 	Data  string `type:"path" help:"Folder that keeps everything for the next time. Default: a temporary one." placeholder:"DIR"`
 	Port  int    `help:"Port of the balancer. Default: 8080, or a free one." placeholder:"PORT"`
-	Open  bool   `help:"Open the pages in a browser."`
+	Open  bool   `help:"Open the stage in a browser."`
 
 	// Seed fills new stores with what is traded, over the command API at the given bases.
 	Seed func(ctx context.Context, bases []string) error `kong:"-"`
+	// Users and Books are how many the seed has made: those whom the stage has trade.
+	Users int `kong:"-"`
+	Books int `kong:"-"`
 }
 
 // demo is a running demonstration.
@@ -50,8 +54,13 @@ type demo struct {
 	plan   *plan
 	mongod string
 
-	mu  sync.Mutex
-	out io.Writer
+	started  time.Time
+	endStage func() // nil: it was not begun
+
+	mu     sync.Mutex
+	out    io.Writer
+	ending bool
+	others []*part // web servers of the other way, while it is compared with
 
 	nats, mongo, nodes []*part
 	balancer           *part
@@ -63,7 +72,7 @@ var errInUse = errors.New("another demonstration runs in the data folder")
 // nodes, NATS, MongoDB. The end of ctx cuts that short. What is going on is written to out,
 // a line for each part.
 func (c *Demo) Run(ctx context.Context, stop <-chan struct{}, out io.Writer) (err error) {
-	d := &demo{Demo: c, out: out, dir: c.Data}
+	d := &demo{Demo: c, out: out, dir: c.Data, started: time.Now()}
 	if d.path, err = os.Executable(); err != nil {
 		return err
 	}
@@ -142,6 +151,9 @@ func (d *demo) begin(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.openStage(ctx); err != nil {
+		return fmt.Errorf("the stage: %w", err)
+	}
 	return d.welcome(ctx)
 }
 
@@ -191,7 +203,8 @@ func (d *demo) prepare() error {
 		}
 		return addrs
 	}
-	balancer := address("balancer")
+	balancer, inner := address("balancer"), address("balancer-api")
+	address("stage")
 	if d.Port != 0 && failed == nil && !strings.HasSuffix(balancer, fmt.Sprintf(":%d", d.Port)) {
 		return fmt.Errorf("--port=%d: %w", d.Port, errPortTaken)
 	}
@@ -210,12 +223,15 @@ func (d *demo) prepare() error {
 		store = append(store, "--mongo-uri="+mongoURI(members))
 	}
 	webs, apis, admins := all("web", nodes), all("api", nodes), all("admin", nodes)
-	backends := []string{"balancer", "--addr=" + balancer}
+	backends := []string{"balancer", "--addr=" + balancer, "--api-addr=" + inner}
 	for i := range nodes {
 		ready := "http://" + admins[i] + "/readyz"
 		d.nodes = append(d.nodes, d.part(fmt.Sprintf("node-%d", i+1), "node with a web server; command API on "+apis[i]+", administration on "+admins[i],
 			"http://"+webs[i], httpReady(ready), append([]string{"node", "--http-addr=" + webs[i], "--api-addr=" + apis[i], "--admin-addr=" + admins[i], "--behind-proxy"}, store...)...))
-		backends = append(backends, "--backend=http://"+webs[i]+"="+ready)
+		backends = append(backends, "--backend=http://"+webs[i]+"="+ready, "--api-backend=http://"+apis[i]+"="+ready)
+		if err := d.cuttable(d.nodes[i], append(addresses(d.natsURLs()), d.mongoMembers()...)); err != nil {
+			return err
+		}
 	}
 	d.balancer = d.part("balancer", "load balancer: the pages", "http://"+balancer, httpReady("http://"+balancer+"/"), backends...)
 	if failed != nil {
@@ -228,13 +244,14 @@ var errPortTaken = errors.New("somebody else has the port, or the data folder an
 
 // part returns a process of this binary.
 func (d *demo) part(name, what, where string, ready func(context.Context) error, args ...string) *part {
-	if args[0] != "balancer" {
+	if args[0] != "balancer" && args[0] != "unrouted" {
 		args = append(args, "--data-dir="+filepath.Join(d.dir, name))
 	}
 	if args[0] == "nats" || args[0] == "node" {
 		args = append(args, "--name="+name)
 	}
-	return &part{name: name, what: what, where: where, args: args, ready: ready, path: d.path, logPath: filepath.Join(d.dir, name+".log"), say: d.say}
+	roles := map[string]stage.Role{"nats": stage.RoleNATS, "mongod": stage.RoleMongo, "node": stage.RoleNode, "balancer": stage.RoleBalancer}
+	return &part{name: name, role: roles[args[0]], what: what, where: where, args: args, ready: ready, path: d.path, logPath: filepath.Join(d.dir, name+".log"), say: d.say}
 }
 
 // bases returns the addresses of all nodes in one role.
@@ -292,6 +309,7 @@ func (d *demo) welcome(ctx context.Context) error {
 	for _, one := range append(append(append([]*part{d.balancer}, d.nodes...), d.nats...), d.mongo...) {
 		_, _ = fmt.Fprintf(table, "%s\t%s\tkill -9 %d\t%s\n", one.name, one.where, one.pid(), one.what)
 	}
+	_, _ = fmt.Fprintf(table, "stage\t%s\tCtrl-C\tthe whole machine at work, and what breaks it; in this process\n", d.stageURL())
 	err := table.Flush()
 	d.mu.Unlock()
 	apis := strings.Join(d.bases("api"), ",")
@@ -306,10 +324,11 @@ What is stopped starts again %v later. Have users trade, and audit what is store
 where trader is %s
 
 Give users cash and shares, and list companies: %s
+See the whole machine at work, and break it: %s
 Open %s and register, or log in as buyer1 ... buyer6, password demo. Ctrl-C ends all of it.`,
-		againAfter, apis, audit, d.path, d.bases("api")[0]+"/", d.balancer.where)
+		againAfter, apis, audit, d.path, d.bases("api")[0]+"/", d.stageURL(), d.balancer.where)
 	if d.Open {
-		if err := openBrowser(ctx, d.balancer.where); err != nil {
+		if err := openBrowser(ctx, d.stageURL()); err != nil {
 			d.say("no browser could be opened: %v", err)
 		}
 	}
@@ -345,8 +364,15 @@ func openBrowser(ctx context.Context, url string) error {
 
 // end ends all parts, those first that need the others.
 func (d *demo) end(cut <-chan struct{}) {
+	defer d.release()
 	if d.balancer == nil {
 		return
+	}
+	d.mu.Lock()
+	d.ending = true
+	d.mu.Unlock()
+	if d.endStage != nil {
+		d.endStage()
 	}
 	d.say("ending the balancer, the nodes, NATS and the store, in this order")
 	endAll([]*part{d.balancer}, cut)

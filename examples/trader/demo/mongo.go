@@ -59,7 +59,7 @@ func (c *Mongod) Run(ctx context.Context) error {
 	child, err := start(c.Binary, []string{
 		"--replSet", replicaSet, "--bind_ip", host, "--port", strconv.Itoa(port), "--dbpath", c.DataDir,
 		"--wiredTigerCacheSizeGB", mongoCacheGB, "--oplogSize", "256", "--setParameter", "diagnosticDataCollectionEnabled=false",
-	}, false, os.Stdout)
+	}, nil, false, os.Stdout)
 	if err != nil {
 		return err
 	}

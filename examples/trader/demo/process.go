@@ -38,6 +38,7 @@ type process struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when it is gone
 	err    error         // why; to be read after that
+	ended  time.Time     // to be read after that
 	began  time.Time
 }
 
@@ -47,9 +48,9 @@ type process struct {
 // child (prctl(2), PR_SET_PDEATHSIG), so one goroutine keeps its thread until the child
 // is gone. It is in a process group of its own: Ctrl-C reaches the parent alone, which ends
 // the children in order.
-func start(path string, args []string, watched bool, log *os.File) (*process, error) {
+func start(path string, args, env []string, watched bool, log *os.File) (*process, error) {
 	p := &process{cmd: exec.Command(path, args...), exited: make(chan struct{}), began: time.Now()} //nolint:noctx // it outlives the call
-	p.cmd.Env = childEnvironment(os.Environ(), watched)
+	p.cmd.Env = append(childEnvironment(os.Environ(), watched), env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = attributes()
 	if watched {
@@ -65,6 +66,7 @@ func start(path string, args []string, watched bool, log *os.File) (*process, er
 		started <- err
 		if err == nil {
 			p.err = p.cmd.Wait()
+			p.ended = time.Now()
 			close(p.exited)
 		}
 	}()
@@ -78,7 +80,7 @@ func start(path string, args []string, watched bool, log *os.File) (*process, er
 func childEnvironment(all []string, watched bool) []string {
 	var env []string
 	for _, one := range all {
-		if strings.HasPrefix(one, "GANGLION_") && !strings.HasPrefix(one, "GANGLION_MONGOD=") || strings.HasPrefix(one, envWatched+"=") {
+		if strings.HasPrefix(one, "GANGLION_") && !strings.HasPrefix(one, "GANGLION_MONGOD=") || strings.HasPrefix(one, envWatched+"=") || strings.HasPrefix(one, envEgress+"=") {
 			continue
 		}
 		env = append(env, one)
@@ -92,8 +94,9 @@ func childEnvironment(all []string, watched bool) []string {
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // end asks the process to end in order, and ends it when it has not, after some time or
-// when cut is closed.
+// when cut is closed. One that is paused goes on for that.
 func (p *process) end(patience time.Duration, cut <-chan struct{}) {
+	_ = p.resume()                                    // it is gone, or does not know pauses
 	if p.cmd.Process.Signal(syscall.SIGTERM) != nil { // gone, or a system without signals
 		patience = 0
 	}

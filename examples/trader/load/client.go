@@ -45,6 +45,7 @@ type Client struct {
 	lane     string
 	within   time.Duration
 	recorder *Recorder
+	watch    Watch
 }
 
 // NewClient returns a client of the nodes at cfg.URLs, of which each has its turn. An
@@ -58,6 +59,7 @@ func NewClient(cfg Config, recorder *Recorder) *Client {
 		lane:     cfg.Lane,
 		within:   cfg.ResolveWithin,
 		recorder: recorder,
+		watch:    cfg.Watch,
 	}
 }
 
@@ -78,6 +80,7 @@ func (c *Client) Command(ctx context.Context, to actor.Address, key actor.Comman
 		return Result{}, fmt.Errorf("encode %s: %w", name, err)
 	}
 	var result Result
+	ended := c.watch.begin(to, key, name, command)
 	err = c.resolve(ctx, func(base string) (*http.Request, error) {
 		// Not NewRequest: GetBody must stay nil. With it, the transport resends
 		// a POST with an Idempotency-Key on its own when a connection breaks.
@@ -87,6 +90,7 @@ func (c *Client) Command(ctx context.Context, to actor.Address, key actor.Comman
 			"Ganglion-Lane":   {c.lane},
 		})
 	}, &result)
+	ended(result, err)
 	return result, err
 }
 
@@ -94,6 +98,15 @@ func (c *Client) Command(ctx context.Context, to actor.Address, key actor.Comman
 func (c *Client) State(ctx context.Context, of actor.Address, state any) error {
 	result := struct{ State any }{State: state}
 	return c.get(ctx, path(of), &result)
+}
+
+// Version returns that of an aggregate's state.
+func (c *Client) Version(ctx context.Context, of actor.Address) (actor.Version, error) {
+	var result struct {
+		Version actor.Version `json:"version"`
+	}
+	err := c.get(ctx, path(of), &result)
+	return result.Version, err
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {

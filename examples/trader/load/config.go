@@ -22,6 +22,7 @@ type Config struct {
 	RequestTimeout time.Duration // of one attempt
 	ResolveWithin  time.Duration // for all attempts of one command together
 	SettleWithin   time.Duration // for which nothing may move after the run before everything is at rest
+	Watch          Watch         // of commands; the zero value: nobody watches
 }
 
 // Lanes.

@@ -192,3 +192,13 @@ func writeCounts(w io.Writer, title string, counts map[string]int64) {
 		_, _ = fmt.Fprintf(w, "  %8d  %s\n", counts[name], name)
 	}
 }
+
+// FirstFault says what the first wrong answer was; empty: there was none.
+func (r *Recorder) FirstFault() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.faults) == 0 {
+		return ""
+	}
+	return r.faults[0]
+}

@@ -1,4 +1,4 @@
-package webapp
+package unrouted
 
 import (
 	"context"
@@ -11,8 +11,9 @@ import (
 
 // Outcomes of a command besides [ErrUnknown].
 var (
-	errGaveUp   = errors.New("every attempt met a conflict")
-	errNotSaved = errors.New("nothing was saved")
+	errGaveUp       = errors.New("every attempt met a conflict")
+	errNotSaved     = errors.New("nothing was saved")
+	errInsufficient = errors.New("the balance is below the amount")
 )
 
 // deposit loads, decides and saves, until a save succeeds or the attempts are
@@ -31,6 +32,9 @@ func (s *Server) deposit(ctx context.Context, id string, d Deposit) (Account, er
 		current, err := s.load(ctx, id)
 		if err != nil {
 			return Account{}, fmt.Errorf("%w: %w", errNotSaved, err)
+		}
+		if d.Amount < 0 && current.Balance < -d.Amount {
+			return Account{}, errInsufficient
 		}
 		next := current.after(d)
 		err = s.storage.Append(ctx, id, commandID, d, next)

@@ -1,4 +1,4 @@
-package webapp
+package unrouted
 
 import (
 	"context"
@@ -13,7 +13,9 @@ const maxBody = 1 << 20 // bytes, as Ganglion's gateway has it
 // Server is one web server. It is an [http.Handler]:
 //
 //	POST /v1/account/{id}/deposit   {"amount":..., "note":...} -> {"version":n,"reply":balance}
+//	POST /v1/account/{id}/withdraw  the same; 422 insufficient: the balance is below the amount
 //	GET  /v1/account/{id}           -> {"version":n,"state":{"balance":n}}
+//	GET  /counts                    -> {"saves":n,"conflicts":n,"retries":n,"gaveUp":n}
 type Server struct {
 	cfg     Config
 	storage Storage
@@ -49,7 +51,9 @@ func New(storage Storage, cfg Config) (*Server, error) {
 	if cfg.TakeTurns {
 		s.turns = newTurns()
 	}
-	s.mux.HandleFunc("POST /v1/"+Kind+"/{id}/deposit", s.serveDeposit)
+	s.mux.HandleFunc("POST /v1/"+Kind+"/{id}/deposit", func(w http.ResponseWriter, r *http.Request) { s.serveChange(w, r, 1) })
+	s.mux.HandleFunc("POST /v1/"+Kind+"/{id}/withdraw", func(w http.ResponseWriter, r *http.Request) { s.serveChange(w, r, -1) })
+	s.mux.HandleFunc("GET /counts", s.serveCounts)
 	s.mux.HandleFunc("GET /v1/"+Kind+"/{id}", s.serveState)
 	return s, nil
 }
@@ -64,16 +68,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r.WithContext(ctx))
 }
 
-func (s *Server) serveDeposit(w http.ResponseWriter, r *http.Request) {
+// serveChange serves a deposit, or with sign -1 a withdrawal.
+func (s *Server) serveChange(w http.ResponseWriter, r *http.Request, sign int64) {
 	var d Deposit
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&d); err != nil {
 		reply(w, http.StatusBadRequest, problem{Code: "malformed"})
 		return
 	}
+	d.Amount *= sign
 	a, err := s.deposit(r.Context(), r.PathValue("id"), d)
 	switch {
 	case err == nil:
 		reply(w, http.StatusOK, deposited{Version: a.Version, Reply: a.Balance})
+	case errors.Is(err, errInsufficient):
+		reply(w, http.StatusUnprocessableEntity, problem{Code: "insufficient"})
 	case errors.Is(err, errGaveUp):
 		reply(w, http.StatusConflict, problem{Code: "gave_up"})
 	case errors.Is(err, errNotSaved):
@@ -93,6 +101,18 @@ func (s *Server) serveState(w http.ResponseWriter, r *http.Request) {
 	default:
 		reply(w, http.StatusOK, current{Version: a.Version, State: balance{a.Balance}})
 	}
+}
+
+// Figures are a server's counters as it shows them.
+type Figures struct {
+	Saves     int64 `json:"saves"`
+	Conflicts int64 `json:"conflicts"`
+	Retries   int64 `json:"retries"`
+	GaveUp    int64 `json:"gaveUp"`
+}
+
+func (s *Server) serveCounts(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, Figures{s.counts.Saves.Load(), s.counts.Conflicts.Load(), s.counts.Retries.Load(), s.counts.GaveUp.Load()})
 }
 
 // Bodies of answers.

@@ -1,4 +1,4 @@
-package webapp_test
+package unrouted_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 	"github.com/ganglion-go/ganglion/testharness"
 )
 
@@ -22,21 +22,21 @@ type memory struct {
 	after  func(version int64)   // nil: none; a save has been made, its server has not heard of it
 
 	mu       sync.Mutex
-	accounts map[string]webapp.Account
+	accounts map[string]unrouted.Account
 	appends  int
 }
 
 func newMemory() *memory {
-	return &memory{accounts: map[string]webapp.Account{}}
+	return &memory{accounts: map[string]unrouted.Account{}}
 }
 
-func (m *memory) Load(_ context.Context, id string) (webapp.Account, error) {
+func (m *memory) Load(_ context.Context, id string) (unrouted.Account, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.accounts[id], nil
 }
 
-func (m *memory) Append(_ context.Context, id, _ string, _ webapp.Deposit, next webapp.Account) error {
+func (m *memory) Append(_ context.Context, id, _ string, _ unrouted.Deposit, next unrouted.Account) error {
 	m.mu.Lock()
 	m.appends++
 	m.mu.Unlock()
@@ -46,7 +46,7 @@ func (m *memory) Append(_ context.Context, id, _ string, _ webapp.Deposit, next 
 		}
 	}
 	if !m.save(id, next) {
-		return webapp.ErrConflict
+		return unrouted.ErrConflict
 	}
 	if m.after != nil {
 		m.after(next.Version)
@@ -54,7 +54,7 @@ func (m *memory) Append(_ context.Context, id, _ string, _ webapp.Deposit, next 
 	return nil
 }
 
-func (m *memory) save(id string, next webapp.Account) bool {
+func (m *memory) save(id string, next unrouted.Account) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if next.Version <= m.accounts[id].Version {
@@ -69,12 +69,12 @@ func (m *memory) intrude(id string, amount int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a := m.accounts[id]
-	m.accounts[id] = webapp.Account{Version: a.Version + 1, Balance: a.Balance + amount}
+	m.accounts[id] = unrouted.Account{Version: a.Version + 1, Balance: a.Balance + amount}
 }
 
-func newServer(t *testing.T, storage webapp.Storage, cfg webapp.Config) *webapp.Server {
+func newServer(t *testing.T, storage unrouted.Storage, cfg unrouted.Config) *unrouted.Server {
 	t.Helper()
-	s, err := webapp.New(storage, cfg)
+	s, err := unrouted.New(storage, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

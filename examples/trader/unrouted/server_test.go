@@ -1,4 +1,4 @@
-package webapp_test
+package unrouted_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 )
 
 // Load 0, save 1 loses to an intruder; load 1, save 2 loses again; load 2, save 3.
@@ -24,7 +24,7 @@ func TestServer_Conflict_LoadsAgainAndSaves(t *testing.T) {
 			}
 			return nil
 		}
-		s := newServer(t, m, webapp.Config{})
+		s := newServer(t, m, unrouted.Config{})
 		if a := deposit(t, s); a.Status != http.StatusOK || a.Version != 3 || a.Reply != 205 {
 			t.Errorf("answer %+v, want version 3 with a balance of 205", a)
 		}
@@ -40,7 +40,7 @@ func TestServer_EveryAttemptConflicts_GivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		m.before = func(id string) error { m.intrude(id, 1); return nil }
-		s := newServer(t, m, webapp.Config{Attempts: 4, Backoff: 10 * time.Millisecond, BackoffMax: 20 * time.Millisecond})
+		s := newServer(t, m, unrouted.Config{Attempts: 4, Backoff: 10 * time.Millisecond, BackoffMax: 20 * time.Millisecond})
 		start := time.Now()
 		if a := deposit(t, s); a.Status != http.StatusConflict || a.Code != "gave_up" {
 			t.Errorf("answer %+v, want 409 gave_up", a)
@@ -60,8 +60,8 @@ func TestServer_EveryAttemptConflicts_GivesUp(t *testing.T) {
 func TestServer_UnknownOutcome_IsNotRepeated(t *testing.T) {
 	t.Parallel()
 	m := newMemory()
-	m.before = func(string) error { return fmt.Errorf("connection lost: %w", webapp.ErrUnknown) }
-	s := newServer(t, m, webapp.Config{})
+	m.before = func(string) error { return fmt.Errorf("connection lost: %w", unrouted.ErrUnknown) }
+	s := newServer(t, m, unrouted.Config{})
 	if a := deposit(t, s); a.Status != http.StatusGatewayTimeout || a.Code != "outcome_unknown" {
 		t.Errorf("answer %+v, want 504 outcome_unknown", a)
 	}
@@ -75,7 +75,7 @@ func TestServer_RequestTimeout_EndsTheRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		m.before = func(id string) error { m.intrude(id, 1); return nil }
-		s := newServer(t, m, webapp.Config{Attempts: 1 << 30, Timeout: time.Second})
+		s := newServer(t, m, unrouted.Config{Attempts: 1 << 30, Timeout: time.Second})
 		start := time.Now()
 		if a := deposit(t, s); a.Status != http.StatusServiceUnavailable {
 			t.Errorf("answer %+v, want 503", a)
@@ -91,7 +91,7 @@ func TestServer_Cache_IsStaleUntilConflictOrExpiry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		cfg := webapp.Config{Cache: true, CacheTTL: time.Second}
+		cfg := unrouted.Config{Cache: true, CacheTTL: time.Second}
 		a, b := newServer(t, m, cfg), newServer(t, m, cfg)
 		deposit(t, a)
 		deposit(t, b)
@@ -124,7 +124,7 @@ func TestServer_Cache_KeepsTheNewest(t *testing.T) {
 				<-late
 			}
 		}
-		s := newServer(t, m, webapp.Config{Cache: true, CacheTTL: time.Hour})
+		s := newServer(t, m, unrouted.Config{Cache: true, CacheTTL: time.Hour})
 		var first sync.WaitGroup
 		first.Go(func() { deposit(t, s) })
 		synctest.Wait()
@@ -147,7 +147,7 @@ func TestServer_TakeTurns_MeetsNoConflictOfItsOwn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMemory()
 				m.before = func(string) error { time.Sleep(time.Millisecond); return nil } // a virtual write
-				s := newServer(t, m, webapp.Config{TakeTurns: turns, Attempts: 1000})
+				s := newServer(t, m, unrouted.Config{TakeTurns: turns, Attempts: 1000})
 				var all sync.WaitGroup
 				for range 8 {
 					all.Go(func() {
@@ -170,7 +170,7 @@ func TestServer_TakeTurns_MeetsNoConflictOfItsOwn(t *testing.T) {
 
 func TestServer_Answers(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, newMemory(), webapp.Config{})
+	s := newServer(t, newMemory(), unrouted.Config{})
 	if a := read(t, s); a.Status != http.StatusNotFound {
 		t.Errorf("an account without a history answers %d, want 404", a.Status)
 	}
@@ -185,7 +185,7 @@ func TestServer_Answers(t *testing.T) {
 
 func TestNew_NamesAllFaults(t *testing.T) {
 	t.Parallel()
-	if _, err := webapp.New(newMemory(), webapp.Config{Attempts: -1, CacheTTL: -1}); err == nil {
+	if _, err := unrouted.New(newMemory(), unrouted.Config{Attempts: -1, CacheTTL: -1}); err == nil {
 		t.Error("negative numbers were accepted")
 	}
 }

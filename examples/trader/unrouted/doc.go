@@ -1,4 +1,4 @@
-// Package webapp is a web application as people put it behind a load balancer:
+// Package unrouted is a web application as people put it behind a load balancer:
 // any server takes any command, loads the aggregate from MongoDB, decides, and
 // saves with a version check. It is what Ganglion is measured against, so it is
 // written to be good at it:
@@ -13,8 +13,8 @@
 //   - Optionally each server keeps aggregates in a cache, and lets one request at a
 //     time change an aggregate.
 //
-// It speaks the routes and bodies of Ganglion's gateway, as far as the benchmark
-// uses them, so that one client can drive both.
+// It speaks the routes and bodies of Ganglion's gateway, as far as its users, make
+// bench-routing and the stage, need them, so that one client can drive both.
 //
 // # Concurrency
 //
@@ -26,4 +26,4 @@
 // saved for another reason, and 504 outcome_unknown when nobody can say whether
 // its save took effect. There is no memory of commands: a client that repeats one
 // after 504 may do it twice.
-package webapp
+package unrouted

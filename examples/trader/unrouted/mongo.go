@@ -1,4 +1,4 @@
-package webapp
+package unrouted
 
 import (
 	"context"
@@ -108,12 +108,16 @@ func (m *Mongo) Load(ctx context.Context, id string) (Account, error) {
 
 // Append implements [Storage].
 func (m *Mongo) Append(ctx context.Context, id, commandID string, d Deposit, next Account) error {
+	name := "deposited.v1"
+	if d.Amount < 0 {
+		name, d.Amount = "withdrawn.v1", -d.Amount
+	}
 	_, err := m.commits.InsertOne(ctx, commit{
 		ID:       key{Aggregate: Kind + "/" + id, Version: next.Version},
 		Time:     time.Now().UnixMicro(),
 		Kind:     Kind,
 		Commands: []command{{ID: commandID, Events: 1, Reply: next.Balance}},
-		Events:   []event{{Name: "deposited.v1", Data: d}},
+		Events:   []event{{Name: name, Data: d}},
 		State:    state{Balance: next.Balance},
 	})
 	return appendError(err)

@@ -1,4 +1,4 @@
-package webapp_test
+package unrouted_test
 
 import (
 	"context"
@@ -11,13 +11,13 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"github.com/ganglion-go/ganglion/bench/webapp"
+	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 	"github.com/ganglion-go/ganglion/testharness"
 )
 
 // setupMongo prepares a database of the test and returns what opens storages on
 // it, each with connections of its own.
-func setupMongo(t *testing.T) (open func() *webapp.Mongo, db *mongo.Database) {
+func setupMongo(t *testing.T) (open func() *unrouted.Mongo, db *mongo.Database) {
 	t.Helper()
 	uri, name := testharness.SharedMongo(t, 1).URI(), testharness.DatabaseName(t)
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
@@ -26,11 +26,11 @@ func setupMongo(t *testing.T) (open func() *webapp.Mongo, db *mongo.Database) {
 	}
 	t.Cleanup(func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) })
 	db = client.Database(name)
-	if err := webapp.Prepare(t.Context(), db); err != nil {
+	if err := unrouted.Prepare(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
-	return func() *webapp.Mongo {
-		m, err := webapp.OpenMongo(uri, name)
+	return func() *unrouted.Mongo {
+		m, err := unrouted.OpenMongo(uri, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,23 +43,23 @@ func TestMongo_SecondSaveOfAVersion_IsAConflict(t *testing.T) {
 	t.Parallel()
 	open, _ := setupMongo(t)
 	a, b := open(), open()
-	d := webapp.Deposit{Amount: 5}
+	d := unrouted.Deposit{Amount: 5}
 	for v := int64(1); v <= 3; v++ {
-		if err := a.Append(t.Context(), "x", "c", d, webapp.Account{Version: v, Balance: 5 * v}); err != nil {
+		if err := a.Append(t.Context(), "x", "c", d, unrouted.Account{Version: v, Balance: 5 * v}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	err := b.Append(t.Context(), "x", "d", d, webapp.Account{Version: 3, Balance: 99})
-	if !errors.Is(err, webapp.ErrConflict) {
+	err := b.Append(t.Context(), "x", "d", d, unrouted.Account{Version: 3, Balance: 99})
+	if !errors.Is(err, unrouted.ErrConflict) {
 		t.Errorf("second save of version 3: %v, want a conflict", err)
 	}
 	got, err := b.Load(t.Context(), "x")
-	if err != nil || got != (webapp.Account{Version: 3, Balance: 15}) {
+	if err != nil || got != (unrouted.Account{Version: 3, Balance: 15}) {
 		t.Errorf("load: %+v, %v, want version 3 with a balance of 15", got, err)
 	}
 	// Its neighbours in the order of keys are nobody's.
 	for _, id := range []string{"w", "x0", "", "y"} {
-		if got, err := b.Load(t.Context(), id); err != nil || got != (webapp.Account{}) {
+		if got, err := b.Load(t.Context(), id); err != nil || got != (unrouted.Account{}) {
 			t.Errorf("load of %q: %+v, %v, want nothing", id, got, err)
 		}
 	}
@@ -72,8 +72,8 @@ func TestMongo_ClosedConnection_IsUnknown(t *testing.T) {
 	if err := m.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	err := m.Append(t.Context(), "x", "c", webapp.Deposit{Amount: 5}, webapp.Account{Version: 1, Balance: 5})
-	if !errors.Is(err, webapp.ErrUnknown) || errors.Is(err, webapp.ErrConflict) {
+	err := m.Append(t.Context(), "x", "c", unrouted.Deposit{Amount: 5}, unrouted.Account{Version: 1, Balance: 5})
+	if !errors.Is(err, unrouted.ErrUnknown) || errors.Is(err, unrouted.ErrConflict) {
 		t.Errorf("save over a closed connection: %v, want an unknown outcome", err)
 	}
 }
@@ -84,7 +84,7 @@ func TestMongo_Load_ExaminesOneDocument(t *testing.T) {
 	open, db := setupMongo(t)
 	m := open()
 	for v := int64(1); v <= 50; v++ {
-		if err := m.Append(t.Context(), "x", "c", webapp.Deposit{Amount: 1}, webapp.Account{Version: v, Balance: v}); err != nil {
+		if err := m.Append(t.Context(), "x", "c", unrouted.Deposit{Amount: 1}, unrouted.Account{Version: v, Balance: v}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,7 +98,7 @@ func TestMongo_Load_ExaminesOneDocument(t *testing.T) {
 		Examined int `bson:"docsExamined"`
 		Returned int `bson:"nreturned"`
 	}
-	filter := bson.D{{Key: "op", Value: "query"}, {Key: "command.find", Value: webapp.Commits}}
+	filter := bson.D{{Key: "op", Value: "query"}, {Key: "command.find", Value: unrouted.Commits}}
 	if err := db.Collection("system.profile").FindOne(t.Context(), filter).Decode(&query); err != nil {
 		t.Fatal(err)
 	}
@@ -113,10 +113,10 @@ func TestMongo_Load_ExaminesOneDocument(t *testing.T) {
 func TestServers_OnMongo_LoseNothing(t *testing.T) {
 	t.Parallel()
 	open, _ := setupMongo(t)
-	servers := []*webapp.Server{
-		newServer(t, open(), webapp.Config{Attempts: 1000}),
-		newServer(t, open(), webapp.Config{Attempts: 1000, Cache: true}),
-		newServer(t, open(), webapp.Config{Attempts: 1000, Cache: true, TakeTurns: true}),
+	servers := []*unrouted.Server{
+		newServer(t, open(), unrouted.Config{Attempts: 1000}),
+		newServer(t, open(), unrouted.Config{Attempts: 1000, Cache: true}),
+		newServer(t, open(), unrouted.Config{Attempts: 1000, Cache: true, TakeTurns: true}),
 	}
 	const each = 10
 	var all sync.WaitGroup

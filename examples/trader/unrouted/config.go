@@ -1,4 +1,4 @@
-package webapp
+package unrouted
 
 import (
 	"errors"
@@ -34,7 +34,7 @@ func (c Config) withDefaults() (Config, error) {
 		"timeout": int64(c.Timeout), "cache size": int64(c.CacheSize), "cache ttl": int64(c.CacheTTL),
 	} {
 		if v < 0 {
-			faults = append(faults, fmt.Errorf("webapp: %s is negative", name))
+			faults = append(faults, fmt.Errorf("unrouted: %s is negative", name))
 		}
 	}
 	return c, errors.Join(faults...)

@@ -1,4 +1,4 @@
-package webapp
+package unrouted
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 // Errors of a [Storage].
 var (
 	// ErrConflict: the aggregate has that version already. Nothing was saved.
-	ErrConflict = errors.New("webapp: version conflict")
+	ErrConflict = errors.New("unrouted: version conflict")
 	// ErrUnknown: the save may or may not take effect.
-	ErrUnknown = errors.New("webapp: outcome unknown")
+	ErrUnknown = errors.New("unrouted: outcome unknown")
 )
 
 // Storage keeps the accounts of all servers.

@@ -1,4 +1,4 @@
-package webapp
+package unrouted
 
 // Account is the aggregate: the same as Ganglion's in this benchmark.
 type Account struct {
@@ -6,7 +6,8 @@ type Account struct {
 	Balance int64
 }
 
-// Deposit is the command, and the data of the event that it makes.
+// Deposit is the command, and the data of the event that it makes. One of less than 0 is
+// a withdrawal.
 type Deposit struct {
 	Amount int64  `json:"amount" bson:"amount"`
 	Note   string `json:"note" bson:"note"`
