@@ -15,6 +15,6 @@
 //
 // # Failures
 //
-// A figure that is not known is a dash. An action that is refused is 409, with the reason on
-// the page. A client that takes too long to read its stream is cut off and comes back.
+// A figure that is not known is a dash. An action that is refused has an [Outcome] that is
+// not done, with the reason. A client that takes too long to read its stream is cut off and comes back.
 package page

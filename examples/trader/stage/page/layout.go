@@ -113,11 +113,11 @@ func (k *sketch) dotWords() string {
 func wide(s Snapshot, old bool) picture {
 	k := newSketch(s, "wide", old)
 	n := max(1, len(s.Tracks))
-	top, room := 34, max(280, n*118)
+	top, room := 8, max(280, n*118)
 	middle := top + room/2
 	k.Width = 1000
 
-	gx, gw, gh := 412, 216, min(room-40, 224)
+	gx, gw, gh := 404, 214, min(room-56, 216)
 	gy := middle - gh/2
 	k.text(gx, gy-12, "soft", plural(len(s.Partitions), "partition, its owner's colour", "partitions, coloured by owner"))
 	k.grid(newGrid(gx, gy, gw, gh, len(s.Partitions)))
@@ -128,17 +128,17 @@ func wide(s Snapshot, old bool) picture {
 		y, h := top+room*(2*i+1)/(2*n), hue(i)
 		k.flow(curve(130, middle+(y-middle)/8, 192, y, false), h, t.Requests, t.State)
 		k.flow(curve(362, y, gx-6, gy+gh*(2*i+1)/(2*n), false), h, t.Requests, t.State)
-		k.flow(curve(gx+gw+4, gy+gh*(2*i+1)/(2*n), 684, y, false), h, t.Commands, t.State)
-		k.flow(curve(868, y, 898, middle+(y-middle)/4, false), h, t.Writes, t.State)
+		k.flow(curve(gx+gw+4, gy+gh*(2*i+1)/(2*n), 668, y, false), h, t.Commands, t.State)
+		k.flow(curve(852, y, 888, middle+(y-middle)/6, false), h, t.Writes, t.State)
 		k.box(192, y-37, 170, 74, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t)...)
-		k.box(684, y-52, 184, 104, h+" "+tone(t.State), nodeName(t.Name, t.State), k.nodeLines(t)...)
+		k.box(668, y-52, 184, 104, h+" "+tone(t.State), nodeName(t.Name, t.State), k.nodeLines(t)...)
 	}
-	k.store(943, middle)
+	k.store(938, middle)
 	k.text(8, top+room+48, "name", "NATS")
 	k.text(8, top+room+66, "soft", "the command bus")
 	k.Flows = append(k.Flows, flow{Path: fmt.Sprintf("M%d %dV%d", gx+gw/2, gy+gh+34, top+room+24), Class: "link", Rate: "0"})
-	k.nats(192, top+room+24, 676)
-	k.text(8, 16, "soft", k.dotWords())
+	k.nats(192, top+room+24, 660)
+	k.text(8, middle+58, "soft", k.dotWords())
 	k.Height = top + room + 104
 	return k.picture
 }
@@ -157,15 +157,27 @@ func (k *sketch) store(x, y int) {
 		return
 	}
 	n := len(k.s.Mongo)
-	radius := 32 + 6*min(n, 5)
+	radius := 21 + 5*min(n, 5)
 	for i := range k.s.Mongo {
 		angle := 2*math.Pi*float64(i)/float64(n) - math.Pi/2
 		if n == 1 {
 			radius = 0
 		}
-		k.member(i, x+int(math.Round(float64(radius)*math.Cos(angle))), y+int(math.Round(float64(radius)*math.Sin(angle))), max(10, 26-2*max(0, n-3)))
+		k.member(i, x+int(math.Round(float64(radius)*math.Cos(angle))), y+int(math.Round(float64(radius)*math.Sin(angle))), max(10, 25-2*max(0, n-3)))
 	}
-	k.text(x, y+radius+52, "soft middle", "w: majority")
+	k.setLines(x, y+radius+50)
+}
+
+// setLines says below the replica set who its primary is.
+func (k *sketch) setLines(x, y int) {
+	primary := "no primary"
+	for _, m := range k.s.Mongo {
+		if m.Role == "primary" && !stands(m.State) {
+			primary = "primary " + m.Name
+		}
+	}
+	k.text(x, y, "soft middle", short(primary, 17))
+	k.text(x, y+18, "soft middle", "w: majority")
 }
 
 // member draws one of the replica set; a second ring is the primary's.
@@ -175,11 +187,11 @@ func (k *sketch) member(i, x, y, r int) {
 	if m.Role == "primary" && !stands(m.State) {
 		k.Rings = append(k.Rings, ring{X: x, Y: y, R: r + 4, Class: "primary", Title: m.Name + " is the primary"})
 	}
-	word := memberWord(m)
+	word := m.Name
 	if stands(m.State) {
 		word = m.State
 	}
-	k.text(x, y+4, "small middle", short(word, 9))
+	k.text(x, y+4, "small middle", short(word, 8))
 }
 
 // nats draws the servers beside each other.
@@ -233,11 +245,11 @@ func tall(s Snapshot, old bool) picture {
 		for i := range s.Mongo {
 			k.member(i, k.Width*(2*i+1)/(2*m), y, min(28, k.Width/(2*m)-6))
 		}
-		k.text(middle, y+56, "soft middle", "replica set, w: majority")
+		k.setLines(middle, y+52)
 	}
-	k.text(2, y+92, "soft", "NATS, the command bus")
-	k.nats(2, y+102, k.Width-4)
-	k.Height = y + 208
+	k.text(2, y+104, "soft", "NATS, the command bus")
+	k.nats(2, y+114, k.Width-4)
+	k.Height = y + 218
 	k.text(2, k.Height-8, "soft", k.dotWords())
 	return k.picture
 }

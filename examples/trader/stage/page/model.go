@@ -186,7 +186,9 @@ func (m *model) compare() {
 			m.Phase += ", " + age(left+time.Second-1) + " left"
 		}
 	}
-	m.Charts = charts(c)
+	if len(c.Ours.Points)+len(c.Other.Points) > 0 {
+		m.Charts = charts(c)
+	}
 	m.Ways = []way{newWay("a", "Routed to one owner", c.Ours), newWay("b", "Balancer and database alone", c.Other)}
 }
 

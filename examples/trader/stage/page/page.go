@@ -58,7 +58,7 @@ type Page struct {
 // /static/, and POST /actions/{name}. Whose requests it answers is for its caller to guard.
 func New(engine Engine) *Page {
 	p := &Page{engine: engine, mux: http.NewServeMux(), templates: template.Must(template.New("").
-		Funcs(template.FuncMap{"plural": plural}).ParseFS(files, "templates/*.html"))}
+		Funcs(template.FuncMap{"tracks": tracks}).ParseFS(files, "templates/*.html"))}
 	p.mux.HandleFunc("GET /{$}", p.show)
 	p.mux.HandleFunc("GET /events", p.events)
 	p.mux.HandleFunc("GET /snapshot", p.snapshot)
@@ -132,7 +132,8 @@ func (p *Page) snapshot(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(data)
 }
 
-// act passes a form on. Scripts get the outcome, forms get the page, which shows it.
+// act passes a form on. Scripts get the outcome, which says whether the action was refused;
+// forms get the page, which shows it.
 func (p *Page) act(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formMax)
 	if err := r.ParseForm(); err != nil {
@@ -158,8 +159,5 @@ func (p *Page) act(w http.ResponseWriter, r *http.Request) {
 		panic(err) // it has strings and a time
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if !outcome.Done {
-		w.WriteHeader(http.StatusConflict)
-	}
 	_, _ = w.Write(data)
 }

@@ -143,17 +143,12 @@ type grid struct {
 	n          int
 }
 
-// newGrid fits n cells into a rectangle, twice as many in a row as in a column for each
-// doubling of its width.
+// newGrid fits n cells into a rectangle. The number in a row is a power of two, as that of
+// partitions is: the last row has no gap.
 func newGrid(x, y, w, h, n int) grid {
 	ratio := float64(w) / float64(h) * 1.6 // cells are higher than wide
-	columns := max(1, int(math.Round(math.Sqrt(float64(n)*ratio))))
-	for c := 1; c <= n; c *= 2 { // a power of two leaves no gap in the last row
-		if math.Abs(float64(c-columns)) <= float64(columns)/2 { // near enough
-			return grid{x: x, y: y, w: w, h: h, columns: c, n: n}
-		}
-	}
-	return grid{x: x, y: y, w: w, h: h, columns: columns, n: n}
+	columns := math.Exp2(math.Round(math.Log2(math.Sqrt(float64(max(n, 1)) * ratio))))
+	return grid{x: x, y: y, w: w, h: h, columns: max(1, int(columns)), n: n}
 }
 
 // cells draws partitions.
@@ -226,6 +221,19 @@ func pictureWords(s Snapshot) string {
 		fmt.Fprintf(&b, "%s is %s. ", n.Name, natsWord(n))
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// tracks says how many there are, as people write it.
+func tracks(n int) string {
+	switch n {
+	case 1:
+		return "One track"
+	case 2:
+		return "Two tracks"
+	case 3:
+		return "Three tracks"
+	}
+	return plural(n, "track", "tracks")
 }
 
 func stateWord(state string) string {

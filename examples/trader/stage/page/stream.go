@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	streamBeat  = time.Second            // a sign of life
+	streamBeat  = 500 * time.Millisecond // a sign of life
 	streamPace  = 200 * time.Millisecond // between two renderings
 	streamWrite = 5 * time.Second        // for a client to take what was sent
 	streamsMax  = 64
@@ -51,7 +51,7 @@ func (p *Page) render() (map[string][]byte, error) {
 }
 
 // events sends the fragments that have changed as server-sent events "show", and "beat"
-// each second, until the browser goes or the stage ends. A client that is slow misses
+// twice a second, until the browser goes or the stage ends. A client that is slow misses
 // moments, and gets the newest one.
 func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	if p.streams.Add(1) > streamsMax {

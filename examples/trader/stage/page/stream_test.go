@@ -126,9 +126,9 @@ func TestEvents_SendWhatHasChanged(t *testing.T) {
 			t.Errorf("fifty changes sent: %s", got)
 		}
 
-		// Without one there is a sign of life each second, and old figures are called so.
+		// Without one there is a sign of life twice a second, and old figures are called so.
 		advance(2 * time.Second)
-		if got := b.taken(); strings.Count(got, "event: beat") != 2 || strings.Contains(got, "event: show") {
+		if got := b.taken(); strings.Count(got, "event: beat") != 4 || strings.Contains(got, "event: show") {
 			t.Errorf("two quiet seconds sent: %s", got)
 		}
 		advance(2 * time.Second)
@@ -179,7 +179,7 @@ func TestEvents_ASlowClientGetsTheNewest(t *testing.T) {
 		default:
 			t.Error("a client that takes nothing is still followed")
 		}
-		if got := other.taken(); strings.Count(got, "event: beat") < 9 {
+		if got := other.taken(); strings.Count(got, "event: beat") < 18 {
 			t.Errorf("the other client got %s", got)
 		}
 		close(e.stopping)

@@ -1,8 +1,8 @@
 "use strict";
 // The page follows the stage: each event "show" has the fragments that have changed, and the
-// document is brought in line with them element by element; "beat" comes each second.
+// document is brought in line with them element by element; "beat" comes twice a second.
 (() => {
-  const lost = document.querySelector(".lost"), silentAfter = 1600;
+  const lost = document.querySelector(".lost"), silentAfter = 1400;
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let source, heard = 0;
 
@@ -64,7 +64,7 @@
     lost.hidden = false;
     pace();
     open();
-  }, 300);
+  }, 200);
   document.addEventListener("visibilitychange", () => document.hidden ? source.close() : open());
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (e) => { if (e.persisted) open(); });
