@@ -15,17 +15,30 @@ type Context struct {
 	message  *Message
 	now      time.Time // of the owner; zero: the time of the message
 	raised   []Event
-	ids      int
-	entered  bool // the handler itself was reached
+	out      []Outgoing
+	outBytes int
+	event    *EventRecord // that a saga reacts to; nil: none
+	excess   *excess      // what goes beyond a bound; nil: nothing
 
-	out       []Outgoing
-	outBytes  int
-	overflow  bool         // more was sent than is allowed
-	event     *EventRecord // that a saga reacts to; nil: none
-	deadlined bool         // the handler has set the saga's deadline itself
-	deep      string       // what is nested too deeply, for people; empty: nothing
-	bulky     string       // an input or reply of an effect that is too large, for people; empty: none
-	lateTimer string       // name of the first timer that would be set beyond MaxTimerTime; empty: none
+	ids       int32
+	entered   bool // the handler itself was reached
+	overflow  bool // more was sent than is allowed
+	deadlined bool // the handler has set the saga's deadline itself
+}
+
+// excess is what a decision would have in it that is beyond a bound.
+type excess struct {
+	deep      string // what is nested too deeply, for people; empty: nothing
+	bulky     string // an input or reply of an effect that is too large, for people; empty: none
+	lateTimer string // name of the first timer that would be set beyond MaxTimerTime; empty: none
+}
+
+// beyondBounds returns what the decision has of that, to be added to.
+func (c *Context) beyondBounds() *excess {
+	if c.excess == nil {
+		c.excess = &excess{}
+	}
+	return c.excess
 }
 
 // Event is a raised event in the form in which it is stored.
@@ -60,7 +73,7 @@ func (c *Context) Now() time.Time {
 // id and the time at which its caller made it, and how many ids the handler took before.
 func (c *Context) NewID() string {
 	c.ids++
-	return string(DeriveID(c.message.Time, c.instance.address.String(), string(c.message.ID), strconv.Itoa(c.ids)))
+	return string(DeriveID(c.message.Time, c.instance.address.String(), string(c.message.ID), strconv.Itoa(int(c.ids))))
 }
 
 // Timer returns the name of the timer that has sent the command to its own aggregate;
@@ -87,7 +100,9 @@ func (c *Context) Raise(event any) {
 	if err != nil {
 		panic(fmt.Sprintf("actor: encode %T: %v", event, err))
 	}
-	c.bounded("event "+e.name, data)
+	if TooDeep(data) {
+		c.bounded("event "+e.name, data)
+	}
 	c.raised = append(c.raised, Event{Name: e.name, Data: data})
 	c.instance.advance(e.name)
 	c.instance.tainted = true

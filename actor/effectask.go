@@ -178,16 +178,16 @@ func (e *Effect[I, R]) Perform(ctx *Context, input I, onResult ResultCommand[R],
 // effectReply encodes a command that is to end an effect.
 func (c *Context) effectReply(command Command) *EffectReply {
 	name, data := c.mustBeOwn(command)
-	if len(data) > MaxFallbackBytes && c.bulky == "" {
-		c.bulky = fmt.Sprintf("%s has %d bytes, the limit is %d", name, len(data), MaxFallbackBytes)
+	if len(data) > MaxFallbackBytes {
+		c.tooBulky(fmt.Sprintf("%s has %d bytes, the limit is %d", name, len(data), MaxFallbackBytes))
 	}
 	return &EffectReply{Name: name, Data: data}
 }
 
 func (c *Context) ask(effect string, task *EffectTask) (key string) {
 	c.instance.behavior.mustAskFor(effect)
-	if n := len(task.Input); n > MaxEffectInputBytes && c.bulky == "" {
-		c.bulky = fmt.Sprintf("the input of %s has %d bytes, the limit is %d", effect, n, MaxEffectInputBytes)
+	if n := len(task.Input); n > MaxEffectInputBytes {
+		c.tooBulky(fmt.Sprintf("the input of %s has %d bytes, the limit is %d", effect, n, MaxEffectInputBytes))
 	}
 	c.bounded("the input of "+effect, task.Input)
 	key = EffectKey(c.nextOut())

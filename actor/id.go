@@ -71,16 +71,29 @@ func (id CommandID) uuid7() (u [16]byte, ok bool) {
 	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
 		return u, false
 	}
-	var digits [32]byte
-	n := copy(digits[:], id[:8])
-	n += copy(digits[n:], id[9:13])
-	n += copy(digits[n:], id[14:18])
-	n += copy(digits[n:], id[19:23])
-	copy(digits[n:], id[24:])
-	if _, err := hex.Decode(u[:], digits[:]); err != nil || u[6]>>4 != 7 || u[8]>>6 != 2 {
-		return u, false
+	at, bad := 0, byte(0)
+	for i := range u {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			at++ // the hyphen
+		}
+		high, low := nibble(id[at]), nibble(id[at+1])
+		u[i], bad = high<<4|low, bad|high|low
+		at += 2
 	}
-	return u, true
+	return u, bad < 16 && u[6]>>4 == 7 && u[8]>>6 == 2
+}
+
+// nibble returns the value of a hexadecimal digit, or 255.
+func nibble(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
 }
 
 // markBytes is how much of a stamped id is its mark: the last bytes.

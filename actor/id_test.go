@@ -25,6 +25,8 @@ func TestCommandID_UnixMilli(t *testing.T) {
 		"time not hex":     {id: "017f22g2-79b0-7cc3-98c4-dc0c0c07398f"},
 		"rest not hex":     {id: "017f22e2-79b0-7cc3-98c4-dc0c0c07398z"},
 		"a dash elsewhere": {id: "017f22e27-9b0-7cc3-98c4-dc0c0c07398f"},
+		"one dash more":    {id: "-17f22e2-79b0-7cc3-98c4-dc0c0c07398f"},
+		"beyond ASCII":     {id: "017f22e2-79b0-7cc3-98c4-dc0c0c0739é"},
 		"too long":         {id: example + "0"},
 		"no dashes":        {id: "017f22e279b07cc398c4dc0c0c07398f0000"},
 	}

@@ -65,23 +65,37 @@ func tooDeep(what string) string {
 
 // bounded notes that a decision would have something in it that is nested too deeply.
 func (c *Context) bounded(what string, data []byte) {
-	if c.deep == "" && TooDeep(data) {
-		c.deep = what
+	if !TooDeep(data) {
+		return
+	}
+	if x := c.beyondBounds(); x.deep == "" {
+		x.deep = what
+	}
+}
+
+// tooBulky notes that an effect's input or reply is too large.
+func (c *Context) tooBulky(what string) {
+	if x := c.beyondBounds(); x.bulky == "" {
+		x.bulky = what
 	}
 }
 
 // beyond returns what a decision is refused with that goes beyond a bound.
 func (c *Context) beyond() (Outcome, bool) {
+	var x excess
+	if c.excess != nil {
+		x = *c.excess
+	}
 	switch i := c.instance; {
 	case c.overflow:
 		return Failure(CodeTooLarge, fmt.Sprintf("%s sends more than %d commands, %d bytes, or %d bytes to be sent on refusal",
 			c.message.Name, MaxOutgoing, MaxOutgoingBytes, MaxFallbackBytes)), true
-	case c.deep != "":
-		return Failure(CodeTooLarge, fmt.Sprintf("%s: %s", c.message.Name, tooDeep(c.deep))), true
-	case c.bulky != "":
-		return Failure(CodeTooLarge, fmt.Sprintf("%s: %s", c.message.Name, c.bulky)), true
-	case c.lateTimer != "":
-		return Outcome{Code: CodeRejected, Version: i.was.shown, Rejection: ErrTimerTime.With("timer", c.lateTimer).With("latest", MaxTimerTime)}, true
+	case x.deep != "":
+		return Failure(CodeTooLarge, fmt.Sprintf("%s: %s", c.message.Name, tooDeep(x.deep))), true
+	case x.bulky != "":
+		return Failure(CodeTooLarge, fmt.Sprintf("%s: %s", c.message.Name, x.bulky)), true
+	case x.lateTimer != "":
+		return Outcome{Code: CodeRejected, Version: i.was.shown, Rejection: ErrTimerTime.With("timer", x.lateTimer).With("latest", MaxTimerTime)}, true
 	default:
 		return Outcome{}, false
 	}

@@ -159,8 +159,10 @@ func (c *Context) At(t time.Time, command Command, opts ...TimerOption) {
 }
 
 func (c *Context) set(timer, command string, data []byte, t time.Time) {
-	if t.After(MaxTimerTime) && c.lateTimer == "" {
-		c.lateTimer = timer
+	if t.After(MaxTimerTime) {
+		if x := c.beyondBounds(); x.lateTimer == "" {
+			x.lateTimer = timer
+		}
 	}
 	c.emit(Outgoing{To: c.instance.address, Name: command, Data: data, At: wireTime(t), Timer: timer})
 }

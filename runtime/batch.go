@@ -1,8 +1,6 @@
 package runtime
 
 import (
-	"time"
-
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/store"
 )
@@ -10,25 +8,45 @@ import (
 // delivery is a message in the node.
 type delivery struct {
 	actor.Delivery
-	arrived  int64     // Clock.Elapsed
-	decided  time.Time // when it was first decided here, by this node's clock: its handler's Now
-	panics   int       // of its handler
-	replayed bool      // was in the stream before the node took the partition
-	alone    bool      // goes into a commit of its own: one with others was too large
-	indexed  bool      // its outcome goes into the store's index of keys
-	incident string    // under which the log has what failed; empty: nothing yet
+	arrived  int64 // Clock.Elapsed
+	decided  int64 // microseconds since 1970 at which it was first decided here, by this node's clock: its handler's Now; 0: it was not
+	panics   int32 // of its handler
+	replayed bool  // was in the stream before the node took the partition
+	alone    bool  // goes into a commit of its own: one with others was too large
+	indexed  bool  // its outcome goes into the store's index of keys
+	early    bool  // a firing that has been waited for once
 
 	// attempted: it was in a commit whose outcome was not success. That commit
 	// may yet become durable, so it can no longer be told that it was not executed.
 	attempted bool
 
+	refuse *actor.Outcome // decided: with this; nil: not yet
+	rare   *rareDelivery  // what few have: every message has a delivery, and its size is a cost; nil: none of it
+}
+
+// rareDelivery is what a message has of which something failed, or which the runtime watches.
+type rareDelivery struct {
+	incident string        // under which the log has what failed; empty: nothing yet
 	ended    chan struct{} // closed when the partition is done with it; nil: nobody waits for that
 	hasEnded bool          // ended is closed; guarded by partition.mu
 	executed func()        // called when its handler has returned; nil: nobody waits for that
+	waits    actor.Code    // why no node can execute it, as it is about to be parked
+}
 
-	refuse *actor.Outcome // decided: with this; nil: not yet
-	early  bool           // a firing that has been waited for once
-	waits  actor.Code     // why no node can execute it, as it is about to be parked
+// rarely returns what the message has of that, to be changed by whoever handles it.
+func (d *delivery) rarely() *rareDelivery {
+	if d.rare == nil {
+		d.rare = &rareDelivery{}
+	}
+	return d.rare
+}
+
+// waits returns why no node can execute the message, if it is to be parked for that.
+func (d *delivery) waits() actor.Code {
+	if d.rare == nil {
+		return ""
+	}
+	return d.rare.waits
 }
 
 // metBefore reports whether the command may have met another owner, or this one,
@@ -41,9 +59,9 @@ func (d *delivery) metBefore() bool {
 
 // endLocked wakes who waits for the message's end. The caller holds partition.mu.
 func (d *delivery) endLocked() {
-	if d.ended != nil && !d.hasEnded {
-		close(d.ended)
-		d.hasEnded = true
+	if r := d.rare; r != nil && r.ended != nil && !r.hasEnded {
+		close(r.ended)
+		r.hasEnded = true
 	}
 }
 

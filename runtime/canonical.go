@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -31,15 +32,27 @@ type canonical struct {
 // member is where a member of an object is in the canonical form.
 type member struct{ from, name, value, to int }
 
-// appendCanonical appends the canonical form of one JSON text to buf. ok is false if it
-// has given up.
-func appendCanonical(buf, data []byte) (_ []byte, ok bool) {
-	c := canonical{data: data, out: buf}
-	if !c.value(0) {
-		return buf, false
+// canonicals are not in use. Each has more than a kilobyte, which would have to be cleared
+// for each command.
+var canonicals = sync.Pool{New: func() any { return &canonical{} }} //nolint:gochecknoglobals // a pool
+
+// canonicalKept is the largest buffer that a canonical keeps.
+const canonicalKept = 64 << 10
+
+// write returns the canonical form of one JSON text, which is the receiver's. ok is false if
+// it has given up.
+func (c *canonical) write(data []byte) (_ []byte, ok bool) {
+	c.data, c.at, c.open, c.out = data, 0, 0, c.out[:0]
+	ok = c.value(0)
+	if ok {
+		c.space()
+		ok = c.at == len(data)
 	}
-	c.space()
-	return c.out, c.at == len(data)
+	form := c.out
+	if c.data = nil; cap(form) > canonicalKept {
+		c.out = nil
+	}
+	return form, ok
 }
 
 func (c *canonical) space() {

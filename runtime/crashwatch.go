@@ -146,7 +146,7 @@ func (p *partition) watchedLocked(d *delivery) bool {
 	if p.watch == nil {
 		return false
 	}
-	d.ended = make(chan struct{})
+	d.rarely().ended = make(chan struct{})
 	p.watch.queue = append(p.watch.queue, d)
 	select {
 	case p.watch.wake <- struct{}{}:
@@ -232,7 +232,7 @@ func (p *partition) executeWatched(d *delivery) bool {
 		}
 		if s.Deaths > 0 {
 			returned := make(chan struct{})
-			d.executed = sync.OnceFunc(func() { close(returned) })
+			d.rarely().executed = sync.OnceFunc(func() { close(returned) })
 			s.Executed, executed = true, returned
 		}
 		named = s
@@ -256,7 +256,7 @@ func (p *partition) awaitWatched(d *delivery, executed <-chan struct{}, s *suspe
 	patience := time.After(fearFor)
 	for {
 		select {
-		case <-d.ended:
+		case <-d.rare.ended:
 			p.mu.Lock()
 			p.claimSuspect = "" // saved with what is saved next
 			p.mu.Unlock()

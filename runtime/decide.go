@@ -20,8 +20,9 @@ func (a *activation) handle(d *delivery) {
 			return
 		}
 	}
+	now := a.partition.cfg.Clock.Now()
 	if d.Message.Type == actor.TypeCommand {
-		d.indexed = indexed(d.Message.ID, a.partition.cfg.Clock.Now())
+		d.indexed = indexed(d.Message.ID, now)
 		o, known, err := a.recall(d)
 		if errors.Is(err, errBehind) {
 			a.catchUp(d)
@@ -50,15 +51,15 @@ func (a *activation) handle(d *delivery) {
 		a.refuseExpired(d)
 		return
 	}
-	if d.decided.IsZero() {
-		d.decided = time.UnixMicro(a.partition.cfg.Clock.Now().UnixMicro())
+	if d.decided == 0 {
+		d.decided = now.UnixMicro()
 	}
 	if a.holds(d) {
 		return
 	}
-	dec := a.instance.DecideAt(&d.Message, d.decided)
-	if d.executed != nil {
-		d.executed()
+	dec := a.instance.DecideAt(&d.Message, time.UnixMicro(d.decided))
+	if d.rare != nil && d.rare.executed != nil {
+		d.rare.executed()
 	}
 	a.accept(d, dec)
 }
@@ -350,7 +351,7 @@ func (a *activation) panicked(d *delivery, dec actor.Decision) {
 	switch {
 	case d.Message.Type != actor.TypeCommand:
 		a.stand(answer{delivery: d, outcome: d.withheld(actor.CodeUnloadable, "the handler failed")})
-	case d.panics < a.partition.cfg.ParkAfter:
+	case int(d.panics) < a.partition.cfg.ParkAfter:
 		a.mu.Lock()
 		a.mailbox.pushFront([]*delivery{d})
 		a.mu.Unlock()

@@ -38,14 +38,10 @@ func digestOf(m *actor.Message) (d digest) {
 	if actor.TooDeep(data) {
 		return digest{}
 	}
-	var room [512]byte
-	form, ok := appendCanonical(room[:0], data)
+	sum, ok := canonicalSum(data)
 	if !ok {
-		if form, ok = appendDecodedJSON(nil, data); !ok {
-			return digest{}
-		}
+		return digest{}
 	}
-	sum := sha256.Sum256(form)
 	d.length = copy(d.bytes[:], sum[:digestBytes])
 	if by := hashUser(m.Metadata.User); by != 0 {
 		// Behind the digest of the data: builds that know nothing of it read that alone.
@@ -53,6 +49,19 @@ func digestOf(m *actor.Message) (d digest) {
 		d.length = len(d.bytes)
 	}
 	return d
+}
+
+// canonicalSum is the SHA-256 of the canonical form of JSON. ok is false for what is no JSON.
+func canonicalSum(data []byte) (sum [sha256.Size]byte, ok bool) {
+	c := canonicals.Get().(*canonical) //nolint:errcheck,forcetypeassert // of that type alone
+	defer canonicals.Put(c)
+	form, ok := c.write(data)
+	if !ok {
+		if form, ok = appendDecodedJSON(nil, data); !ok {
+			return sum, false
+		}
+	}
+	return sha256.Sum256(form), true
 }
 
 // digest is that of a command's data, and of its user's name. No length: there is none.

@@ -16,8 +16,9 @@ func (d *delivery) withheld(code actor.Code, sentence string) actor.Outcome {
 
 // incidentID returns the name of what has failed with a message, the same for all its tries.
 func (d *delivery) incidentID() string {
-	if d.incident == "" {
-		d.incident = rand.Text()[:12]
+	r := d.rarely()
+	if r.incident == "" {
+		r.incident = rand.Text()[:12]
 	}
-	return d.incident
+	return r.incident
 }

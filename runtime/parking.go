@@ -72,16 +72,16 @@ func (p *partition) takeAside(d *delivery, reason, stack string) outOfTheWay {
 		Name:      d.Message.Name,
 		Reason:    shorten(reason, parkedReasonMax),
 		Stack:     shorten(stack, parkedStackMax),
-		Attempts:  d.panics,
+		Attempts:  int(d.panics),
 		Time:      p.cfg.Clock.Now(),
-		Message:   encodeParked(&d.Message, d.waits),
+		Message:   encodeParked(&d.Message, d.waits()),
 	}
 	// Read once, before the first write: that may take effect although it fails.
 	known := false
 	err := p.retryBounded(func(ctx context.Context) error {
 		earlier, found, err := p.store.FindParked(ctx, parked.Aggregate, parked.CommandID)
 		known = found || errors.Is(err, store.ErrCorrupt)
-		parked.Attempts = d.panics + earlier.Attempts
+		parked.Attempts = int(d.panics) + earlier.Attempts
 		return err
 	})
 	if err != nil && !errors.Is(err, store.ErrCorrupt) { // a record that cannot be read is replaced

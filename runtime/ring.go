@@ -179,26 +179,24 @@ type ringRecorded struct {
 
 // encode writes the newest keep entries, and what else is kept of the aggregate.
 func (r *outcomeRing) encode(keep int, rest actor.RuntimeState) ([]byte, error) {
-	r.unroll()
-	c := outcomeRing{entries: r.entries, forgotten: r.forgotten}
-	c.forgotten.ahead = slices.Clone(r.forgotten.ahead)
-	for len(c.entries) > keep {
-		c.forget(0)
-		c.entries = c.entries[1:]
-	}
-	f := &c.forgotten
-	rec := ringRecord{
-		ForgottenUntil: f.until, ForgotKeyed: f.keys, Stamps: &stampRecord{Ahead: f.ahead, Legacy: f.legacy},
-		Instance: &rest,
-	}
-	for i := range c.entries {
-		e := &c.entries[i]
+	n, f := len(r.entries), r.forgotten
+	f.ahead = slices.Clone(f.ahead)
+	kept := make([]ringRecorded, 0, min(n, keep))
+	for i := range n {
+		e := &r.entries[(r.head+i)%n]
+		if i < n-keep {
+			f.add(e.id, e.indexed)
+			continue
+		}
 		reply, refusal := encodeOutcome(e.outcome)
-		rec.Entries = append(rec.Entries, ringRecorded{
+		kept = append(kept, ringRecorded{
 			ID: e.id, Indexed: e.indexed, Name: e.of.name, By: e.of.by, Data: e.of.data, Version: e.outcome.Version, Reply: reply, Refusal: refusal,
 		})
 	}
-	return json.Marshal(rec)
+	return json.Marshal(ringRecord{
+		ForgottenUntil: f.until, ForgotKeyed: f.keys, Stamps: &stampRecord{Ahead: f.ahead, Legacy: f.legacy},
+		Entries: kept, Instance: &rest,
+	})
 }
 
 // decodeRing reads what encode wrote with a snapshot whose last commit is of a time, in

@@ -69,7 +69,7 @@ func (a *activation) unserved(d *delivery, dec *actor.Decision) bool {
 
 // parkUnserved parks a command that waits for a node that can execute it.
 func (p *partition) parkUnserved(d *delivery, o *actor.Outcome) bool {
-	d.waits = o.Code
+	d.rarely().waits = o.Code
 	if !p.park(d, o.Detail, "") {
 		return false
 	}
