@@ -100,7 +100,8 @@ func (g *group) add(actions []Action, ours func(Action) bool) {
 	g.Why = whys(g.Controls)
 }
 
-// whys says why buttons are disabled, each reason once.
+// whys says why buttons are disabled, each reason once, with the names of the buttons unless
+// it names what they are for.
 func whys(controls []control) (all []string) {
 	labels := map[string][]string{}
 	for _, c := range controls {
@@ -113,7 +114,13 @@ func whys(controls []control) (all []string) {
 		labels[c.Why] = append(labels[c.Why], c.Label)
 	}
 	for i, why := range all {
-		all[i] = strings.Join(labels[why], ", ") + ": " + why
+		if one := labels[why]; len(one) > 1 || len(all) < 2 {
+			why = strings.Join(one, ", ") + ": " + why
+		}
+		if !strings.HasSuffix(why, ".") {
+			why += "."
+		}
+		all[i] = why
 	}
 	return all
 }

@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -106,7 +107,7 @@ func (k *sketch) dotWords() string {
 	if k.each == 1 {
 		return "a dot is one request"
 	}
-	return "a dot is " + number(k.each) + " requests"
+	return "a dot is " + strings.TrimSuffix(number(k.each), ".0") + " requests"
 }
 
 // wide draws from left to right.
@@ -129,7 +130,7 @@ func wide(s Snapshot, old bool) picture {
 		k.flow(curve(130, middle+(y-middle)/8, 192, y, false), h, t.Requests, t.State)
 		k.flow(curve(362, y, gx-6, gy+gh*(2*i+1)/(2*n), false), h, t.Requests, t.State)
 		k.flow(curve(gx+gw+4, gy+gh*(2*i+1)/(2*n), 668, y, false), h, t.Commands, t.State)
-		k.flow(curve(852, y, 888, middle+(y-middle)/6, false), h, t.Writes, t.State)
+		k.flow(curve(852, y, 880, middle+(y-middle)/6, false), h, t.Writes, t.State)
 		k.box(192, y-37, 170, 74, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t)...)
 		k.box(668, y-52, 184, 104, h+" "+tone(t.State), nodeName(t.Name, t.State), k.nodeLines(t)...)
 	}
@@ -153,7 +154,7 @@ func (k *sketch) balancerLine() string {
 // store draws the replica set around a point, or the store that NATS is.
 func (k *sketch) store(x, y int) {
 	if len(k.s.Mongo) == 0 {
-		k.box(x-45, y-37, 94, 74, "store up", "JetStream", "the store")
+		k.box(x-56, y-37, 114, 74, "store up", "JetStream", "the store")
 		return
 	}
 	n := len(k.s.Mongo)

@@ -67,6 +67,9 @@ func newModel(s Snapshot, now time.Time) model {
 	m.Check = buttons(button(s, ActCheck, "Check now", "second"), button(s, ActAudit, "Audit everything", "second"))
 	m.LoadGo, m.LoadStop = button(s, ActLoad, "Start load", "go"), button(s, ActStop, "Stop load", "second")
 	m.LoadSet = max(1, min(s.Load.Wanted, s.Load.Max))
+	if s.Load.Wanted <= 0 {
+		m.LoadSet = max(1, s.Load.Max*2/5) // what the slider proposes
+	}
 	if s.Load.Running {
 		m.LoadNow = number(s.Load.Orders) + " orders/s · p50 " + span(s.Load.P50) + " · p99 " + span(s.Load.P99)
 		if m.LoadGo != nil {
