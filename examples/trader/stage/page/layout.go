@@ -17,6 +17,8 @@ type sketch struct {
 	each float64 // what a dot stands for
 	old  bool    // the figures are too old for anything to move
 	at   map[string]int
+
+	primary *ring // drawn last, so that it is one element that moves; nil: there is none
 }
 
 func newSketch(s Snapshot, class string, old bool) *sketch {
@@ -52,7 +54,7 @@ func (k *sketch) webLines(t Track) []string {
 	if stands(t.State) {
 		return []string{k.stateLine(t.State, t.Since)}
 	}
-	return []string{figure(t.Requests) + "/s · p99 " + duration(t.P99)}
+	return []string{figure(t.Requests) + " req/s", "p50 " + duration(t.P50) + " · p99 " + duration(t.P99)}
 }
 
 // nodeLines are what is written in the box of a node.
@@ -110,6 +112,14 @@ func (k *sketch) dotWords() string {
 	return "a dot is " + strings.TrimSuffix(number(k.each), ".0") + " requests"
 }
 
+// drawn returns the picture.
+func (k *sketch) drawn() picture {
+	if k.primary != nil {
+		k.Rings = append(k.Rings, *k.primary)
+	}
+	return k.picture
+}
+
 // wide draws from left to right.
 func wide(s Snapshot, old bool) picture {
 	k := newSketch(s, "wide", old)
@@ -141,7 +151,7 @@ func wide(s Snapshot, old bool) picture {
 	k.nats(192, top+room+24, 660)
 	k.text(8, middle+58, "soft", k.dotWords())
 	k.Height = top + room + 104
-	return k.picture
+	return k.drawn()
 }
 
 func (k *sketch) balancerLine() string {
@@ -186,7 +196,7 @@ func (k *sketch) member(i, x, y, r int) {
 	m := k.s.Mongo[i]
 	k.Rings = append(k.Rings, ring{X: x, Y: y, R: r, Class: "member " + tone(m.State), Title: m.Name + ": " + memberWord(m)})
 	if m.Role == "primary" && !stands(m.State) {
-		k.Rings = append(k.Rings, ring{X: x, Y: y, R: r + 4, Class: "primary", Title: m.Name + " is the primary"})
+		k.primary = &ring{X: x, Y: y, R: r + 4, Class: "primary", Title: m.Name + " is the primary"}
 	}
 	word := m.Name
 	if stands(m.State) {
@@ -213,6 +223,9 @@ func (k *sketch) nats(x, y, w int) {
 			lines = []string{k.stateLine(server.State, server.Since)}
 		}
 		k.box(x+i*(each+gap), y, each, 76, "nats "+tone(server.State), server.Name, lines...)
+		if len(server.Leads) > 0 {
+			k.Boxes[len(k.Boxes)-1].Title += ": leads " + strings.Join(server.Leads, ", ")
+		}
 	}
 }
 
@@ -224,7 +237,7 @@ func tall(s Snapshot, old bool) picture {
 	middle, gap := k.Width/2, 12
 	each := (k.Width - gap*(n-1) - 4) / n
 
-	gy, gh := 222, 150
+	gy, gh := 230, 150
 	k.text(4, gy-12, "soft", plural(len(s.Partitions), "partition, its owner's colour", "partitions, coloured by owner"))
 	k.grid(newGrid(4, gy, k.Width-8, gh, len(s.Partitions)))
 	k.legend(4, gy+gh+24, k.Width-8)
@@ -233,13 +246,13 @@ func tall(s Snapshot, old bool) picture {
 		x, h := 2+i*(each+gap), hue(i)
 		center := x + each/2
 		k.flow(curve(middle+(center-middle)/4, 64, center, 104, true), h, t.Requests, t.State)
-		k.flow(curve(center, 170, center, gy-28, true), h, t.Requests, t.State)
-		k.flow(curve(center, gy+gh+54, center, 462, true), h, t.Commands, t.State)
-		k.flow(curve(center, 566, middle+(center-middle)/4, 598, true), h, t.Writes, t.State)
-		k.box(x, 104, each, 66, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t)...)
-		k.box(x, 462, each, 104, h+" "+tone(t.State), nodeName(t.Name, t.State), k.nodeLines(t)...)
+		k.flow(curve(center, 178, center, gy-30, true), h, t.Requests, t.State)
+		k.flow(curve(center, gy+gh+54, center, 470, true), h, t.Commands, t.State)
+		k.flow(curve(center, 574, middle+(center-middle)/4, 606, true), h, t.Writes, t.State)
+		k.box(x, 104, each, 74, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t)...)
+		k.box(x, 470, each, 104, h+" "+tone(t.State), nodeName(t.Name, t.State), k.nodeLines(t)...)
 	}
-	y := 634
+	y := 642
 	if m := len(s.Mongo); m == 0 {
 		k.store(middle, y+4)
 	} else {
@@ -252,5 +265,5 @@ func tall(s Snapshot, old bool) picture {
 	k.nats(2, y+114, k.Width-4)
 	k.Height = y + 218
 	k.text(2, k.Height-8, "soft", k.dotWords())
-	return k.picture
+	return k.drawn()
 }

@@ -92,7 +92,7 @@ func states() map[string]state {
 		"running": {
 			snapshot: running,
 			has: map[string][]string{
-				"pills": {"trading for 02:14"}, "load": {"Set load", "40/s"}, "picture": {"412 req/s", "205/s · p99 31 ms", "9.4 commands/write", "0 conflicts/s", "a dot is 50 requests"},
+				"pills": {"trading for 02:14"}, "load": {"Set load", "40/s"}, "picture": {"412 req/s", "205 req/s", "p50 12 ms · p99 31 ms", "9.4 commands/write", "0 conflicts/s", "a dot is 50 requests"},
 				"verdict": {"Nothing lost", "acknowledged 48,213", "stored 48,213", "lost 0", "doubled 0", "longest wait a user saw 1.2 s", "Checked 3 s ago in 40 ms, after node-2 was killed, 48,402 acknowledged by now", "node-2 1.2 s"},
 				"say":     {"48,213 acknowledged, 48,213 stored, 0 lost, 0 doubled, longest wait 1.2 s."}, "log": {"✓ check: 48,213 = 48,213", "▲ node-2 was killed"},
 			},
@@ -160,7 +160,7 @@ func states() map[string]state {
 				*t = page.Track{Name: t.Name, State: page.Up}
 				s.Balancer.Rate = nil
 			}),
-			has: map[string][]string{"picture": {"– req/s", "–/s · p99 –", "– commands/write"}},
+			has: map[string][]string{"picture": {"– req/s", "– req/s", "p50 – · p99 –", "– commands/write"}},
 		},
 	}
 }
@@ -310,6 +310,22 @@ func TestPage_WhatNothingDrivesStands(t *testing.T) {
 		if dead := r[1] == "o2"; dead != (r[2] != "") || dead != (r[3] == "0") {
 			t.Errorf("a line %q, gone %q, has %s dots a second", r[1], r[2], r[3])
 		}
+	}
+}
+
+func TestPage_ThePrimarysRingIsOneThatMoves(t *testing.T) {
+	t.Parallel()
+	ring := regexp.MustCompile(`<circle class="primary" cx="(\d+)" cy="(\d+)" r="\d+"><title>[^<]*</title></circle></g>`)
+	before := ring.FindStringSubmatch(shown(t, running(time.Now())))
+	after := ring.FindStringSubmatch(shown(t, with(running, func(s *page.Snapshot) {
+		s.Mongo[0].Role, s.Mongo[1].Role = "secondary", "primary"
+	})(time.Now())))
+	if before == nil || after == nil || slices.Equal(before[1:], after[1:]) {
+		t.Errorf("the last circle is %q, and after a step-down %q", before, after)
+	}
+	none := shown(t, with(running, func(s *page.Snapshot) { s.Mongo[0].Role = "secondary" })(time.Now()))
+	if ring.MatchString(none) || !strings.Contains(element(t, none, "picture"), "no primary") {
+		t.Error("a set without a primary shows one")
 	}
 }
 
