@@ -13,6 +13,7 @@ EXAMPLES ?= 100
 DURATION ?= 2m
 ARGS     ?=
 EFFECTS  ?= 10000
+AGGREGATES ?= 1000000
 OLD      ?= 291a882
 
 .PHONY: help
@@ -55,6 +56,10 @@ soak: ## Kill and disturb a node under load many times (KILLS=50, FAULTS=20).
 .PHONY: soak-effects
 soak-effects: ## Have EFFECTS (10000) fail at random, with a provider that takes a second, while both nodes are killed twice.
 	GANGLION_SOAK=$(EFFECTS) GANGLION_SEED=$(SEED) $(GO) test -count=1 -timeout 2h -v -run '^TestNode_EffectsSoak$$' ./node
+
+.PHONY: dashboard-large
+dashboard-large: ## Measure each page of the dashboard over AGGREGATES (1000000) aggregates of ten events in MongoDB, and a tenth of them in JetStream.
+	GANGLION_DASHBOARD=$(AGGREGATES) $(GO) test -count=1 -timeout 2h -v -run '^TestDashboard_LargeData$$' ./node
 
 .PHONY: chaos
 chaos: ## Break a cluster of nine processes for DURATION (2m) by SEED, and check what its clients were told. Evidence goes to bin/chaos.

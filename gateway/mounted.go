@@ -23,6 +23,9 @@ func mountedAt(r *http.Request) string {
 	return strings.TrimSuffix(prefix, "/")
 }
 
+// Description returns the OpenAPI document that /openapi.json has. It must not be changed.
+func (g *Gateway) Description() []byte { return g.description }
+
 // describedAt returns the OpenAPI document and its entity tag for a gateway under a prefix.
 // Without it, programs would call the paths of the document at the root of the server.
 func (g *Gateway) describedAt(prefix string) (document []byte, tag string) {

@@ -50,6 +50,13 @@ func (n *Node) openOperators(definitions []actor.Registrable) error {
 		return errors.Join(err, ErrConfig)
 	}
 	n.operators = g
+	if !n.cfg.DashboardCommands {
+		return nil
+	}
+	cfg.Authenticate = operatorAuthenticator{}
+	if n.sending, err = gateway.New(n.Client(), definitions, cfg); err != nil {
+		return errors.Join(err, ErrConfig)
+	}
 	return nil
 }
 

@@ -2,11 +2,11 @@ package node
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
+	"github.com/ganglion-go/ganglion/node/internal/lineage"
 	"github.com/ganglion-go/ganglion/store"
 )
 
@@ -43,37 +43,14 @@ func describeEvents(c *store.Commit) []gateway.Event {
 }
 
 // outgoingByCommand returns what a commit sends and does to timers, by the id of the
-// command whose decision asked for it. Commits say so of every entry, but for two cases:
-// builds before that noted it for commands and set timers alone, and where the ids of a
-// conversation were too long, none is kept. Such an entry goes with the next one that
-// says so, else with the last one before, else with the last command that raised an event.
+// command whose decision asked for it.
 func outgoingByCommand(c *store.Commit) map[string][]gateway.Outgoing {
-	if len(c.Out) == 0 {
-		return nil
-	}
-	raised := map[string]bool{}
-	last := ""
-	for i := range c.Outcomes {
-		if o := &c.Outcomes[i]; o.Events > 0 {
-			raised[o.CommandID], last = true, o.CommandID
+	places := lineage.Attribute(c)
+	asked := make(map[string][]gateway.Outgoing, len(places))
+	for id, of := range places {
+		for _, i := range of {
+			asked[id] = append(asked[id], describeOutgoing(&c.Out[i]))
 		}
-	}
-	owners := make([]string, len(c.Out))
-	next := ""
-	for i, o := range slices.Backward(c.Out) {
-		if by := o.Metadata.Causation; raised[by] {
-			next = by
-		}
-		owners[i] = next
-	}
-	asked := map[string][]gateway.Outgoing{}
-	before := last
-	for i := range c.Out {
-		if owners[i] == "" {
-			owners[i] = before
-		}
-		before = owners[i]
-		asked[before] = append(asked[before], describeOutgoing(&c.Out[i]))
 	}
 	return asked
 }

@@ -82,6 +82,12 @@ type Config struct {
 	// nodes alike.
 	ExposeInternal bool
 
+	// DashboardCommands lets whoever may use the admin server send commands from its
+	// dashboard, as the principal "operator:NAME" and without the rights of the HTTP API
+	// being asked for. Commands that are the application's own ([actor.Internal]) are not
+	// among them.
+	DashboardCommands bool
+
 	Partitions actor.Partitions // of the keyspace, a power of two, fixed when the cluster is created; default: 128, or what the cluster has
 	Replicas   int              // of the JetStream streams, 1 to 5; default: 3 with NATSClusterAddr, else 1
 	Lease      time.Duration    // for which one renewal lets the node answer, 200 ms to 10 min; default 3 s

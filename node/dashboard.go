@@ -39,15 +39,18 @@ func (n *Node) adminRoutes() http.Handler {
 // openDashboard has the pages show the cluster.
 func (n *Node) openDashboard() {
 	n.onClose(n.jobs.end)
-	n.dashboard.Open(&dashboardSource{
+	s := &dashboardSource{
 		node: n, operation: n.audited(http.HandlerFunc(n.serveAdmin)), lastSeen: &lastSeen{},
 		parking: &parking{store: n.store, client: n.internal, reread: n.bus.Reread, outbox: n.bus, commits: n.store, projections: n.projections},
 		effects: &effects{bus: n.bus, store: n.store, here: n.runtime},
-	})
+	}
+	s.inspector = n.newInspector(s.parking, s.effects)
+	n.dashboard.Open(s)
 }
 
 // dashboardSource is what the pages of this node show.
 type dashboardSource struct {
+	*inspector
 	node      *Node
 	operation http.Handler
 	parking   *parking

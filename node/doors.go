@@ -49,6 +49,9 @@ func (s *settings) warnOfDoors(ctx context.Context) {
 	if s.ExposeInternal {
 		s.Logger.WarnContext(ctx, "WHAT IS THE APPLICATION'S OWN IS OPEN TO EVERYBODY who can call this node, over HTTP and NATS: --expose-internal is for development and tests")
 	}
+	if s.DashboardCommands {
+		s.Logger.WarnContext(ctx, "WHOEVER MAY USE THE ADMIN SERVER MAY SEND COMMANDS from its dashboard, whatever rights callers of the HTTP API need: --dashboard-commands")
+	}
 	s.warnOfRights(ctx)
 	if s.adminSocket() == "" && !isLoopback(s.AdminAddr) {
 		s.Logger.WarnContext(ctx, "the admin server is open to the network, without encryption: its token is all that protects it", "admin_addr", s.AdminAddr)

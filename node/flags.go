@@ -56,6 +56,8 @@ type flags struct {
 
 	ExposeInternal toggle `name:"expose-internal" help:"Let all callers have what definitions keep for the application itself (actor.Internal). For development and tests." env:"GANGLION_EXPOSE_INTERNAL"`
 
+	DashboardCommands toggle `name:"dashboard-commands" help:"Let whoever may use the admin server send commands from its dashboard." env:"GANGLION_DASHBOARD_COMMANDS"`
+
 	Partitions string `help:"Partitions of the keyspace: a power of two, fixed when the cluster is created. Default: 128, or what the cluster has." env:"GANGLION_PARTITIONS" placeholder:"P"`
 	Replicas   string `help:"Replicas of the JetStream streams, 1 to 5. Default: 3 with --nats-cluster-addr, else 1." env:"GANGLION_REPLICAS" placeholder:"N"`
 	Lease      string `help:"Time for which one renewal lets a node answer, at least 200ms." default:"${ganglion_lease}" env:"GANGLION_LEASE"`
@@ -120,6 +122,7 @@ func (f *flags) check(base Config) (settings, error) {
 	s := settings{Config: base, name: flagName, typed: map[string]typed{}}
 	f.texts(&s)
 	read(&s, "ExposeInternal", string(f.ExposeInternal), &s.ExposeInternal, strconv.ParseBool)
+	read(&s, "DashboardCommands", string(f.DashboardCommands), &s.DashboardCommands, strconv.ParseBool)
 	read(&s, "Partitions", f.Partitions, &s.Partitions, parsePartitions)
 	read(&s, "Replicas", f.Replicas, &s.Replicas, parseCount)
 	read(&s, "Lease", f.Lease, &s.Lease, parseDuration)

@@ -45,6 +45,7 @@ type Node struct {
 	gateway   *gateway.Gateway
 	served    gateway.Config   // of the gateway
 	operators *gateway.Gateway // of the admin server: it reads alone, and shows everything
+	sending   *gateway.Gateway // by which operators send commands; nil: they may not
 	handler   http.Handler     // what the HTTP address serves
 
 	projections *projections // nil: the node has none

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
+	"iter"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/gateway"
@@ -22,33 +24,42 @@ const (
 // At implements gateway.History: it replays what the store has, from the newest snapshot
 // if that is not younger than the moment.
 func (h *history) At(ctx context.Context, addr actor.Address, m gateway.Moment) (gateway.PastState, error) {
+	instance, err := h.instanceAt(ctx, addr, m)
+	if err != nil {
+		return gateway.PastState{}, err
+	}
+	state, version, err := shown(instance)
+	return gateway.PastState{State: state, Version: version}, err
+}
+
+// instanceAt returns an aggregate as it was at a moment.
+func (h *history) instanceAt(ctx context.Context, addr actor.Address, m gateway.Moment) (*actor.Instance, error) {
 	behavior := h.behaviors[addr.Kind]
 	if behavior == nil {
-		return gateway.PastState{}, actor.ErrUnknownKind
+		return nil, actor.ErrUnknownKind
 	}
 	select {
 	case h.replays <- struct{}{}:
 		defer func() { <-h.replays }()
 	case <-ctx.Done():
-		return gateway.PastState{}, &actor.Error{Code: actor.CodeOverloaded, Detail: "too many states of the past are being read"}
+		return nil, &actor.Error{Code: actor.CodeOverloaded, Detail: "too many states of the past are being read"}
 	}
 	p := past{moment: m, address: addr, from: behavior.New(addr)}
 	if err := p.find(ctx, h.store, behavior); err != nil {
-		return gateway.PastState{}, err
+		return nil, err
 	}
 	for c, err := range h.store.Load(ctx, store.Aggregate(addr.String()), store.Version(p.from.Version())) {
 		if err != nil {
-			return gateway.PastState{}, err
+			return nil, err
 		}
 		if more, err := p.replay(&c); err != nil || !more {
 			if err != nil {
-				return gateway.PastState{}, err
+				return nil, err
 			}
 			break
 		}
 	}
-	state, version, err := shown(p.from)
-	return gateway.PastState{State: state, Version: version}, err
+	return p.from, nil
 }
 
 // past is a state on the way to a moment.
@@ -103,7 +114,29 @@ func (p *past) replay(c *store.Commit) (more bool, err error) {
 			return false, &actor.Error{Code: actor.CodeUnloadable, Detail: err.Error()}
 		}
 	}
+	p.from.ReplayEffects(decided(c), timersOf(c))
 	return true, nil
+}
+
+// decided yields the ids of a commit's commands.
+func decided(c *store.Commit) iter.Seq[actor.CommandID] {
+	return func(yield func(actor.CommandID) bool) {
+		for i := range c.Outcomes {
+			if !yield(actor.CommandID(c.Outcomes[i].CommandID)) {
+				return
+			}
+		}
+	}
+}
+
+// timersOf returns what a commit does to timers.
+func timersOf(c *store.Commit) (all []actor.Outgoing) {
+	for i := range c.Out {
+		if o := &c.Out[i]; o.Timer != "" {
+			all = append(all, actor.Outgoing{ID: actor.CommandID(o.ID), Name: o.Name, Timer: o.Timer, At: time.UnixMicro(o.At).UTC()})
+		}
+	}
+	return all
 }
 
 func (p *past) tooFar() error {

@@ -180,6 +180,9 @@ func (s *settings) checkLog(fault faultFunc) {
 	if s.typed["ExposeInternal"].bad {
 		fault("${ExposeInternal}=%s: true or false is required", s.value("ExposeInternal", s.ExposeInternal))
 	}
+	if s.typed["DashboardCommands"].bad {
+		fault("${DashboardCommands}=%s: true or false is required", s.value("DashboardCommands", s.DashboardCommands))
+	}
 	if s.typed["LogLevel"].bad {
 		fault("${LogLevel}=%s: debug, info, warn or error is required", s.value("LogLevel", s.LogLevel))
 	}

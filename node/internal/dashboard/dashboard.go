@@ -49,6 +49,8 @@ type Dashboard struct {
 	tickets   *tickets
 	jobs      *jobs
 	streams   atomic.Int64
+	tails     atomic.Int64 // streams of events among them
+	described descriptions
 }
 
 //go:embed templates static
@@ -125,6 +127,9 @@ func (d *Dashboard) routes() http.Handler {
 		"POST " + Path + "jobs/{job}":  d.acting(d.stopJob),
 		Path:                           d.still("problem", d.unknown),
 	} {
+		mux.Handle(pattern, d.guarded(h))
+	}
+	for pattern, h := range d.inspecting() {
 		mux.Handle(pattern, d.guarded(h))
 	}
 	return mux

@@ -21,6 +21,8 @@ const token = "0123456789abcdef0123"
 
 // fake is a source without a cluster.
 type fake struct {
+	dashboard.Inspector // of pages that are tested over a node
+
 	mu      sync.Mutex
 	cluster dashboard.Cluster
 	parked  []dashboard.ParkedItem

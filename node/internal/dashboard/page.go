@@ -43,6 +43,8 @@ func nav(template string) []navItem {
 		{At: "overview", Path: Path, Title: "Overview"},
 		{At: "partitions", Path: Path + "partitions", Title: "Partitions"},
 		{At: "kinds kind", Path: Path + "kinds", Title: "Kinds"},
+		{At: "aggregates aggregate state command farther send review sent", Path: Path + "aggregates", Title: "Aggregates"},
+		{At: "tail", Path: Path + "tail", Title: "Live tail"},
 		{At: "projections", Path: Path + "projections", Title: "Projections"},
 		{At: "effects", Path: Path + "effects", Title: "Effects"},
 		{At: "parked cause one job", Path: Path + "parked", Title: "Parked"},
@@ -63,7 +65,7 @@ func parseTemplates() map[string]*template.Template {
 		"count": number, "rate": perSecond, "span": span, "bytes": bytesOf, "moment": moment, "ago": ago,
 		"short": short, "long": long, "cut": cut, "query": query, "dict": dict, "owner": ownerClass,
 		"plural": plural, "acts": acts,
-	}).ParseFS(files, "templates/layout.html", "templates/parts.html"))
+	}).Funcs(template.FuncMap{"idText": idText, "outcome": outcomeOf}).ParseFS(files, "templates/layout.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
 	pages, err := fs.Glob(files, "templates/page-*.html")
 	if err != nil {

@@ -46,11 +46,11 @@ func (p projectionRow) Doing() string {
 	return "runs"
 }
 
-// Done is how much of a rebuild is done, in percent.
-func (p projectionRow) Done() int { return percent(p.Rebuild.Done, p.Rebuild.Total) }
+// Percent is how much of a rebuild is done, in percent.
+func (p projectionRow) Percent() int { return percent(p.Rebuild.Done, p.Rebuild.Total) }
 
 // Bar is the class of the bar that shows it.
-func (p projectionRow) Bar() string { return barClass(uint64(p.Done()), 100) }
+func (p projectionRow) Bar() string { return barClass(uint64(p.Percent()), 100) }
 
 const projectionsPage = 25
 

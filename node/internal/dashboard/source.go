@@ -8,6 +8,8 @@ import (
 // Source says what the pages show, and does what operators ask for. Its methods are safe for
 // concurrent use, and return when ctx ends at the latest.
 type Source interface {
+	Inspector
+
 	// Cluster returns what is known. It does not fail as a whole.
 	Cluster(ctx context.Context) Cluster
 	// Projections returns the projections of the node, in its order, and of the first so many

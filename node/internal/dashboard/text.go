@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +63,9 @@ func number(n any) string {
 		return count(v)
 	case uint64:
 		return count(v)
+	}
+	if v := reflect.ValueOf(n); v.CanUint() { // a version
+		return count(v.Uint())
 	}
 	return fmt.Sprint(n)
 }
