@@ -253,7 +253,7 @@ func (s *stageDriver) tamper() {
 		s.takeOut(cfg.MongoURI, begun[1])
 	}
 	began, action := time.Now(), page.ActCheck
-	if shot.Verdict.Live > 3000 { // a check looks at some of what is old, an audit at all
+	if shot.Verdict.Live > 1000 { // a check looks at some of what is old, an audit at all
 		action = page.ActAudit
 	}
 	if o := s.act(action); !o.Done {

@@ -17,8 +17,8 @@ import (
 // Bounds of a check.
 const (
 	feedPatience = 8 * time.Second // for the feed to show what was acknowledged
-	rereadMax    = 3_000           // of those acknowledged since the check before, newest first
-	sampleMax    = 500             // of older ones
+	rereadMax    = 1_000           // of those acknowledged since the check before, newest first
+	sampleMax    = 250             // of older ones
 	missingMax   = 20_000          // that are looked up one by one
 	readers      = 8
 )

@@ -72,7 +72,8 @@ func (e *Engine) take(ctx context.Context, n int) sample {
 	return s
 }
 
-// takeNodes scrapes all nodes that run. One that does not answer has no figures.
+// takeNodes scrapes all nodes that run. One that does not answer has no figures, until it
+// has answered again.
 func (e *Engine) takeNodes(ctx context.Context, before map[string]pair) map[string]pair {
 	var mu sync.Mutex
 	all := map[string]pair{}
@@ -83,12 +84,16 @@ func (e *Engine) takeNodes(ctx context.Context, before map[string]pair) map[stri
 		}
 		work.Go(func() {
 			now, err := e.sampler.scrape(ctx, n.Admin)
+			last := before[n.Name].after
+			if last == nil {
+				last = before[n.Name].before
+			}
 			if err != nil {
-				return
+				now = nil
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			all[n.Name] = pair{before[n.Name].after, now}
+			all[n.Name] = pair{last, now}
 		})
 	}
 	work.Wait()

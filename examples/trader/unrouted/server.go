@@ -71,7 +71,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveChange serves a deposit, or with sign -1 a withdrawal.
 func (s *Server) serveChange(w http.ResponseWriter, r *http.Request, sign int64) {
 	var d Deposit
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&d); err != nil {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&d); err != nil || d.Amount <= 0 {
 		reply(w, http.StatusBadRequest, problem{Code: "malformed"})
 		return
 	}

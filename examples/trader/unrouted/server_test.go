@@ -189,3 +189,22 @@ func TestNew_NamesAllFaults(t *testing.T) {
 		t.Error("negative numbers were accepted")
 	}
 }
+
+func TestServer_Withdraw_NeverOverdraws(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, newMemory(), unrouted.Config{})
+	deposit(t, s)
+	if a := request(t, s, http.MethodPost, "/v1/account/a/withdraw", `{"amount":6}`); a.Status != http.StatusUnprocessableEntity || a.Code != "insufficient" {
+		t.Errorf("answer %+v, want 422 insufficient", a)
+	}
+	if a := request(t, s, http.MethodPost, "/v1/account/a/withdraw", `{"amount":4}`); a.Status != http.StatusOK || a.Version != 2 || a.Reply != 1 {
+		t.Errorf("answer %+v, want version 2 with a balance of 1", a)
+	}
+	for _, amount := range []string{"-1", "0"} {
+		for _, what := range []string{"deposit", "withdraw"} {
+			if a := request(t, s, http.MethodPost, "/v1/account/a/"+what, `{"amount":`+amount+`}`); a.Status != http.StatusBadRequest {
+				t.Errorf("%s of %s: %+v, want 400", what, amount, a)
+			}
+		}
+	}
+}
