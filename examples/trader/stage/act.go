@@ -12,7 +12,7 @@ import (
 	"github.com/ganglion-go/ganglion/examples/trader/stage/page"
 )
 
-const actMax = 20 * time.Second
+const actMax = 40 * time.Second
 
 // refused is why an action was not carried out.
 type refusedError struct{ why string }
@@ -119,6 +119,10 @@ func (e *Engine) startLoad(ctx context.Context, rate int) (string, error) {
 	if err := e.follow(ctx); err != nil {
 		return "", err
 	}
+	e.mu.Lock()
+	owners := e.sample.owners
+	e.mu.Unlock()
+	e.evidence.beginWaitsOnce(time.Now(), owners)
 	if !e.trading.start(rate) {
 		return "", errEnding
 	}

@@ -103,7 +103,11 @@ func (e *Engine) watchFault(f *fault) bool {
 		if ctx.Err() != nil {
 			return // another fault's check
 		}
-		e.verify(ctx, after, false)
+		if e.evidence.live() > 0 {
+			e.verify(ctx, after, false)
+		} else {
+			e.journal.note(kindPlain, "there is nothing to check: no user has traded yet")
+		}
 		e.mu.Lock()
 		if e.fault == f {
 			e.fault = nil

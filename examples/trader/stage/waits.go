@@ -75,6 +75,15 @@ func (v *evidence) beginWaits(now time.Time, owners []string) {
 	v.waits.begin(now, owners)
 }
 
+// beginWaitsOnce begins to measure, unless that has begun.
+func (v *evidence) beginWaitsOnce(now time.Time, owners []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.waits.since.IsZero() {
+		v.waits.begin(now, owners)
+	}
+}
+
 // noticed returns how long users waited since then. Commands that wait still count with
 // what they have waited.
 func (v *evidence) noticed(now time.Time, wanted bool) (time.Duration, []page.Gap) {
