@@ -47,7 +47,13 @@ func TestDemo(t *testing.T) {
 	if err := launcher.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = launcher.Process.Kill(); _ = launcher.Wait() })
+	t.Cleanup(func() {
+		if t.Failed() {
+			logTails(t, data)
+		}
+		_ = launcher.Process.Kill()
+		_ = launcher.Wait()
+	})
 	began := time.Now()
 	d := readDemo(t, out)
 	t.Logf("there is a page after %v", time.Since(began))
@@ -91,6 +97,17 @@ func TestDemo(t *testing.T) {
 	testharness.Eventually(t, 20*time.Second, func() bool {
 		return !slices.ContainsFunc(append(pids, processesOf(data)...), alive)
 	})
+}
+
+// logTails logs the end of what each process has said.
+func logTails(t *testing.T, data string) {
+	t.Helper()
+	logs, _ := filepath.Glob(filepath.Join(data, "*.log"))
+	for _, file := range logs {
+		if text, err := os.ReadFile(file); err == nil && !strings.HasPrefix(filepath.Base(file), "mongo") {
+			t.Logf("%s:\n%s", filepath.Base(file), text[max(0, len(text)-2000):])
+		}
+	}
 }
 
 // processesOf returns the processes that were started with a folder below the given one.

@@ -97,10 +97,10 @@ func (e *Engine) do(ctx context.Context, name, target string, form url.Values) (
 	case page.ActTour:
 		return e.tour.act(ctx, e)
 	case page.ActTourSkip:
-		e.tour.skip()
+		e.tour.skip(time.Now(), e.evidence.live())
 		return "The step is skipped.", nil
 	case page.ActTourAgain:
-		e.tour.begin()
+		e.tour.begin(time.Now(), e.evidence.live())
 		return "The tour begins anew.", nil
 	}
 	return "", refuse("%s", whyUnknown)
@@ -126,8 +126,12 @@ func (e *Engine) startLoad(ctx context.Context, rate int) (string, error) {
 	if !e.trading.start(rate) {
 		return "", errEnding
 	}
-	e.journal.note(kindPlain, "users trade, %d orders a second", rate)
-	return fmt.Sprintf("Users make %d orders a second, through the balancer to both web servers.", rate), nil
+	orders := fmt.Sprintf("%d orders", rate)
+	if rate == 1 {
+		orders = "1 order"
+	}
+	e.journal.note(kindPlain, "users trade, %s a second", orders)
+	return fmt.Sprintf("Users make %s a second, through the balancer to both web servers.", orders), nil
 }
 
 // breakPart breaks something, and has what follows be watched and checked.

@@ -58,8 +58,8 @@ func (b *book) stores(a actor.Address, first int, ids ...string) {
 
 // told has a user get an answer.
 func (b *book) told(a actor.Address, id string, err error) {
-	b.evidence.begins(a, actor.CommandID(id))
-	b.evidence.ended(load.Ended{To: a, Key: actor.CommandID(id), Err: err, Began: time.Now()})
+	b.evidence.begins(a, actor.CommandID(id), true)
+	b.evidence.ended(load.Ended{To: a, Key: actor.CommandID(id), Err: err, Began: time.Now()}, true)
 }
 
 // follow has the evidence see all commits up to now.
@@ -220,12 +220,12 @@ func TestEvidence_Waits(t *testing.T) {
 		owners := []string{"node-1", "node-1", "node-1", "node-1"}
 		owners[at] = "node-2"
 		v.beginWaits(time.Now(), owners)
-		v.begins(one, "a")
+		v.begins(one, "a", true)
 		time.Sleep(3 * time.Second)
 		if longest, gaps := v.noticed(time.Now(), true); longest != 3*time.Second || len(gaps) != 2 || gaps[1].Longest != 3*time.Second {
 			t.Errorf("while it waits: %v, %v", longest, gaps)
 		}
-		v.ended(load.Ended{To: one, Key: "a", Began: time.Now().Add(-3 * time.Second), Took: 3 * time.Second})
+		v.ended(load.Ended{To: one, Key: "a", Began: time.Now().Add(-3 * time.Second), Took: 3 * time.Second}, true)
 		time.Sleep(time.Second)
 		longest, gaps := v.noticed(time.Now(), false)
 		if longest != 3*time.Second || gaps[0].Track != "node-1" || gaps[0].Longest != 0 || gaps[1].Longest != 3*time.Second {
@@ -233,6 +233,13 @@ func TestEvidence_Waits(t *testing.T) {
 		}
 		if v.answeredSince("node-1", time.Now().Add(-time.Hour)) != true || v.answeredSince("node-2", time.Now()) {
 			t.Error("who was answered")
+		}
+		v.trade(time.Now(), false)
+		time.Sleep(time.Hour)
+		v.trade(time.Now(), true)
+		v.ended(load.Ended{To: one, Key: "a", Began: time.Now()}, true)
+		if _, gaps := v.noticed(time.Now(), true); gaps[0].Longest != 0 && gaps[0].Longest > time.Second || gaps[1].Longest != 3*time.Second {
+			t.Errorf("after a rest: %v", gaps)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ type comparison struct {
 
 	mu     sync.Mutex
 	cancel context.CancelFunc // nil: none runs
+	done   time.Time          // the newest one ended, at its end
 	now    page.Compare
 }
 
@@ -52,6 +54,13 @@ func (c *comparison) running() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cancel != nil
+}
+
+// finished returns when a comparison came to its end last.
+func (c *comparison) finished() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done
 }
 
 func (c *comparison) stop() {
@@ -103,7 +112,7 @@ func (e *Engine) startComparison(accounts int) (string, error) {
 		return "", errEnding
 	}
 	e.journal.note(kindPlain, "the two ways are compared, on %d accounts", accounts)
-	return fmt.Sprintf("The same load goes over both ways in turns, %d rounds of %s each, on %d accounts.", rounds, roundFor, accounts), nil
+	return fmt.Sprintf("The same load goes over both ways in turns, %d rounds of %s each, on %d accounts.", rounds, round(roundFor), accounts), nil
 }
 
 // run runs a comparison to its end.
@@ -116,7 +125,7 @@ func (c *comparison) run(ctx context.Context, accounts int) {
 		c.change(func(now *page.Compare) { now.Phase, now.Problem = page.Idle, err.Error() })
 		c.e.journal.note(kindWrong, "the comparison was given up: %v", err)
 	default:
-		c.change(func(now *page.Compare) { now.Phase, now.Ends = page.Done, time.Time{} })
+		c.change(func(now *page.Compare) { now.Phase, now.Ends, c.done = page.Done, time.Time{}, time.Now() })
 		now := c.view()
 		if now.Ours.Orders != nil && now.Other.Orders != nil {
 			c.e.journal.note(kindPlain, "compared on %d accounts: %.0f orders a second routed, %.0f without routing", accounts, *now.Ours.Orders, *now.Other.Orders)
@@ -130,6 +139,9 @@ func (c *comparison) compare(ctx context.Context, accounts int) error {
 	}
 	preparing, cancel := context.WithTimeout(ctx, prepareMax)
 	defer cancel()
+	if !c.e.await(preparing, prepareMax, func() bool { return c.e.whole(preparing) }) {
+		return errNotWhole
+	}
 	bases, stop, err := c.e.cfg.Machine.StartOther(preparing)
 	if err != nil {
 		return fmt.Errorf("start the web servers without routing: %w", err)
@@ -162,6 +174,20 @@ func (c *comparison) compare(ctx context.Context, accounts int) error {
 		}
 	}
 	return nil
+}
+
+var errNotWhole = errors.New("both nodes have to be up for a fair comparison")
+
+// whole reports whether all nodes are up and have partitions.
+func (e *Engine) whole(ctx context.Context) bool {
+	owners, _, err := e.readOwners(ctx)
+	for _, n := range e.cfg.Nodes {
+		state, _ := e.stateOf(ctx, n.Name)
+		if err != nil || state != page.Up || !slices.Contains(owners, n.Name) {
+			return false
+		}
+	}
+	return true
 }
 
 // prepareWay makes all accounts, each with enough for what is withdrawn.

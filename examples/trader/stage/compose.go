@@ -9,7 +9,7 @@ import (
 	"github.com/ganglion-go/ganglion/examples/trader/stage/page"
 )
 
-const readyMax = time.Second
+const readyMax = 2500 * time.Millisecond // longer than a node takes to say that its store is silent
 
 // stateOf returns what a part is doing, and since when it does.
 func (e *Engine) stateOf(ctx context.Context, name string) (string, time.Time) {
@@ -88,10 +88,14 @@ func (e *Engine) lastState(p Part) string {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s := e.states[p.Name]; s.name != "" && s.name != page.Dead && s.name != page.Paused && s.name != page.Cut {
+	switch s := e.states[p.Name]; s.name {
+	case "": // it is not asked
+		return page.Up
+	case page.Dead, page.Paused, page.Cut: // it was, and has not been asked since
+		return page.Starting
+	default:
 		return s.name
 	}
-	return page.Up
 }
 
 // Families of a node's metrics.
@@ -115,7 +119,7 @@ func (e *Engine) tracks(s sample) (all []page.Track) {
 	}
 	for _, n := range e.cfg.Nodes {
 		t := page.Track{Name: n.Name, Partitions: owned[n.Name]}
-		t.State, t.Since = e.trackState(n.Name, owned)
+		t.State, t.Since = e.trackState(s.partOf(n.Name), owned)
 		if p := s.nodes[n.Name]; p.known() {
 			t.Requests = known(p.times(metricRequests, commands))
 			t.Commands = known(p.rate(metricOutcomes, nil))
@@ -139,14 +143,28 @@ func (e *Engine) tracks(s sample) (all []page.Track) {
 func known(v float64) *float64 { return &v }
 
 // trackState is a node's state; one that is up and has nothing yet is joining.
-func (e *Engine) trackState(name string, owned map[string]int) (string, time.Time) {
-	e.mu.Lock()
-	s := e.states[name]
-	e.mu.Unlock()
-	if s.name == page.Up && owned[name] == 0 && len(owned) > 0 {
-		return page.Joining, s.since
+func (e *Engine) trackState(p Part, owned map[string]int) (string, time.Time) {
+	now := e.lastState(p)
+	if now == page.Up && owned[p.Name] == 0 && len(owned) > 0 {
+		now = page.Joining
 	}
-	return s.name, s.since
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	since := e.states[p.Name].since
+	if now == page.Dead || since.IsZero() {
+		since = p.Since
+	}
+	return now, since
+}
+
+// partOf returns a part of a sample.
+func (s sample) partOf(name string) Part {
+	for _, p := range s.parts {
+		if p.Name == name {
+			return p
+		}
+	}
+	return Part{Name: name}
 }
 
 func partitionsOf(s sample) (all []page.Partition) {

@@ -77,7 +77,7 @@ func New(cfg Config) *Engine {
 	}
 	e.trading = newTrading(e)
 	e.rivals = newComparison(e)
-	e.tour.begin()
+	e.tour.begin(time.Now(), 0)
 	if cfg.MongoURI != "" {
 		set, err := openReplicaSet(cfg.MongoURI)
 		if err == nil {

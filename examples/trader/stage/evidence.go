@@ -60,12 +60,18 @@ func newEvidence() *evidence {
 	}
 }
 
-// watch returns what has the evidence know of each command of a load.
-func (v *evidence) watch() load.Watch { return load.Watch{Begins: v.begins, Ended: v.ended} }
+// watch returns what has the evidence know of each command of a load. How long users wait is
+// measured of those that trade.
+func (v *evidence) watch(trades bool) load.Watch {
+	return load.Watch{
+		Begins: func(to actor.Address, key actor.CommandID) { v.begins(to, key, trades) },
+		Ended:  func(e load.Ended) { v.ended(e, trades) },
+	}
+}
 
 // begins notes a command before it is sent: the feed may show it before its sender has the
 // answer.
-func (v *evidence) begins(to actor.Address, key actor.CommandID) {
+func (v *evidence) begins(to actor.Address, key actor.CommandID, trades bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	name := identity{store.Aggregate(to.String()), string(key)}
@@ -75,11 +81,13 @@ func (v *evidence) begins(to actor.Address, key actor.CommandID) {
 		v.known[name] = r
 	}
 	r.began = time.Now()
-	v.flying[r] = struct{}{}
+	if trades {
+		v.flying[r] = struct{}{}
+	}
 }
 
 // ended notes an answer, or that there was none.
-func (v *evidence) ended(e load.Ended) {
+func (v *evidence) ended(e load.Ended, trades bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	r := v.known[identity{store.Aggregate(e.To.String()), string(e.Key)}]
@@ -87,14 +95,15 @@ func (v *evidence) ended(e load.Ended) {
 		return
 	}
 	delete(v.flying, r)
+	if trades && (e.Err == nil || load.Refused(e.Err)) {
+		v.waits.ended(r.to, e.Began, e.Took)
+	}
 	switch {
 	case e.Err == nil:
 		delete(v.unknown, r)
-		v.waits.ended(r.to, e.Began, e.Took)
 		v.acknowledge(r)
 	case load.Refused(e.Err):
 		delete(v.unknown, r)
-		v.waits.ended(r.to, e.Began, e.Took)
 		if !r.acked {
 			delete(v.known, r.identity)
 		}

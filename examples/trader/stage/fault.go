@@ -154,7 +154,8 @@ func (e *Engine) await(ctx context.Context, most time.Duration, so func() bool) 
 	return true
 }
 
-func round(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
+// round is a time for people.
+func round(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
 // awaitOwners waits until all partitions of a node have a live owner again that is another
 // session.
@@ -182,7 +183,7 @@ func (e *Engine) awaitOwners(ctx context.Context, f *fault) {
 		return takers != nil && (declared || mine == 0)
 	}) {
 		if ctx.Err() == nil {
-			e.journal.note(kindWrong, "not all partitions of %s have been taken within %s", f.target, recoverMax)
+			e.journal.note(kindWrong, "not all partitions of %s have been taken within %s", f.target, round(recoverMax))
 		}
 		return
 	}
@@ -231,7 +232,7 @@ func (e *Engine) awaitPrimary(ctx context.Context, f *fault) {
 	if e.await(ctx, recoverMax, func() bool { now = e.primary(ctx); return now != "" && now != f.leader }) {
 		e.journal.note(kindPlain, "%s is primary, %s after the fault", now, round(time.Since(f.at)))
 	} else if ctx.Err() == nil {
-		e.journal.note(kindWrong, "no other primary was elected within %s", recoverMax)
+		e.journal.note(kindWrong, "no other primary was elected within %s", round(recoverMax))
 	}
 }
 
@@ -249,7 +250,7 @@ func (e *Engine) awaitNATS(ctx context.Context, f *fault) {
 	}) {
 		e.journal.note(kindPlain, "%s leads the NATS servers, %s after the fault", leader, round(time.Since(f.at)))
 	} else if ctx.Err() == nil {
-		e.journal.note(kindWrong, "the NATS servers have no leader within %s", recoverMax)
+		e.journal.note(kindWrong, "the NATS servers have no leader within %s", round(recoverMax))
 	}
 }
 
@@ -272,6 +273,6 @@ func (e *Engine) watchReturn(ctx context.Context, f *fault) {
 	case back:
 		e.journal.note(kindPlain, "%s serves again, %s after the fault", f.target, round(time.Since(f.at)))
 	case ctx.Err() == nil:
-		e.journal.note(kindWrong, "%s is not back within %s", f.target, backMax)
+		e.journal.note(kindWrong, "%s is not back within %s", f.target, round(backMax))
 	}
 }

@@ -79,6 +79,7 @@ func (e *Engine) takeNodes(ctx context.Context, before map[string]pair) map[stri
 	all := map[string]pair{}
 	var work sync.WaitGroup
 	for _, n := range e.cfg.Nodes {
+		work.Go(func() { e.stateOf(ctx, n.Name) })
 		if p := e.part(n.Name); p.PID == 0 || p.Paused {
 			continue
 		}

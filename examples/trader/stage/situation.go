@@ -37,7 +37,7 @@ func (e *Engine) situation(s sample) situation {
 		toured: e.tour.over(),
 	}
 	for _, n := range e.cfg.Nodes {
-		state, _ := e.trackState(n.Name, owned)
+		state, _ := e.trackState(s.partOf(n.Name), owned)
 		now.nodes = append(now.nodes, being{name: n.Name, state: state})
 	}
 	for _, n := range s.nats {
@@ -60,6 +60,7 @@ func (e *Engine) lookedAt(ctx context.Context) situation {
 	for _, n := range e.cfg.Nodes {
 		e.stateOf(ctx, n.Name)
 	}
+	s.parts = e.cfg.Machine.Parts()
 	s.nats, s.mongo = e.natsFigures(ctx), e.mongoFigures(ctx)
 	if owners, _, err := e.readOwners(ctx); err == nil {
 		s.owners = owners
@@ -141,8 +142,6 @@ func (s situation) whyTurn(name string) string {
 		return whyComparing
 	case s.auditing:
 		return whyAuditing
-	case name == page.ActCompare && slices.ContainsFunc(s.nodes, func(n being) bool { return n.state != page.Up }):
-		return "Both nodes have to be up for a fair comparison."
 	case name == page.ActAudit:
 		return unless(s.acknowledged > 0, whyNothing)
 	}

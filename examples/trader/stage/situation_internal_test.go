@@ -48,7 +48,7 @@ func TestSituation_Why(t *testing.T) {
 		"compare":                     {nil, page.ActCompare, "", false},
 		"compare twice":               {func(s *situation) { s.comparing = true }, page.ActCompare, "", true},
 		"compare without MongoDB":     {func(s *situation) { s.hasMongo = false }, page.ActCompare, "", true},
-		"compare with a node down":    {func(s *situation) { s.nodes[1].state = page.Dead }, page.ActCompare, "", true},
+		"compare with a node down":    {func(s *situation) { s.nodes[1].state = page.Dead }, page.ActCompare, "", false}, // it is waited for
 		"load while comparing":        {func(s *situation) { s.comparing = true }, page.ActLoad, "", true},
 		"load while auditing":         {func(s *situation) { s.auditing = true }, page.ActLoad, "", true},
 		"kill while comparing":        {func(s *situation) { s.comparing = true }, page.ActKill, "node-1", true},

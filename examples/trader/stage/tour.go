@@ -3,7 +3,9 @@ package stage
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/ganglion-go/ganglion/examples/trader/stage/page"
 )
@@ -20,9 +22,10 @@ const (
 type tour struct {
 	mu      sync.Mutex
 	done    []bool
-	begun   bool  // the action of the step that is now
-	from    int64 // acknowledged when the step began
-	audited bool  // under the engine's lock
+	begun   bool      // the action of the step that is now
+	since   time.Time // that step is now
+	from    int64     // acknowledged then
+	audited time.Time // everything was right, under the engine's lock
 	steps   []page.Step
 }
 
@@ -46,11 +49,12 @@ func tourStepsOf() []page.Step {
 	}
 }
 
-// begin begins the tour anew.
-func (t *tour) begin() {
+// begin begins the tour anew. acked is what was acknowledged before.
+func (t *tour) begin(now time.Time, acked int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.done, t.begun, t.steps = make([]bool, tourSteps), false, tourStepsOf()
+	t.done, t.steps = make([]bool, tourSteps), tourStepsOf()
+	t.begun, t.since, t.from = false, now, acked
 }
 
 func (t *tour) nowLocked() int {
@@ -67,11 +71,16 @@ func (t *tour) over() bool {
 }
 
 // skip goes on with the next step.
-func (t *tour) skip() {
+func (t *tour) skip(now time.Time, acked int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.nextLocked(now, acked)
+}
+
+func (t *tour) nextLocked(now time.Time, acked int64) {
 	if at := t.nowLocked(); at < tourSteps {
-		t.done[at], t.begun = true, false
+		t.done[at] = true
+		t.begun, t.since, t.from = false, now, acked
 	}
 }
 
@@ -103,7 +112,6 @@ func (t *tour) act(ctx context.Context, e *Engine) (text string, err error) {
 	if begun {
 		return "", refuse("The step has begun, and is done once its effect is seen.")
 	}
-	acked := e.evidence.live()
 	s := e.lookedAt(ctx)
 	switch now {
 	case stepStart:
@@ -116,9 +124,6 @@ func (t *tour) act(ctx context.Context, e *Engine) (text string, err error) {
 	case stepCompare:
 		text, err = t.first(ctx, e, s, page.ActCompare, "", func() (string, error) { return e.startComparison(tourAccounts) })
 	case stepAudit:
-		e.mu.Lock()
-		t.audited = false
-		e.mu.Unlock()
 		text, err = t.first(ctx, e, s, page.ActAudit, "", e.startAudit)
 	}
 	if err != nil {
@@ -126,7 +131,7 @@ func (t *tour) act(ctx context.Context, e *Engine) (text string, err error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.begun, t.from = true, acked
+	t.begun = t.nowLocked() == now // its effect may have been seen meanwhile
 	return text, nil
 }
 
@@ -138,44 +143,40 @@ func (*tour) first(_ context.Context, _ *Engine, s situation, name, target strin
 	return do()
 }
 
-// look says of the step that is now whether its effect was seen. It is called with each
-// sample.
+// look says of the step that is now whether its effect was seen, whoever has brought it
+// about. It is called with each sample.
 func (t *tour) look(e *Engine) {
-	acked, running, compared := e.evidence.live(), e.rivals.running(), e.rivals.view().Phase
+	acked, running, compared, compare := e.evidence.live(), e.rivals.running(), e.rivals.finished(), e.rivals.view().Phase
 	e.mu.Lock()
 	verdict, fault, audited, auditing := e.verdict, e.fault != nil, t.audited, e.auditing
-	tracks := map[string]bool{}
-	for name, p := range e.sample.nodes {
-		tracks[name] = p.known() && p.times(metricRequests, commands) > 0
+	busy := 0
+	for _, p := range e.sample.nodes {
+		if p.known() && p.times(metricRequests, commands) > 0 {
+			busy++
+		}
 	}
 	e.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.begun {
-		return
-	}
 	seen, over := false, false
 	switch t.nowLocked() {
 	case stepStart:
 		seen = acked > t.from
 	case stepLoad:
-		seen = acked-t.from >= tourWatched && len(tracks) > 1
-		for _, one := range tracks {
-			seen = seen && one
-		}
+		seen = t.begun && acked-t.from >= tourWatched && busy == len(e.cfg.Nodes)
 	case stepKill:
 		over = !fault
-		seen = over && verdict.State == page.Right && verdict.Acknowledged > 0
+		seen = over && verdict.State == page.Right && verdict.Checked.After(t.since) && verdict.Acknowledged > 0 && strings.Contains(verdict.After, "was killed")
 	case stepCompare:
 		over = !running
-		seen = over && compared == page.Done
+		seen = over && compare == page.Done && compared.After(t.since)
 	case stepAudit:
 		over = !auditing
-		seen = over && audited
+		seen = over && audited.After(t.since)
 	}
 	switch {
 	case seen:
-		t.done[t.nowLocked()], t.begun = true, false
+		t.nextLocked(time.Now(), acked)
 	case over: // it has not led to what it should: it can be tried again
 		t.begun = false
 	}

@@ -37,13 +37,13 @@ func newTrading(e *Engine) *trading { return &trading{e: e} }
 
 func actorID(id string) actor.CommandID { return actor.CommandID(id) }
 
-// config is that of a load.
-func (t *trading) config(patience time.Duration) load.Config {
-	watch := t.e.evidence.watch()
+// config is that of a load of users who trade, or of others.
+func (t *trading) config(patience time.Duration, trades bool) load.Config {
+	watch := t.e.evidence.watch(trades)
 	known := watch.Ended
 	watch.Ended = func(e load.Ended) {
 		known(e)
-		if e.Err == nil {
+		if e.Err == nil && trades {
 			t.meter.add(e.Began.Add(e.Took), e.Took)
 		}
 	}
@@ -53,9 +53,9 @@ func (t *trading) config(patience time.Duration) load.Config {
 	}
 }
 
-// client returns one that the evidence watches.
+// client returns one that the evidence watches, of somebody who does not trade.
 func (t *trading) client(patience time.Duration) *load.Client {
-	return load.NewClient(t.config(patience), load.NewRecorder())
+	return load.NewClient(t.config(patience, false), load.NewRecorder())
 }
 
 // start has users trade, or changes their rate. false: the engine ends.
@@ -63,7 +63,7 @@ func (t *trading) start(rate int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stopLocked()
-	cfg, recorder, began := t.config(patienceMax), load.NewRecorder(), time.Now()
+	cfg, recorder, began := t.config(patienceMax, true), load.NewRecorder(), time.Now()
 	cfg.Rate, cfg.Seed = float64(rate), uint64(began.UnixNano()) //nolint:gosec // any number does
 	client := load.NewClient(cfg, recorder)
 	driver := load.NewDriver(cfg, client, recorder, began)
@@ -77,6 +77,7 @@ func (t *trading) start(rate int) bool {
 		return false
 	}
 	t.rate, t.since, t.quit, t.driver, t.ended = rate, began, quit, driver, ended
+	t.e.evidence.trade(began, true)
 	return true
 }
 
@@ -100,6 +101,7 @@ func (t *trading) stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stopLocked()
+	t.e.evidence.trade(time.Now(), false)
 }
 
 func (t *trading) stopLocked() {
@@ -117,8 +119,8 @@ func (t *trading) running() bool {
 
 // settle stops the load and waits until what it has begun is at rest.
 func (t *trading) settle(ctx context.Context) error {
+	t.stop()
 	t.mu.Lock()
-	t.stopLocked()
 	driver, ended := t.driver, t.ended
 	t.mu.Unlock()
 	if driver == nil {

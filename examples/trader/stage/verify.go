@@ -194,7 +194,9 @@ func (e *Engine) audit(ctx context.Context) {
 	if !right && checked {
 		e.verdict.State, e.verdict.Problem = page.Wrong, text
 	}
-	e.tour.audited = right && checked
+	if right && checked {
+		e.tour.audited = time.Now()
+	}
 	kind := kindRight
 	if !right {
 		kind = kindWrong

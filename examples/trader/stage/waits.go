@@ -16,6 +16,7 @@ type waits struct {
 	longest time.Duration // of a command with all its attempts
 	tracks  map[string]*gap
 	owners  []string // of partitions at that moment
+	resting bool     // nobody trades: what passes is no gap
 }
 
 // gap is a time without an acknowledged command.
@@ -27,7 +28,7 @@ type gap struct {
 // begin forgets what was before. Tracks are those who own the partitions now: what users of
 // a node notice is what users of its aggregates notice, whoever serves them later.
 func (w *waits) begin(now time.Time, owners []string) {
-	*w = waits{since: now, owners: slices.Clone(owners), tracks: map[string]*gap{}}
+	*w = waits{since: now, owners: slices.Clone(owners), tracks: map[string]*gap{}, resting: w.resting}
 	for _, owner := range owners {
 		if owner != "" {
 			w.tracks[owner] = &gap{last: now}
@@ -42,7 +43,7 @@ func (w *waits) ended(to actor.Address, began time.Time, took time.Duration) {
 		return
 	}
 	w.longest = max(w.longest, took)
-	if t := w.tracks[w.track(to)]; t != nil {
+	if t := w.tracks[w.track(to)]; t != nil && !w.resting {
 		t.longest = max(t.longest, at.Sub(t.last))
 		t.last = at
 	}
@@ -82,6 +83,18 @@ func (v *evidence) beginWaitsOnce(now time.Time, owners []string) {
 	if v.waits.since.IsZero() {
 		v.waits.begin(now, owners)
 	}
+}
+
+// trade says that users begin to trade, or that they rest from now on.
+func (v *evidence) trade(now time.Time, on bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if on && v.waits.resting {
+		for _, t := range v.waits.tracks {
+			t.last = now
+		}
+	}
+	v.waits.resting = !on
 }
 
 // noticed returns how long users waited since then. Commands that wait still count with
