@@ -34,7 +34,7 @@ func (k *sketch) text(x, y int, class, words string) {
 // box adds one with its name and lines, which are cut to its width.
 func (k *sketch) box(x, y, w, h int, class, name string, lines ...string) {
 	most := max(4, 2*(w-22)/13)
-	b := box{X: x, Y: y, W: w, H: h, Class: class, Title: name, Name: text{X: x + 14, Y: y + 25, Text: short(name, most)}}
+	b := box{X: x, Y: y, W: w, H: h, Class: class, Title: name, Name: text{X: x + 14, Y: y + 25, Text: short(name, max(4, (w-22)/9))}}
 	for i, line := range lines {
 		b.Lines = append(b.Lines, text{X: x + 14, Y: y + 45 + 18*i, Text: short(line, most)})
 	}
@@ -134,21 +134,21 @@ func wide(s Snapshot, old bool) picture {
 	k.grid(newGrid(gx, gy, gw, gh, len(s.Partitions)))
 	k.legend(gx, gy+gh+22, gw)
 
-	k.box(8, middle-37, 122, 74, "balancer "+tone(s.Balancer.State), "Balancer", k.balancerLine())
+	k.box(8, middle-37, 114, 74, "balancer "+tone(s.Balancer.State), "Balancer", k.balancerLine())
 	for i, t := range s.Tracks {
 		y, h := top+room*(2*i+1)/(2*n), hue(i)
-		k.flow(curve(130, middle+(y-middle)/8, 192, y, false), h, t.Requests, t.State)
+		k.flow(curve(122, middle+(y-middle)/8, 168, y, false), h, t.Requests, t.State)
 		k.flow(curve(362, y, gx-6, gy+gh*(2*i+1)/(2*n), false), h, t.Requests, t.State)
 		k.flow(curve(gx+gw+4, gy+gh*(2*i+1)/(2*n), 668, y, false), h, t.Commands, t.State)
 		k.flow(curve(852, y, 880, middle+(y-middle)/6, false), h, t.Writes, t.State)
-		k.box(192, y-37, 170, 74, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t)...)
+		k.box(168, y-37, 194, 74, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t)...)
 		k.box(668, y-52, 184, 104, h+" "+tone(t.State), nodeName(t.Name, t.State), k.nodeLines(t)...)
 	}
 	k.store(938, middle)
 	k.text(8, top+room+48, "name", "NATS")
 	k.text(8, top+room+66, "soft", "the command bus")
 	k.Flows = append(k.Flows, flow{Path: fmt.Sprintf("M%d %dV%d", gx+gw/2, gy+gh+34, top+room+24), Class: "link", Rate: "0"})
-	k.nats(192, top+room+24, 660)
+	k.nats(168, top+room+24, 684)
 	k.text(8, middle+58, "soft", k.dotWords())
 	k.Height = top + room + 104
 	return k.drawn()
@@ -168,13 +168,13 @@ func (k *sketch) store(x, y int) {
 		return
 	}
 	n := len(k.s.Mongo)
-	radius := 21 + 5*min(n, 5)
+	radius := 36
 	for i := range k.s.Mongo {
 		angle := 2*math.Pi*float64(i)/float64(n) - math.Pi/2
 		if n == 1 {
 			radius = 0
 		}
-		k.member(i, x+int(math.Round(float64(radius)*math.Cos(angle))), y+int(math.Round(float64(radius)*math.Sin(angle))), max(10, 25-2*max(0, n-3)))
+		k.member(i, x+int(math.Round(float64(radius)*math.Cos(angle))), y+int(math.Round(float64(radius)*math.Sin(angle))), max(10, 25-4*max(0, n-3)))
 	}
 	k.setLines(x, y+radius+50)
 }

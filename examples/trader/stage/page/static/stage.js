@@ -8,7 +8,7 @@
 
   // morph makes an element like another one, and keeps what somebody has opened or moved.
   const morph = (from, to) => {
-    if (from.isEqualNode(to)) return;
+    if (from.nodeName === "svg" && !from.checkVisibility()) return; // the picture for other widths
     for (const { name } of [...from.attributes])
       if (!to.hasAttribute(name) && name !== "open" && name !== "aria-busy") from.removeAttribute(name);
     for (const { name, value } of to.attributes) {
@@ -19,6 +19,7 @@
     const old = [...from.childNodes], now = [...to.childNodes];
     now.forEach((node, i) => {
       const had = old[i];
+      if (had?.isEqualNode(node)) return;
       if (!had) from.append(node);
       else if (had.nodeName !== node.nodeName) had.replaceWith(node);
       else if (node.nodeType !== Node.ELEMENT_NODE) { if (had.data !== node.data) had.data = node.data; }
