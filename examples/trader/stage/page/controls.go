@@ -27,8 +27,12 @@ type group struct {
 // words are the labels of actions on parts, in the order of their buttons.
 func words() []control {
 	return []control{
-		{Action: ActKill, Label: "Kill\u00a0−9", Class: "danger"}, {Action: ActPause, Label: "Pause"}, {Action: ActCut, Label: "Cut off"},
-		{Action: ActDrain, Label: "Drain"}, {Action: ActStepDown, Label: "Step down the primary"}, {Action: ActBack, Label: "Bring back"},
+		{Action: ActKill, Label: "Kill\u00a0−9", Class: "danger"},
+		{Action: ActPause, Label: "Pause"},
+		{Action: ActCut, Label: "Cut off"},
+		{Action: ActDrain, Label: "Drain"},
+		{Action: ActStepDown, Label: "Step down the primary"},
+		{Action: ActBack, Label: "Bring back"},
 	}
 }
 
@@ -88,9 +92,9 @@ func (g *group) add(actions []Action, ours func(Action) bool) {
 		if i := slices.IndexFunc(words(), func(w control) bool { return w.Action == a.Name }); i >= 0 {
 			c.Label, c.Class = words()[i].Label, words()[i].Class
 		}
-		switch {
-		case a.Target == "":
-		case a.Target == g.Title:
+		switch a.Target {
+		case "":
+		case g.Title:
 			c.Of = a.Target
 		default:
 			c.Label += " " + a.Target

@@ -54,22 +54,20 @@ func (e *engine) show(s page.Snapshot) {
 	e.changed = make(chan struct{})
 }
 
-func of[T any](v T) *T { return &v }
-
 // idle is a machine that has just come up.
 func idle(now time.Time) page.Snapshot {
 	s := page.Snapshot{
 		Time: now, Started: now.Add(-40 * time.Second), Store: "MongoDB 8.0", Market: "http://127.0.0.1:8080",
 		Load:     page.Load{Wanted: 40, Max: 100},
-		Balancer: page.Balancer{State: page.Up, Where: "http://127.0.0.1:8080", Rate: of(0.0)},
+		Balancer: page.Balancer{State: page.Up, Where: "http://127.0.0.1:8080", Rate: new(0.0)},
 		Compare:  page.Compare{Accounts: 20, Max: 100, Span: time.Minute},
-		Views:    []page.View{{Name: "Portfolios", Behind: of(14 * time.Millisecond), Events: of(0.0)}, {Name: "Users"}},
+		Views:    []page.View{{Name: "Portfolios", Behind: new(14 * time.Millisecond), Events: new(0.0)}, {Name: "Users"}},
 		Log:      []page.Entry{{Time: now.Add(-time.Second), Text: "everything is up"}},
 	}
 	for i := range 2 {
 		s.Tracks = append(s.Tracks, page.Track{
-			Name: fmt.Sprintf("node-%d", i+1), State: page.Up, Since: s.Started, Requests: of(0.0), P50: of(time.Duration(0)), P99: of(time.Duration(0)),
-			Commands: of(0.0), Writes: of(0.0), PerWrite: of(0.0), Conflicts: of(0.0), Partitions: 64,
+			Name: fmt.Sprintf("node-%d", i+1), State: page.Up, Since: s.Started, Requests: new(0.0), P50: new(time.Duration(0)), P99: new(time.Duration(0)),
+			Commands: new(0.0), Writes: new(0.0), PerWrite: new(0.0), Conflicts: new(0.0), Partitions: 64,
 		})
 		for _, act := range []string{page.ActKill, page.ActPause, page.ActCut, page.ActDrain} {
 			s.Actions = append(s.Actions, page.Action{Name: act, Target: s.Tracks[i].Name})
@@ -107,11 +105,11 @@ func idle(now time.Time) page.Snapshot {
 func running(now time.Time) page.Snapshot {
 	s := idle(now)
 	s.Load = page.Load{Running: true, Since: now.Add(-134 * time.Second), Wanted: 40, Max: 100, Orders: 41.3, P50: 12 * time.Millisecond, P99: 33 * time.Millisecond}
-	s.Balancer.Rate = of(412.0)
+	s.Balancer.Rate = new(412.0)
 	for i := range s.Tracks {
 		t := &s.Tracks[i]
-		t.Requests, t.P50, t.P99 = of(205.0+float64(i)*2), of(12*time.Millisecond), of(31*time.Millisecond)
-		t.Commands, t.Writes, t.PerWrite = of(512.0), of(55.2), of(9.4)
+		t.Requests, t.P50, t.P99 = new(205.0+float64(i)*2), new(12*time.Millisecond), new(31*time.Millisecond)
+		t.Commands, t.Writes, t.PerWrite = new(512.0), new(55.2), new(9.4)
 	}
 	for i := range s.Partitions {
 		s.Partitions[i].Rate = float64(i*53%60) / 4
@@ -156,8 +154,8 @@ func comparing(now time.Time) page.Snapshot {
 	s := idle(now)
 	c := &s.Compare
 	c.Phase, c.Round, c.Rounds, c.Ends, c.Accounts = page.OtherRuns, 2, 3, now.Add(11*time.Second), 5
-	c.Ours = page.Way{Orders: of(412.0), P50: of(12 * time.Millisecond), P99: of(33 * time.Millisecond), Conflicts: of(0.0), Failed: of(0.0), Stale: of(0.0)}
-	c.Other = page.Way{Orders: of(96.0), P50: of(45 * time.Millisecond), P99: of(705 * time.Millisecond), Conflicts: of(3.9), Failed: of(0.11), Stale: of(0.21)}
+	c.Ours = page.Way{Orders: new(412.0), P50: new(12 * time.Millisecond), P99: new(33 * time.Millisecond), Conflicts: new(0.0), Failed: new(0.0), Stale: new(0.0)}
+	c.Other = page.Way{Orders: new(96.0), P50: new(45 * time.Millisecond), P99: new(705 * time.Millisecond), Conflicts: new(3.9), Failed: new(0.11), Stale: new(0.21)}
 	for i := range 40 {
 		at, wave := time.Duration(i)*time.Second, float64(i*7%11)
 		c.Ours.Points = append(c.Ours.Points, page.Point{At: at, Orders: 400 + wave*2, P99: time.Duration(30+wave) * time.Millisecond})

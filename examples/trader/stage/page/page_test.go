@@ -2,7 +2,6 @@ package page_test
 
 import (
 	"encoding/json"
-	"io"
 	"io/fs"
 	"math"
 	"net/http"
@@ -18,33 +17,32 @@ import (
 	"github.com/ganglion-go/ganglion/examples/trader/stage/page"
 )
 
-// get answers a request for a page.
-func get(t *testing.T, p http.Handler, path string) *http.Response {
-	t.Helper()
-	w := httptest.NewRecorder()
-	p.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
-	return w.Result()
+// answer is a whole one.
+type answer struct {
+	status int
+	header http.Header
+	text   string
 }
 
-func body(t *testing.T, r *http.Response) string {
+func get(t *testing.T, p http.Handler, path string) answer {
 	t.Helper()
-	defer func() { _ = r.Body.Close() }()
-	data, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
+	return serve(p, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+}
+
+func serve(p http.Handler, r *http.Request) answer {
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, r)
+	return answer{w.Code, w.Header(), w.Body.String()}
 }
 
 // shown returns the page of a snapshot.
 func shown(t *testing.T, s page.Snapshot) string {
 	t.Helper()
 	r := get(t, page.New(newEngine(s)), "/")
-	text := body(t, r)
-	if r.StatusCode != http.StatusOK || !strings.HasSuffix(strings.TrimSpace(text), "</html>") {
-		t.Fatalf("%s: %s", r.Status, text)
+	if r.status != http.StatusOK || !strings.HasSuffix(strings.TrimSpace(r.text), "</html>") {
+		t.Fatalf("%d: %s", r.status, r.text)
 	}
-	return text
+	return r.text
 }
 
 // element returns a fragment's text, without its markup.
@@ -260,12 +258,12 @@ func TestPage_TakesWhatIsHugeOrOdd(t *testing.T) {
 	for i := range 1024 {
 		s.Partitions = append(s.Partitions, page.Partition{Number: i, Owner: s.Tracks[i%2].Name, Rate: math.Pow(10, float64(i))})
 	}
-	s.Tracks[0].Requests, s.Tracks[0].Commands, s.Tracks[0].PerWrite = of(1e300), of(math.NaN()), of(math.Inf(1))
-	s.Tracks[1].P99, s.Tracks[1].Partitions = of(time.Duration(math.MaxInt64)), math.MaxInt
-	s.Balancer.Rate = of(math.Inf(1))
+	s.Tracks[0].Requests, s.Tracks[0].Commands, s.Tracks[0].PerWrite = new(1e300), new(math.NaN()), new(math.Inf(1))
+	s.Tracks[1].P99, s.Tracks[1].Partitions = new(time.Duration(math.MaxInt64)), math.MaxInt
+	s.Balancer.Rate = new(math.Inf(1))
 	s.Verdict.Acknowledged, s.Verdict.Lost, s.Verdict.LongestWait = math.MaxInt64, math.MinInt64, -time.Second
 	s.Compare.Ours.Points = []page.Point{{At: -time.Hour, Orders: math.NaN()}, {At: math.MaxInt64, Orders: math.MaxFloat64, P99: math.MaxInt64, Conflicts: -1}}
-	s.Compare.Ours.Failed, s.Compare.Other.Stale = of(math.NaN()), of(-1.0)
+	s.Compare.Ours.Failed, s.Compare.Other.Stale = new(math.NaN()), new(-1.0)
 	s.Compare.Accounts, s.Compare.Max, s.Load.Max, s.Load.Wanted = -5, -1, -1, math.MaxInt
 	s.Started, s.Load.Since = s.Time.Add(time.Hour), time.Time{}
 	s.Tracks[0].Since = s.Time.Add(time.Hour)
@@ -341,8 +339,8 @@ func TestPage_ScriptAndStyleStaySmall(t *testing.T) {
 	p := page.New(newEngine(idle(time.Now())))
 	err = fs.WalkDir(os.DirFS("static"), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
-			if r := get(t, p, "/static/"+path); r.StatusCode != http.StatusOK {
-				t.Errorf("%s: %s", path, r.Status)
+			if r := get(t, p, "/static/"+path); r.status != http.StatusOK {
+				t.Errorf("%s: %d", path, r.status)
 			}
 		}
 		return err
@@ -350,7 +348,7 @@ func TestPage_ScriptAndStyleStaySmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sheet := body(t, get(t, p, "/static/style.css")) + body(t, get(t, p, "/static/stage.css"))
+	sheet := get(t, p, "/static/style.css").text + get(t, p, "/static/stage.css").text
 	if strings.Contains(sheet, "@import") || strings.Contains(sheet, "url(") {
 		t.Error("a style sheet refers to something else")
 	}
@@ -360,24 +358,22 @@ func TestPage_ScriptAndStyleStaySmall(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/static/", "/static/stage.html", "/templates/stage.html", "/static/../page.go", "/nothing"} {
-		if r := get(t, p, path); r.StatusCode == http.StatusOK {
+		if r := get(t, p, path); r.status == http.StatusOK {
 			t.Errorf("%s is served", path)
 		}
 	}
-	if got := get(t, p, "/").Header.Get("Content-Security-Policy"); !strings.HasPrefix(got, "default-src 'none'; script-src 'self'; style-src 'self';") || strings.Contains(got, "unsafe") {
+	if got := get(t, p, "/").header.Get("Content-Security-Policy"); !strings.HasPrefix(got, "default-src 'none'; script-src 'self'; style-src 'self';") || strings.Contains(got, "unsafe") {
 		t.Errorf("the policy is %q", got)
 	}
 }
 
 // post sends a form.
-func post(t *testing.T, p http.Handler, path, form, accept string) *http.Response {
+func post(t *testing.T, p http.Handler, path, form, accept string) answer {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", accept)
-	w := httptest.NewRecorder()
-	p.ServeHTTP(w, r)
-	return w.Result()
+	return serve(p, r)
 }
 
 func TestPage_ActsAndSaysWhatBecameOfIt(t *testing.T) {
@@ -386,26 +382,26 @@ func TestPage_ActsAndSaysWhatBecameOfIt(t *testing.T) {
 	p := page.New(e)
 	e.answer = page.Outcome{Done: true, Text: "node-2 was killed"}
 	r := post(t, p, "/actions/kill", "target=node-2", "text/html")
-	if r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != "/" {
-		t.Errorf("a form is answered %s to %q", r.Status, r.Header.Get("Location"))
+	if r.status != http.StatusSeeOther || r.header.Get("Location") != "/" {
+		t.Errorf("a form is answered %d to %q", r.status, r.header.Get("Location"))
 	}
-	if got := body(t, get(t, p, "/")); !strings.Contains(element(t, got, "outcome"), "node-2 was killed") || !strings.Contains(got, `class="outcome done"`) {
+	if got := get(t, p, "/").text; !strings.Contains(element(t, got, "outcome"), "node-2 was killed") || !strings.Contains(got, `class="outcome done"`) {
 		t.Error("the page does not say what became of the action")
 	}
 	e.answer = page.Outcome{Text: "node-2 is dead"}
 	r = post(t, p, "/actions/kill", "target=node-2", "application/json")
 	var got page.Outcome
-	if err := json.Unmarshal([]byte(body(t, r)), &got); err != nil || r.StatusCode != http.StatusOK || got.Done || got.Text != "node-2 is dead" || got.Time.IsZero() {
-		t.Errorf("a refusal is answered %s: %+v, %v", r.Status, got, err)
+	if err := json.Unmarshal([]byte(r.text), &got); err != nil || r.status != http.StatusOK || got.Done || got.Text != "node-2 is dead" || got.Time.IsZero() {
+		t.Errorf("a refusal is answered %d: %+v, %v", r.status, got, err)
 	}
-	if got := body(t, get(t, p, "/")); !strings.Contains(got, `class="outcome refused"`) {
+	if got := get(t, p, "/").text; !strings.Contains(got, `class="outcome refused"`) {
 		t.Error("the page does not say that the action was refused")
 	}
-	if r := post(t, p, "/actions/load", "rate="+strings.Repeat("9", 20<<10), "text/html"); r.StatusCode != http.StatusBadRequest {
-		t.Errorf("a huge form: %s", r.Status)
+	if r := post(t, p, "/actions/load", "rate="+strings.Repeat("9", 20<<10), "text/html"); r.status != http.StatusBadRequest {
+		t.Errorf("a huge form: %d", r.status)
 	}
-	if r := get(t, p, "/actions/kill?target=node-2"); r.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("a link kills: %s", r.Status)
+	if r := get(t, p, "/actions/kill?target=node-2"); r.status != http.StatusMethodNotAllowed {
+		t.Errorf("a link kills: %d", r.status)
 	}
 	if want := []string{"kill target=node-2", "kill target=node-2"}; !slices.Equal(e.acts, want) {
 		t.Errorf("the engine was asked %q", e.acts)
@@ -438,11 +434,11 @@ func TestPage_Snapshot(t *testing.T) {
 	t.Parallel()
 	s := running(time.Now())
 	var got page.Snapshot
-	if err := json.Unmarshal([]byte(body(t, get(t, page.New(newEngine(s)), "/snapshot"))), &got); err != nil || got.Verdict.Acknowledged != s.Verdict.Acknowledged || len(got.Partitions) != 128 {
+	if err := json.Unmarshal([]byte(get(t, page.New(newEngine(s)), "/snapshot").text), &got); err != nil || got.Verdict.Acknowledged != s.Verdict.Acknowledged || len(got.Partitions) != 128 {
 		t.Errorf("%+v, %v", got.Verdict, err)
 	}
 	s.Load.Orders = math.NaN()
-	if r := get(t, page.New(newEngine(s)), "/snapshot"); r.StatusCode != http.StatusInternalServerError {
-		t.Errorf("a snapshot without JSON: %s", r.Status)
+	if r := get(t, page.New(newEngine(s)), "/snapshot"); r.status != http.StatusInternalServerError {
+		t.Errorf("a snapshot without JSON: %d", r.status)
 	}
 }

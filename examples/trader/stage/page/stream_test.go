@@ -100,7 +100,7 @@ func TestEvents_SendWhatHasChanged(t *testing.T) {
 		synctest.Wait()
 
 		// The stream begins with all fragments, as the page has them.
-		whole := body(t, get(t, p, "/"))
+		whole := get(t, p, "/").text
 		first := strings.ReplaceAll(strings.TrimPrefix(b.taken(), "event: show\n"), "data: ", "")
 		for _, id := range []string{"pills", "load", "outcome", "say", "verdict", "picture", "controls", "compare", "tour", "views", "log", "parts"} {
 			if !strings.Contains(first, `id="`+id+`"`) {
@@ -198,8 +198,8 @@ func TestEvents_AreNotForEverybodyAtOnce(t *testing.T) {
 			all = append(all, ended)
 		}
 		synctest.Wait()
-		if r := get(t, p, "/events"); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
-			t.Errorf("one too many: %s", r.Status)
+		if r := get(t, p, "/events"); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+			t.Errorf("one too many: %d", r.status)
 		}
 		close(e.stopping)
 		for _, ended := range all {
