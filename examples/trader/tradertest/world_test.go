@@ -17,11 +17,11 @@ import (
 // TestWorld_AnyOrder is section 6 of the specification under every order in which a
 // network may bring things: random trading with cancels, also of what has not been
 // reserved yet, and whatever is in the way comes twice and overtakes everything but
-// its own predecessors.
+// its own predecessors. GANGLION_ORDERS sets how many orders are tried.
 func TestWorld_AnyOrder(t *testing.T) {
 	t.Parallel()
 	seed := testenv.Seed(t)
-	for run := range uint64(40) {
+	for run := range uint64(testenv.Times(t, "GANGLION_ORDERS", 12)) { //nolint:gosec // not negative
 		random := rand.New(rand.NewPCG(seed, run))
 		w := tradertest.New(t, seed+run, 0.2)
 		const users, books = 4, 2
