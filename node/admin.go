@@ -77,7 +77,10 @@ func (n *Node) serveReady(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	status := n.runtime.Status()
-	faults := n.faultsOf(ctx, status)
+	faults := n.faults(&status)
+	if err := n.store.Ping(ctx); err != nil {
+		faults = append(faults, "store does not answer")
+	}
 	if len(faults) > 0 {
 		answerNotReady(w, faults...)
 		return
@@ -90,8 +93,8 @@ func (n *Node) serveReady(w http.ResponseWriter, r *http.Request) {
 	answerJSON(w, http.StatusOK, body)
 }
 
-// faultsOf are why no requests should be sent here.
-func (n *Node) faultsOf(ctx context.Context, status runtime.Status) []string {
+// faults are why no requests should be sent here, but for what the store says.
+func (n *Node) faults(status *runtime.Status) []string {
 	faults := []string{}
 	if n.draining.Load() {
 		faults = append(faults, "draining")
@@ -110,9 +113,6 @@ func (n *Node) faultsOf(ctx context.Context, status runtime.Status) []string {
 	}
 	if s := n.storage.current(); s.fault != nil {
 		faults = append(faults, s.fault.Error())
-	}
-	if err := n.store.Ping(ctx); err != nil {
-		faults = append(faults, "store does not answer")
 	}
 	return faults
 }

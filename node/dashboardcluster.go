@@ -17,8 +17,12 @@ import (
 )
 
 const (
-	// partAsk bounds each question of a look at the cluster. Nodes have askTimeout beside it.
-	partAsk = 300 * time.Millisecond
+	// sessionsAsk bounds the question to the store who there is. Nodes have askTimeout after it.
+	sessionsAsk = 350 * time.Millisecond
+	// partAsk bounds each other question of a look at the cluster.
+	partAsk = 700 * time.Millisecond
+	// seenLately is how old what the store said may be, before the page says so.
+	seenLately = 3 * time.Second
 	// streamsLooked bounds the streams that are listed.
 	streamsLooked = 200
 	// parkedLooked bounds the count of what is parked.
@@ -43,7 +47,7 @@ func (s *dashboardSource) Cluster(ctx context.Context) dashboard.Cluster {
 
 // sessions returns who there is, as of now or, while the store does not answer, as last seen.
 func (s *dashboardSource) sessions(ctx context.Context) (claims []store.Claim, sessions []store.Session, problem string) {
-	ctx, cancel := context.WithTimeout(ctx, partAsk)
+	ctx, cancel := context.WithTimeout(ctx, sessionsAsk)
 	defer cancel()
 	claims, err := s.node.store.Claims(ctx) // before the sessions: see [cluster.Cluster]
 	if err == nil {
@@ -57,6 +61,9 @@ func (s *dashboardSource) sessions(ctx context.Context) (claims []store.Claim, s
 	reason := s.node.cfg.hide.Error(err).Error()
 	if at.IsZero() {
 		return nil, nil, "The store does not say which members there are: " + reason
+	}
+	if time.Since(at) < seenLately {
+		return claims, sessions, ""
 	}
 	return claims, sessions, fmt.Sprintf("The store does not say which members there are (%s). What is shown of owners is %v old.", reason, time.Since(at).Round(time.Second))
 }

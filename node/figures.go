@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -164,7 +165,7 @@ func (f *figures) take() *dashboard.Figures {
 	n := f.node
 	status := n.runtime.Status()
 	out := &dashboard.Figures{
-		Process: f.process, Uptime: time.Since(f.begin), Faults: n.faults(status, figuresPing), Warnings: f.warnings(&status),
+		Process: f.process, Uptime: time.Since(f.begin), Faults: n.faults(&status), Warnings: append(f.warnings(&status), f.askStore()...),
 		Activations: status.Activations, MemoryBytes: status.MemoryBytes, MemoryMax: status.MemoryMax,
 		Goroutines: goruntime.NumGoroutine(), Relaying: status.Relaying, RelayBehind: status.RelayBehind,
 		Actions: n.acted.newest(),
@@ -242,9 +243,13 @@ func (f *figures) warnings(status *runtime.Status) []string {
 	return all
 }
 
-// faults are why the node is not ready. The store is asked within a time.
-func (n *Node) faults(status runtime.Status, patience time.Duration) []string {
-	ctx, cancel := context.WithTimeout(context.Background(), patience) //nolint:forbidigo // of no request: the answer is shared
+// askStore says what the store's silence means; nothing: it answers. Whoever asks for figures
+// does not wait as long as a probe.
+func (f *figures) askStore() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), figuresPing) //nolint:forbidigo // of no request: the answer is shared
 	defer cancel()
-	return n.faultsOf(ctx, status)
+	if err := f.node.store.Ping(ctx); err != nil {
+		return []string{fmt.Sprintf("its store did not answer within %v", figuresPing)}
+	}
+	return nil
 }

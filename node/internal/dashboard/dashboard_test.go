@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -215,6 +216,9 @@ func TestDashboard_WithoutALogIn(t *testing.T) {
 	d.source.cluster.Members[0].Name = "secret-name"
 	for _, path := range paths() {
 		a := d.get(path)
+		if strings.Contains(path, "live=1") && a.body == "event: over\ndata:\n\n" {
+			continue // has the page loaded anew
+		}
 		if a.status != http.StatusUnauthorized || strings.Contains(a.body, "secret-name") || len(a.header.Values("Set-Cookie")) > 0 {
 			t.Errorf("%s is answered with %d and %s", path, a.status, a.body)
 		}
@@ -469,5 +473,52 @@ func TestDashboard_Opening(t *testing.T) {
 	d.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if w.Code != http.StatusFound || w.Header().Get("Location") != "/dashboard/" {
 		t.Errorf("/ is answered with %d, %v", w.Code, w.Header())
+	}
+}
+
+// TestDashboard_Live: the live part comes as an event, a sign of life each second, and the
+// stream ends with the session.
+func TestDashboard_Live(t *testing.T) {
+	t.Parallel()
+	d := setup(t, token)
+	page := d.post("/dashboard/login", url.Values{"token": {token}})
+	path := regexp.MustCompile(`data-live="([^"]*)"`).FindStringSubmatch(page.body)
+	if path == nil {
+		t.Fatalf("the page follows nothing: %s", page.body)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.server.URL+unescaped(path[1]), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := d.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	lines := bufio.NewScanner(resp.Body)
+	until := func(want string) (seen string) {
+		t.Helper()
+		for lines.Scan() {
+			if seen += lines.Text() + "\n"; lines.Text() == want {
+				return seen
+			}
+		}
+		t.Fatalf("%q does not come after %s: %v", want, seen, lines.Err())
+		return ""
+	}
+	until("event: show")
+	until("event: beat")
+	d.source.mu.Lock()
+	d.source.cluster.Problems = []string{"it\n\nis <odd>"}
+	d.source.mu.Unlock()
+	d.clock.add(2 * time.Second)
+	until("event: show")
+	if text := until("event: beat"); !strings.Contains(text, "\ndata: is &lt;odd&gt;") {
+		t.Errorf("the change is %s", text)
+	}
+	d.post("/dashboard/logout", hidden(t, page.body, "/dashboard/logout"))
+	until("event: over")
+	if lines.Scan(); lines.Text() != "data:" {
+		t.Errorf("after the end: %q", lines.Text())
 	}
 }

@@ -15,6 +15,7 @@ type kindsBody struct {
 	Nodes []nodeTraffic
 	Kinds []kindRow
 	Pager pager
+	Left  int // names that found no room in what the nodes answer
 }
 
 // nodeTraffic is a node's part.
@@ -63,6 +64,11 @@ func (d *Dashboard) kinds(ctx context.Context, r *http.Request, s Source) (strin
 	}
 	all := kindRows(look, "")
 	body := &kindsBody{Look: look, Nodes: nodesOf(look, ""), Pager: pagerOf(r, len(all), kindsPage)}
+	for _, m := range look.Live() {
+		if m.Figures != nil {
+			body.Left += m.Figures.Left
+		}
+	}
 	body.Kinds = all[body.Pager.From:body.Pager.To]
 	return "Kinds", body, nil
 }

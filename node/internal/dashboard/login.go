@@ -25,8 +25,9 @@ func (d *Dashboard) loginPage(w http.ResponseWriter, r *http.Request) {
 
 // showLogin asks for the token, in the place of any page.
 func (d *Dashboard) showLogin(w http.ResponseWriter, r *http.Request, status int, said string) {
-	if r.URL.Query().Get("live") == "1" { // a stream: the page that follows it is loaded anew
-		http.Error(w, "Log in.", http.StatusUnauthorized)
+	if r.Method == http.MethodGet && r.URL.Query().Get("live") == "1" { // a stream: its page is loaded anew, and asks
+		w.Header().Set("Content-Type", "text/event-stream")
+		_ = (&events{w: w, out: http.NewResponseController(w)}).send("over", nil) // the browser has gone
 		return
 	}
 	body := loginBody{Error: said, Next: next(r)}

@@ -78,11 +78,11 @@ func (l *looks) add(look *Look) *Look {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	look.at = l.now()
-	for len(l.past) > 0 && look.at.Sub(l.past[0].at) > lookStale ||
-		len(l.past) > 1 && look.at.Sub(l.past[1].at) >= rateWindow { // the next one reaches as far back as is needed
-		l.past[0] = nil
-		l.past = l.past[1:]
-	}
+	l.past = slices.DeleteFunc(l.past, func(earlier *Look) bool {
+		age, newest := look.at.Sub(earlier.at), l.past[len(l.past)-1]
+		// One that nobody else reaches back from is better than none.
+		return age > lookStale || age > rateWindow && (earlier != newest)
+	})
 	look.base = map[string]*Figures{}
 	for _, earlier := range l.past {
 		for i := range earlier.Members {

@@ -13,10 +13,14 @@
     const show = () => {
       if (waiting === undefined || pressed || marked()) return;
       const active = part.contains(document.activeElement) && document.activeElement.id;
-      const places = [...part.querySelectorAll(".scroll")].map((e) => e.scrollLeft);
+      const regions = [...part.querySelectorAll(".scroll")], at = regions.indexOf(document.activeElement);
+      const places = regions.map((e) => e.scrollLeft);
       part.innerHTML = waiting;
       waiting = undefined;
-      part.querySelectorAll(".scroll").forEach((e, i) => { e.scrollLeft = places[i] || 0; });
+      part.querySelectorAll(".scroll").forEach((e, i) => {
+        e.scrollLeft = places[i] || 0;
+        if (i === at) e.focus();
+      });
       if (active) document.getElementById(active)?.focus();
     };
     const open = () => {
