@@ -25,6 +25,7 @@ func (n *Node) adminRoutes() http.Handler {
 		Node: n.cfg.Name, Namespace: n.cfg.Namespace, Build: n.build(), Token: n.cfg.adminToken,
 		Waits: n.start.fault, Stopping: n.stopping, Logger: n.cfg.Logger,
 	})
+	n.onClose(n.jobs.running.Wait) // after the clients are closed that they wait for
 	pages := http.MaxBytesHandler(n.dashboard, dashboard.FormMax)
 	operation := n.audited(http.MaxBytesHandler(http.HandlerFunc(n.serveAdmin), 0))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +39,7 @@ func (n *Node) adminRoutes() http.Handler {
 
 // openDashboard has the pages show the cluster.
 func (n *Node) openDashboard() {
-	n.onClose(n.jobs.end)
+	n.onClose(n.jobs.stop)
 	s := &dashboardSource{
 		node: n, operation: n.audited(http.HandlerFunc(n.serveAdmin)), lastSeen: &lastSeen{},
 		parking: &parking{store: n.store, client: n.internal, reread: n.bus.Reread, outbox: n.bus, commits: n.store, projections: n.projections},
@@ -170,24 +171,53 @@ func (b *background) forget(id int) {
 	delete(b.cancels, id)
 }
 
-// end has all of them end, and waits for them.
-func (b *background) end() {
+// stop has all of them end, and lets none begin. It does not wait for them.
+func (b *background) stop() {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.closed = true
 	for _, cancel := range b.cancels {
 		cancel()
 	}
-	b.mu.Unlock()
-	b.running.Wait()
 }
 
-// lastSeen keeps what the store said last, for while it says nothing. It is safe for
+// lastSeen keeps what the store and the nodes said last, for while they say nothing. It is safe for
 // concurrent use.
 type lastSeen struct {
 	mu       sync.Mutex
 	at       time.Time
 	claims   []store.Claim
 	sessions []store.Session
+	told     map[string]answerSeen // by incarnation
+}
+
+// answerSeen is what a node said.
+type answerSeen struct {
+	standing
+	at time.Time
+}
+
+// answers adds to what nodes say now what those said a moment ago that say nothing: one late
+// answer is no silence.
+func (l *lastSeen) answers(now map[string]standing) map[string]standing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told == nil {
+		l.told = map[string]answerSeen{}
+	}
+	for incarnation, seen := range l.told {
+		if time.Since(seen.at) >= seenLately {
+			delete(l.told, incarnation)
+		}
+	}
+	for incarnation, s := range now {
+		l.told[incarnation] = answerSeen{s, time.Now()}
+	}
+	all := make(map[string]standing, len(l.told))
+	for incarnation, seen := range l.told {
+		all[incarnation] = seen.standing
+	}
+	return all
 }
 
 func (l *lastSeen) set(claims []store.Claim, sessions []store.Session) {

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// sessionsAsk bounds the question to the store who there is. Nodes have askTimeout after it.
+	// sessionsAsk bounds the question to the store who there is. Nodes have figuresTimeout after it.
 	sessionsAsk = 350 * time.Millisecond
 	// partAsk bounds each other question of a look at the cluster.
 	partAsk = 700 * time.Millisecond
@@ -76,7 +76,7 @@ func (s *dashboardSource) members(ctx context.Context, out *dashboard.Cluster) (
 		problems = append(problems, problem)
 	}
 	own := n.runtime.Status()
-	told := n.peers.standings(ctx, sessions, own.Name, question{Figures: true})
+	told := s.lastSeen.answers(n.peers.standings(ctx, sessions, own.Name, question{Figures: true}))
 	self := standingOf(own)
 	told[own.Incarnation] = self
 	figures, _ := n.figures.now()
@@ -107,7 +107,7 @@ func (s *dashboardSource) members(ctx context.Context, out *dashboard.Cluster) (
 		case !n.conn.IsConnected():
 			m.Silent = "this node is not connected to NATS"
 		case !answered:
-			m.Silent = fmt.Sprintf("no answer within %v", askTimeout)
+			m.Silent = fmt.Sprintf("no answer within %v", figuresTimeout)
 		case len(t.Figures) == 0:
 			m.Silent = "an older build, which gives no figures"
 		default:

@@ -23,7 +23,7 @@ const (
 	// figuresPing bounds the question to the store in it. Whoever asks waits for askTimeout.
 	figuresPing = 250 * time.Millisecond
 
-	// Bounds of an answer. It is far from what NATS carries, 1 MiB if nobody changes that.
+	// Bounds of an answer. NATS carries 1 MiB if nobody changes that; of less, half.
 	commandsTold    = 1200
 	kindsTold       = 500
 	projectionsTold = 300
@@ -146,7 +146,7 @@ func (f *figures) now() (*dashboard.Figures, json.RawMessage) {
 	}
 	taken := f.take()
 	data, err := json.Marshal(taken)
-	if err != nil || len(data) > figuresBytes { // what fits is better than nothing
+	if err != nil || int64(len(data)) > min(figuresBytes, f.node.conn.MaxPayload()/2) { // what fits is better than nothing
 		taken.Left += len(taken.Commands) + len(taken.Effects) + len(taken.Projections) + len(taken.Actions)
 		taken.Commands, taken.Effects, taken.Projections, taken.Actions = nil, nil, nil, nil
 		data, _ = json.Marshal(taken)

@@ -50,6 +50,9 @@ type peers struct {
 // declared so does not answer.
 const askTimeout = 500 * time.Millisecond
 
+// figuresTimeout bounds it for a page, which has a second for all that it asks.
+const figuresTimeout = 400 * time.Millisecond
+
 // subject is where a node answers. Names of nodes are subject tokens.
 func (p *peers) subject(node string) string { return p.namespace + ".standing." + node }
 
@@ -79,7 +82,11 @@ func (p *peers) standings(ctx context.Context, sessions []store.Session, except 
 	if err != nil {
 		return map[string]standing{}
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	patience := askTimeout
+	if what.Figures {
+		patience = figuresTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var mu sync.Mutex
 	var asking sync.WaitGroup

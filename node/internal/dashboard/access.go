@@ -112,7 +112,7 @@ func (a *access) logIn(token, who string) (id string, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tidyLocked()
-	a.sessions[sha256.Sum256([]byte(id))] = session{who: cut(clean(who), whoMax), until: a.now().Add(sessionLife)}
+	a.sessions[sha256.Sum256([]byte(id))] = session{who: cut(clean(strings.Join(strings.Fields(who), " ")), whoMax), until: a.now().Add(sessionLife)}
 	return id, true
 }
 

@@ -39,7 +39,7 @@ const (
 )
 
 func (d *Dashboard) effects(ctx context.Context, r *http.Request, s Source) (string, any, error) {
-	look, err := d.looks.look(ctx, s)
+	look, err := d.looks.recent(ctx, s)
 	if err != nil {
 		return "", nil, err
 	}

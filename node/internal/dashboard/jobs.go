@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -71,8 +72,8 @@ func (j *job) body() jobBody {
 		ID: j.ID, Do: j.Do, Who: j.Who, Began: j.Began, Ended: j.ended, Total: j.total, Done: j.done, Failed: j.failed, Cut: j.cut,
 		Bar: barClass(uint64(j.done), uint64(j.total)),
 	}
-	for i := len(j.lines) - 1; i >= 0; i-- {
-		b.Lines = append(b.Lines, j.lines[i])
+	for _, line := range slices.Backward(j.lines) {
+		b.Lines = append(b.Lines, line)
 	}
 	return b
 }

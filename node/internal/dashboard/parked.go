@@ -49,7 +49,7 @@ func (c *cause) What() string {
 }
 
 func (d *Dashboard) parked(ctx context.Context, _ *http.Request, s Source) (string, any, error) {
-	look, err := d.looks.look(ctx, s)
+	look, err := d.looks.recent(ctx, s)
 	if err != nil {
 		return "", nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 const (
 	lookFresh  = 800 * time.Millisecond // for which all who look share a look
+	lookRecent = 4 * time.Second        // for which it does where it is not what is asked about
 	rateWindow = 10 * time.Second       // over which rates are taken
 	lookStale  = 2 * time.Minute        // a look that is older is of no use for a rate
 )
@@ -55,6 +56,14 @@ func (l *looks) look(ctx context.Context, s Source) (*Look, error) {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), a.Opened.Compare(b.Opened))
 	})
 	return l.add(look), nil
+}
+
+// recent returns a look that is not old, for pages whose own part takes its time.
+func (l *looks) recent(ctx context.Context, s Source) (*Look, error) {
+	if last := l.last(); last != nil && l.now().Sub(last.at) < lookRecent {
+		return last, nil
+	}
+	return l.look(ctx, s)
 }
 
 func (l *looks) last() *Look {

@@ -72,7 +72,7 @@ func (g *Guard) check(r *http.Request) *Refusal {
 			http.StatusMisdirectedRequest, CodeUnknownHost,
 			"the server does not answer for this host; its names are those of --allowed-hosts, localhost and IP addresses",
 		}
-	case g.origins.Check(r) != nil || g.Reads && fromElsewhere(r) && !(page && navigates(r)):
+	case g.origins.Check(r) != nil || g.Reads && fromElsewhere(r) && (!page || !navigates(r)):
 		return &Refusal{http.StatusForbidden, CodeCrossOrigin, "a page of another origin sent the request"}
 	case !local && !page && g.Token != "" && !Bears(r, g.Token):
 		return &Refusal{http.StatusUnauthorized, CodeUnauthorized, "the token of --admin-token-file is required, as Authorization: Bearer"}
