@@ -106,10 +106,13 @@ func (a *answerRecorded) result() dashboard.Result {
 		Outcomes []outcomeView
 	}
 	_ = json.Unmarshal(a.body.Bytes(), &told) // what cannot be read says nothing
-	r := dashboard.Result{OK: a.status < http.StatusBadRequest, Status: a.status}
+	r := dashboard.Result{OK: a.status < http.StatusMultipleChoices, Status: a.status}
 	word, _ := told.Status.(string)
 	if word == "" {
 		word = wordOf(a.status)
+	}
+	if !r.OK && a.status < http.StatusBadRequest {
+		word = "there is nothing of that name"
 	}
 	r.Text = word
 	if !r.OK && told.Code != "" {

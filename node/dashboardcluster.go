@@ -107,7 +107,7 @@ func (s *dashboardSource) members(ctx context.Context, out *dashboard.Cluster) (
 		case !n.conn.IsConnected():
 			m.Silent = "this node is not connected to NATS"
 		case !answered:
-			m.Silent = fmt.Sprintf("no answer within %v", figuresTimeout)
+			m.Silent = fmt.Sprintf("no answer within %d ms", figuresTimeout.Milliseconds())
 		case len(t.Figures) == 0:
 			m.Silent = "an older build, which gives no figures"
 		default:

@@ -11,7 +11,7 @@ import (
 // overviewBody is what the first page shows.
 type overviewBody struct {
 	Look     *Look
-	Warnings []warning
+	Warnings []warning // all of them; warningsShown are listed
 	Members  []memberRow
 	Traffic  Traffic // of all nodes that answer
 	Owned    int     // partitions that have an owner
@@ -20,6 +20,15 @@ type overviewBody struct {
 	Alive    int
 	Lag      uint64
 }
+
+// warningsShown bounds the list.
+const warningsShown = 40
+
+// Listed are the warnings that are listed, the worst of them.
+func (b *overviewBody) Listed() []warning { return b.Warnings[:min(len(b.Warnings), warningsShown)] }
+
+// Unlisted is how many are not.
+func (b *overviewBody) Unlisted() int { return len(b.Warnings) - len(b.Listed()) }
 
 // warning is something that somebody should look at.
 type warning struct {
@@ -150,6 +159,7 @@ func warnings(l *Look) []warning {
 	for i := range l.Members {
 		all = append(all, memberWarnings(&l.Members[i])...)
 	}
+	all = together(all)
 	slices.SortStableFunc(all, func(a, b warning) int {
 		switch {
 		case a.Bad == b.Bad:
@@ -160,6 +170,23 @@ func warnings(l *Look) []warning {
 		return 1
 	})
 	return all
+}
+
+// together makes one of what several nodes say in the same words.
+func together(all []warning) []warning {
+	type same struct{ text, path string }
+	at := map[same]int{}
+	var merged []warning
+	for _, w := range all {
+		key := same{w.Text, w.Path}
+		if i, ok := at[key]; ok {
+			merged[i].Where += ", " + w.Where
+			continue
+		}
+		at[key] = len(merged)
+		merged = append(merged, w)
+	}
+	return merged
 }
 
 // warningText is a line of the list.

@@ -244,7 +244,7 @@ func byCommand(f *Figures) map[commandKey]*CommandFigures {
 // since returns the earlier figures of a node's process, and the time between; nil: there are
 // none, or they are the same ones.
 func (l *Look) since(f *Figures) (before *Figures, over time.Duration) {
-	if before = l.base[f.Process]; before == nil || f.Uptime <= before.Uptime {
+	if before = l.base[f.Process]; before == nil || f.Process == "" || f.Uptime <= before.Uptime {
 		return nil, 0
 	}
 	return before, f.Uptime - before.Uptime

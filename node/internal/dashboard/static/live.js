@@ -4,7 +4,7 @@
 // that the session has ended.
 (() => {
   const lost = document.querySelector(".lost");
-  const silentAfter = 2000, patience = 1500;
+  const silentAfter = 1750, patience = 1500;
   for (const part of document.querySelectorAll("[data-live]")) {
     let source, heard = Date.now(), opened = 0, waiting, pressed = false;
     const hear = () => { heard = Date.now(); lost.hidden = true; };
