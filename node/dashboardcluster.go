@@ -79,7 +79,7 @@ func (s *dashboardSource) members(ctx context.Context, out *dashboard.Cluster) (
 	told := s.lastSeen.answers(n.peers.standings(ctx, sessions, own.Name, question{Figures: true}))
 	self := standingOf(own)
 	told[own.Incarnation] = self
-	figures, _ := n.figures.now()
+	figures, _ := n.figures.now() //nolint:contextcheck // of no request: the answer is shared
 	if !slices.ContainsFunc(sessions, func(x store.Session) bool { return x.Incarnation == own.Incarnation }) {
 		// It is what its pages can show, whatever the store says.
 		sessions = append(sessions, store.Session{Name: own.Name, Incarnation: own.Incarnation, Build: n.build(), Address: n.advertised()})
