@@ -42,7 +42,9 @@ func (f *fake) Cluster(context.Context) dashboard.Cluster {
 }
 
 func (f *fake) Projections(context.Context, int, int) (dashboard.Projections, error) {
-	return dashboard.Projections{Total: 1, All: []dashboard.Projection{{Name: "books<b>", Started: true, Head: 100, Done: 40, Rebuild: &dashboard.Rebuild{Phase: "building", Done: 30, Total: 100}}}}, f.fault
+	return dashboard.Projections{Total: 2, All: []dashboard.Projection{
+		{Name: "books<b>", Started: true, Head: 100, Done: 40, Rebuild: &dashboard.Rebuild{Phase: "building", Done: 30, Total: 100}}, {Name: "still", Router: true, Head: 100, Done: 7, Err: "no answer"},
+	}}, f.fault
 }
 
 func (f *fake) PendingEffects(context.Context, int) (dashboard.PendingEffects, error) {
@@ -452,6 +454,7 @@ func TestDashboard_Texts(t *testing.T) {
 			t.Errorf("%s has a name as markup", path)
 		}
 	}
+	has(t, "the projections", d.get("/dashboard/projections"), http.StatusOK, "30 %", "books&lt;b&gt;", "still", "no answer")
 	d.source.fault = io.ErrUnexpectedEOF
 	has(t, "the effects without a store", d.get("/dashboard/effects"), http.StatusOK, "cannot be read now", "What aggregates ask")
 	has(t, "the parked without a store", d.get("/dashboard/parked"), http.StatusOK, "cannot be read now")
