@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -33,6 +34,8 @@ type passwords struct {
 	slots chan struct{}
 	decoy []byte // the hash of a password that nobody has
 	cost  int    // of bcrypt
+
+	compared atomic.Int64 // hashes, for tests
 }
 
 func newPasswords(cost int) (*passwords, error) {
@@ -70,6 +73,7 @@ func (p *passwords) matches(ctx context.Context, hash, password string) (bool, e
 		return false, err
 	}
 	defer leave()
+	p.compared.Add(1)
 	known := []byte(hash)
 	if hash == "" {
 		known = p.decoy
@@ -140,7 +144,15 @@ func (s *site) login(w http.ResponseWriter, r *http.Request, who visitor) {
 	if err != nil {
 		name = e.Username
 	}
-	if !s.byAddress.allow(s.address(r)) || !s.byName.allow(digest(name)) {
+	allowed, err := s.byAddress.allow(r.Context(), s.client, s.address(r))
+	if allowed && err == nil {
+		allowed, err = s.byName.allow(r.Context(), s.client, name)
+	}
+	switch {
+	case err != nil:
+		s.unavailable(w, who)
+		return
+	case !allowed:
 		w.Header().Set("Retry-After", "10")
 		again(http.StatusTooManyRequests, "There were too many tries. Nothing was looked at; try again in a minute.")
 		return
@@ -171,7 +183,11 @@ func (s *site) register(w http.ResponseWriter, r *http.Request, who visitor) {
 		again(http.StatusUnprocessableEntity, why)
 		return
 	}
-	if !s.registering.allow(s.address(r)) {
+	switch allowed, err := s.registering.allow(r.Context(), s.client, s.address(r)); {
+	case err != nil:
+		s.unavailable(w, who)
+		return
+	case !allowed:
 		w.Header().Set("Retry-After", "10")
 		again(http.StatusTooManyRequests, "There were too many registrations. Nothing was stored; try again in a minute.")
 		return

@@ -29,7 +29,7 @@ type App struct {
 }
 
 // Definitions returns what the node serves.
-func Definitions() []actor.Registrable { return append(domain.Definitions(), Sessions) }
+func Definitions() []actor.Registrable { return append(domain.Definitions(), Sessions, Throttles) }
 
 // Config returns what the node is made with.
 func (a *App) Config() node.Config {

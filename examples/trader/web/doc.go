@@ -14,9 +14,9 @@
 // log-out holds at all nodes. The cookie has a random token, the aggregate's id is its hash.
 // A log-in begins a new session and takes over nothing that the browser had before.
 // Passwords are stored as bcrypt hashes. A log-in of somebody unknown reads as much and
-// computes as much as one with a wrong password, and says the same. Each node allows a few
-// tries for a user name and for an address, and then one now and then; two nodes allow twice
-// as many.
+// computes as much as one with a wrong password, and says the same. There are a few tries for
+// a user name and for an address at all nodes together, and then one now and then
+// ([Throttles]).
 //
 // # Twice
 //

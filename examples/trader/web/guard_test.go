@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
@@ -260,5 +261,51 @@ func TestApp_RefusesAnOpenAPI(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "--api-open") {
 		t.Error(err)
+	}
+}
+
+// TestLimits_HoldOverNodes: whoever goes from node to node has no more tries than at one.
+func TestLimits_HoldOverNodes(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	other := n.Join()
+	const burst, every = 5, 10 * time.Second
+	began := time.Now()
+	tried := 0
+	for range 2 * burst {
+		for _, base := range []string{n.URL(), other.URL()} {
+			b := newBrowser(t, base)
+			got := b.do(http.MethodPost, "/login", b.form("/login", "/login", "username", "mallory", "password", "wrong password"))
+			if got.status == http.StatusUnauthorized {
+				tried++
+			} else {
+				wants(t, got, http.StatusTooManyRequests, "too many tries")
+			}
+		}
+	}
+	if most := burst + 1 + int(time.Since(began)/every); tried < burst || tried > most {
+		t.Errorf("%d passwords were looked at, at least %d and at most %d should be", tried, burst, most)
+	}
+}
+
+// TestLogin_WorksAsMuch: comparing a hash takes far longer than all the rest of a log-in. A
+// name that nobody has, or can have, costs one as well, of the same cost.
+func TestLogin_WorksAsMuch(t *testing.T) {
+	t.Parallel()
+	const cost = 5
+	app := &web.App{PasswordCost: cost}
+	n := nodetest.Start(t, app.Config(), web.Definitions()...)
+	newBrowser(t, n.URL()).register(n, "known")
+	for _, name := range []string{"known", "nobody", "no body", "\x00"} {
+		b := newBrowser(t, n.URL())
+		form := b.form("/login", "/login", "username", name, "password", "wrong password")
+		before := app.Compared()
+		wants(t, b.do(http.MethodPost, "/login", form), http.StatusUnauthorized)
+		if compared := app.Compared() - before; compared != 1 {
+			t.Errorf("%q: %d hashes are compared", name, compared)
+		}
+	}
+	if of, err := app.DecoyCost(); err != nil || of != cost {
+		t.Errorf("the cost of nobody's password is %d, want %d: %v", of, cost, err)
 	}
 }

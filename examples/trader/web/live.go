@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/ganglion-go/ganglion/projection"
@@ -17,10 +18,27 @@ const (
 	streamsMax = 1024 // at one node
 )
 
-// follow sends a part of a page as server-sent events, anew whenever it is another one,
-// until the browser goes or the node stops. Changes of the view wake it up; it also looks
-// each second, for what the view does not have.
-func (s *site) follow(w http.ResponseWriter, r *http.Request, of *projection.Projection, what projection.Interest, render func(context.Context) ([]byte, error)) {
+// part is an element of a page that is replaced whenever it is another one.
+type part struct {
+	name   string // as data-part says
+	render func(context.Context) ([]byte, error)
+	of     []interest
+}
+
+// interest is what a part is made of.
+type interest struct {
+	view   *projection.Projection
+	prefix string // of keys of the view's documents
+}
+
+// interestsMax is how many all parts of a page have together.
+const interestsMax = 3
+
+// follow sends parts of a page as server-sent events, each anew whenever it is another one,
+// until the browser goes or the node stops. A browser has few connections to a host, so a
+// page has one stream. Changes of the views wake it up; it also looks each second, for what
+// the views do not have.
+func (s *site) follow(w http.ResponseWriter, r *http.Request, parts ...part) {
 	if s.streams.Add(1) > streamsMax {
 		s.streams.Add(-1)
 		w.Header().Set("Retry-After", "5")
@@ -28,39 +46,53 @@ func (s *site) follow(w http.ResponseWriter, r *http.Request, of *projection.Pro
 		return
 	}
 	defer s.streams.Add(-1)
-	notices, stop, err := s.node.Subscribe(of, what)
-	if err != nil {
-		http.Error(w, "The view cannot be followed.", http.StatusInternalServerError)
-		return
+	out := &events{w: w, out: http.NewResponseController(w), last: make([][]byte, len(parts)), due: make([]bool, len(parts))}
+	var notices [interestsMax]<-chan projection.Notice // from a nil one, none comes
+	var owners [interestsMax]int
+	followed := 0
+	for i, one := range parts {
+		for _, what := range one.of {
+			channel, stop, err := s.node.Subscribe(what.view, projection.Interest{Prefix: what.prefix})
+			if err != nil {
+				http.Error(w, "The view cannot be followed.", http.StatusInternalServerError)
+				return
+			}
+			defer stop()
+			notices[followed], owners[followed] = channel, i
+			followed++
+		}
 	}
-	defer stop()
 	w.Header().Set("Content-Type", "text/event-stream")
-	out := &events{w: w, out: http.NewResponseController(w)}
+	out.allDue()
 	beat := time.NewTicker(liveBeat)
 	defer beat.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
-	for due, rested := true, false; ; {
+	for rested := false; ; {
 		select {
 		case <-r.Context().Done():
 			return
 		case <-s.node.Stopping():
 			return
-		case <-notices:
-			due = true
+		case <-notices[0]:
+			out.due[owners[0]] = true
+		case <-notices[1]:
+			out.due[owners[1]] = true
+		case <-notices[2]:
+			out.due[owners[2]] = true
 		case <-beat.C:
-			due = true
+			out.allDue()
 			if out.send("beat", nil) != nil {
 				return
 			}
 		case <-pace.C:
 			rested = true
 		}
-		if !due || !rested {
+		if !rested || !slices.Contains(out.due, true) {
 			continue
 		}
-		due, rested = false, false
-		if out.look(r.Context(), render) != nil {
+		rested = false
+		if out.look(r.Context(), parts) != nil {
 			return
 		}
 		pace.Reset(livePace)
@@ -71,20 +103,39 @@ func (s *site) follow(w http.ResponseWriter, r *http.Request, of *projection.Pro
 type events struct {
 	w    http.ResponseWriter
 	out  *http.ResponseController
-	last []byte
+	last [][]byte // of each part, as it was sent
+	due  []bool   // parts that may be others now
 }
 
-// look sends what is to be seen now, if it is not what was sent last. What cannot be read
-// is looked at again.
-func (e *events) look(ctx context.Context, render func(context.Context) ([]byte, error)) error {
-	reading, cancel := context.WithTimeout(ctx, liveRead)
-	defer cancel()
-	text, err := render(reading)
-	if err != nil || bytes.Equal(text, e.last) {
-		return ctx.Err()
+func (e *events) allDue() {
+	for i := range e.due {
+		e.due[i] = true
 	}
-	e.last = text
-	return e.send("show", text)
+}
+
+// look sends the parts that are not what was sent last. What cannot be read is looked at
+// again.
+func (e *events) look(ctx context.Context, parts []part) error {
+	for i, one := range parts {
+		if !e.due[i] {
+			continue
+		}
+		e.due[i] = false
+		reading, cancel := context.WithTimeout(ctx, liveRead)
+		text, err := one.render(reading)
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil || bytes.Equal(text, e.last[i]) {
+			continue
+		}
+		e.last[i] = text
+		if err := e.send(one.name, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // send writes one event.

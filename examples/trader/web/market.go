@@ -2,15 +2,13 @@ package web
 
 import (
 	"context"
-	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
-	"github.com/ganglion-go/ganglion/projection"
 )
 
 const (
@@ -19,10 +17,6 @@ const (
 	levelsMax = 12  // prices shown of each side
 	tradesMax = 20
 	barSteps  = 20 // widths that the style sheet has
-	chartWide = 720
-	chartHigh = 130
-	chartPad  = 8
-	chartMax  = 60 // trades in it
 )
 
 // listing is a company with its book.
@@ -34,15 +28,33 @@ type listing struct {
 
 // market shows all companies.
 func (s *site) market(w http.ResponseWriter, r *http.Request, who visitor) {
-	companies, err := s.pages.Companies(r.Context(), "", listMax)
+	rows, err := s.listings(r.Context())
 	if err != nil {
 		s.unavailable(w, who)
 		return
 	}
-	books, err := s.pages.Books(r.Context(), "", listMax)
+	s.show(w, http.StatusOK, "market", page{Title: "Market", At: "market", Live: "/live/market", Visitor: who, Data: rows})
+}
+
+func (s *site) marketLive(w http.ResponseWriter, r *http.Request, _ visitor) {
+	s.follow(w, r, part{"listings", func(ctx context.Context) ([]byte, error) {
+		rows, err := s.listings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.render("market", "listings", rows)
+	}, []interest{{view: views.OrderBooks}, {view: views.Companies}}})
+}
+
+// listings returns all companies, by name.
+func (s *site) listings(ctx context.Context) ([]listing, error) {
+	companies, err := s.pages.Companies(ctx, "", listMax)
 	if err != nil {
-		s.unavailable(w, who)
-		return
+		return nil, err
+	}
+	books, err := s.pages.Books(ctx, "", listMax)
+	if err != nil {
+		return nil, err
 	}
 	byID := map[string]views.Book{}
 	for _, b := range books {
@@ -56,41 +68,38 @@ func (s *site) market(w http.ResponseWriter, r *http.Request, who visitor) {
 		}
 		rows = append(rows, row)
 	}
-	slices.SortFunc(rows, func(a, b listing) int { return strings.Compare(a.Name, b.Name) })
-	s.show(w, http.StatusOK, "market", page{Title: "Market", At: "market", Visitor: who, Data: rows})
+	slices.SortFunc(rows, func(a, b listing) int { return strings.Compare(a.Name+"\x00"+a.ID, b.Name+"\x00"+b.ID) })
+	return rows, nil
 }
 
 // level is all that is for sale, or wanted, at one price.
 type level struct {
 	Price, Shares, Orders int64
-	Width                 int // of its bar, in steps
+	Mine                  int64 // of the orders, the visitor's
+	Width                 int   // of its bar, in steps
 }
 
 // marketPage is an order book as it is shown.
 type marketPage struct {
-	Book       views.Book
-	Name       string
-	Buys       []level
-	Sells      []level
-	Trades     []views.Trade
-	Chart      string // path of an SVG; empty: there were too few trades
-	ChartArea  string
-	ChartLabel string
+	Book   views.Book
+	Name   string
+	Buys   []level
+	Sells  []level
+	Trades []views.Trade
+	Chart  *chart // nil: there were too few trades
 }
 
 // bookPage is an order book with what its visitor does there.
 type bookPage struct {
 	marketPage
 
-	Wish  wish
-	Cash  int64 // that is free
-	Items int64 // shares that are
-	Order *order
+	Wish     wish
+	Position position
 }
 
 // book shows an order book.
 func (s *site) book(w http.ResponseWriter, r *http.Request, who visitor) {
-	m, found, err := s.readBook(r.Context(), r.PathValue("book"))
+	m, found, err := s.readBook(r.Context(), who, r.PathValue("book"))
 	switch {
 	case err != nil:
 		s.unavailable(w, who)
@@ -105,37 +114,41 @@ func (s *site) book(w http.ResponseWriter, r *http.Request, who visitor) {
 func (s *site) showBook(w http.ResponseWriter, r *http.Request, who visitor, status int, m marketPage, again wish, why string) {
 	b := bookPage{marketPage: m, Wish: again}
 	if who.UserID != "" {
-		p, _, err := actor.State[domain.PortfolioView](r.Context(), s.client, domain.Portfolios.ID(who.PortfolioID))
-		if err == nil {
-			b.Order, err = s.lastOrder(r.Context(), who, m.Book.ID, r.URL.Query().Get("order"))
-		}
-		if err != nil {
+		var err error
+		if b.Position, err = s.position(r.Context(), who, m.Book.ID, r.URL.Query().Get("order")); err != nil {
 			s.unavailable(w, who)
 			return
 		}
-		b.Cash, b.Items = p.Cash, p.Items[m.Book.ID]
 	}
-	s.show(w, status, "book", page{Title: m.Name, At: "market", Visitor: who, Error: why, Data: b})
+	live := "/market/" + url.PathEscape(m.Book.ID) + "/live"
+	if o := b.Position.Order; o != nil && o.ID == r.URL.Query().Get("order") {
+		live += "?order=" + url.QueryEscape(o.ID)
+	}
+	s.show(w, status, "book", page{Title: m.Name, At: "market", Live: live, Visitor: who, Error: why, Data: b})
 }
 
 // bookLive follows an order book.
-func (s *site) bookLive(w http.ResponseWriter, r *http.Request, _ visitor) {
+func (s *site) bookLive(w http.ResponseWriter, r *http.Request, who visitor) {
 	id := r.PathValue("book")
-	if _, found, err := s.readBook(r.Context(), id); err != nil || !found {
+	if _, found, err := s.readBook(r.Context(), who, id); err != nil || !found {
 		http.Error(w, "There is no such book.", http.StatusNotFound)
 		return
 	}
-	s.follow(w, r, views.OrderBooks, projection.Interest{Prefix: id}, func(ctx context.Context) ([]byte, error) {
-		m, _, err := s.readBook(ctx, id)
+	parts := []part{{"book", func(ctx context.Context) ([]byte, error) {
+		m, _, err := s.readBook(ctx, who, id)
 		if err != nil {
 			return nil, err
 		}
 		return s.render("book", "book", m)
-	})
+	}, []interest{{views.OrderBooks, id}}}}
+	if who.UserID != "" {
+		parts = append(parts, s.positionPart(r, who, id))
+	}
+	s.follow(w, r, parts...)
 }
 
-// readBook reads a book and the name of its company.
-func (s *site) readBook(ctx context.Context, id string) (m marketPage, found bool, err error) {
+// readBook reads a book, with who's orders marked, and the name of its company.
+func (s *site) readBook(ctx context.Context, who visitor, id string) (m marketPage, found bool, err error) {
 	if !valid(domain.OrderBooks.ID(id)) {
 		return m, false, nil
 	}
@@ -147,15 +160,15 @@ func (s *site) readBook(ctx context.Context, id string) (m marketPage, found boo
 	if err != nil {
 		return m, false, err
 	}
-	m = marketPage{Book: market.Book, Name: company.Name, Buys: levels(market.Bids), Sells: levels(market.Asks)}
+	m = marketPage{Book: market.Book, Name: company.Name, Buys: levels(market.Bids, who), Sells: levels(market.Asks, who)}
 	widen(m.Buys, m.Sells)
-	m.Chart, m.ChartArea, m.ChartLabel = chart(market.Recent[:min(len(market.Recent), chartMax)])
+	m.Chart = newChart(market.Recent[:min(len(market.Recent), chartTrades)])
 	m.Trades = market.Recent[:min(len(market.Recent), tradesMax)]
 	return m, true, nil
 }
 
 // levels sums up orders by price. They come in the order in which the book matches them.
-func levels(orders []views.Order) []level {
+func levels(orders []views.Order, who visitor) []level {
 	var all []level
 	for _, o := range orders {
 		if n := len(all); n == 0 || all[n-1].Price != o.Price {
@@ -167,6 +180,9 @@ func levels(orders []views.Order) []level {
 		last := &all[len(all)-1]
 		last.Shares += o.Remaining
 		last.Orders++
+		if who.PortfolioID != "" && o.PortfolioID == who.PortfolioID {
+			last.Mine++
+		}
 	}
 	return all
 }
@@ -184,31 +200,4 @@ func widen(sides ...[]level) {
 			side[i].Width = max(1, int(float64(side[i].Shares)/float64(most)*barSteps))
 		}
 	}
-}
-
-// chart draws the prices of trades, of which the youngest comes first.
-func chart(trades []views.Trade) (line, area, label string) {
-	if len(trades) < 2 {
-		return "", "", ""
-	}
-	low, high := trades[0].Price, trades[0].Price
-	for _, t := range trades {
-		low, high = min(low, t.Price), max(high, t.Price)
-	}
-	spread := max(high-low, 1)
-	var path strings.Builder
-	for i := range trades {
-		t := trades[len(trades)-1-i]
-		x := float64(i) * chartWide / float64(len(trades)-1)
-		y := chartHigh - chartPad - float64(t.Price-low)/float64(spread)*(chartHigh-2*chartPad)
-		command := "L"
-		if i == 0 {
-			command = "M"
-		}
-		_, _ = fmt.Fprintf(&path, "%s%.1f %.1f", command, x, y)
-	}
-	line = path.String()
-	area = line + fmt.Sprintf("L%d %dL0 %dZ", chartWide, chartHigh, chartHigh)
-	label = fmt.Sprintf("Prices of the last %d trades, from %s to %s", len(trades), money(low), money(high))
-	return line, area, label
 }

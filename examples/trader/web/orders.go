@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func (o order) Left() int64 { return o.Transaction.Count - o.Transaction.Execute
 // place starts the transaction of a form.
 func (s *site) place(w http.ResponseWriter, r *http.Request, who visitor) {
 	book := r.PathValue("book")
-	m, found, err := s.readBook(r.Context(), book)
+	m, found, err := s.readBook(r.Context(), who, book)
 	switch {
 	case err != nil:
 		s.unavailable(w, who)
@@ -179,7 +180,7 @@ func (s *site) transaction(w http.ResponseWriter, r *http.Request, who visitor) 
 	case !found:
 		s.notFound(w, who)
 	default:
-		s.show(w, http.StatusOK, "transaction", page{Title: "Order", At: "transactions", Visitor: who, Data: o})
+		s.show(w, http.StatusOK, "transaction", page{Title: "Order", At: "transactions", Live: "/transactions/" + url.PathEscape(o.ID) + "/live", Visitor: who, Data: o})
 	}
 }
 
@@ -192,11 +193,7 @@ func (s *site) transactionLive(w http.ResponseWriter, r *http.Request, who visit
 		http.Error(w, "There is no such order.", http.StatusNotFound)
 		return
 	}
-	s.follow(w, r, views.Transactions, projection.Interest{Prefix: id}, func(ctx context.Context) ([]byte, error) {
-		now, err := s.who(r.WithContext(ctx))
-		if err != nil {
-			return nil, err
-		}
+	s.follow(w, r, part{"order", s.theirs(r, func(ctx context.Context, now visitor) ([]byte, error) {
 		o, found, err := s.mine(ctx, now, id)
 		if err == nil && !found {
 			err = errNotTheirs
@@ -205,7 +202,26 @@ func (s *site) transactionLive(w http.ResponseWriter, r *http.Request, who visit
 			return nil, err
 		}
 		return s.render("transaction", "order", o)
-	})
+	}), []interest{{views.Transactions, id}}})
+}
+
+// theirs renders what is somebody's own, for as long as they are logged in.
+func (s *site) theirs(r *http.Request, render func(context.Context, visitor) ([]byte, error)) func(context.Context) ([]byte, error) {
+	return func(ctx context.Context) ([]byte, error) {
+		now, err := s.who(r.WithContext(ctx))
+		if err == nil && now.UserID == "" {
+			err = errNotTheirs
+		}
+		if err != nil {
+			return nil, err
+		}
+		return render(ctx, now)
+	}
+}
+
+// ofTheirs is what changes with somebody's portfolio and orders.
+func ofTheirs(who visitor) []interest {
+	return []interest{{views.Portfolios, who.PortfolioID}, {views.Transactions, projection.KeyPrefix(who.PortfolioID)}}
 }
 
 // cancel gives up what is left of an order.
@@ -260,7 +276,46 @@ func (s *site) transactions(w http.ResponseWriter, r *http.Request, who visitor)
 		s.unavailable(w, who)
 		return
 	}
-	s.show(w, http.StatusOK, "transactions", page{Title: "Transactions", At: "transactions", Visitor: who, Data: all})
+	s.show(w, http.StatusOK, "transactions", page{Title: "Transactions", At: "transactions", Live: "/live/transactions", Visitor: who, Data: all})
+}
+
+func (s *site) transactionsLive(w http.ResponseWriter, r *http.Request, who visitor) {
+	s.follow(w, r, part{"lines", s.theirs(r, func(ctx context.Context, now visitor) ([]byte, error) {
+		all, err := s.lines(ctx, now.PortfolioID, linesMax)
+		if err != nil {
+			return nil, err
+		}
+		return s.render("transactions", "lines", all)
+	}), ofTheirs(who)})
+}
+
+// position is what somebody has in a market.
+type position struct {
+	Cash, ReservedCash   int64
+	Items, ReservedItems int64 // shares of the market's company
+	Order                *order
+}
+
+// position reads what somebody has in a market; asked is the order to show.
+func (s *site) position(ctx context.Context, who visitor, book, asked string) (mine position, err error) {
+	p, _, err := actor.State[domain.PortfolioView](ctx, s.client, domain.Portfolios.ID(who.PortfolioID))
+	if err == nil {
+		mine.Order, err = s.lastOrder(ctx, who, book, asked)
+	}
+	mine.Cash, mine.ReservedCash, mine.Items, mine.ReservedItems = p.Cash, p.ReservedCash, p.Items[book], p.ReservedItems[book]
+	return mine, err
+}
+
+// positionPart follows what somebody has in a market.
+func (s *site) positionPart(r *http.Request, who visitor, book string) part {
+	asked := r.URL.Query().Get("order")
+	return part{"position", s.theirs(r, func(ctx context.Context, now visitor) ([]byte, error) {
+		mine, err := s.position(ctx, now, book, asked)
+		if err != nil {
+			return nil, err
+		}
+		return s.render("book", "position", mine)
+	}), ofTheirs(who)}
 }
 
 // lastOrder returns the order that a page of a book shows: the one that it is asked for,
@@ -318,12 +373,38 @@ func (s *site) holdings(ctx context.Context, p domain.PortfolioView) ([]holding,
 	return all, nil
 }
 
-// dashboardPage is what somebody owns, and has ordered.
-type dashboardPage struct {
+// wealth is what somebody owns, and has ordered.
+type wealth struct {
 	Portfolio domain.PortfolioView
 	Holdings  []holding
 	Lines     []line
-	Amount    string
+}
+
+// dashboardPage is that, with the form for cash.
+type dashboardPage struct {
+	wealth
+
+	Amount string
+}
+
+func (s *site) wealth(ctx context.Context, who visitor) (all wealth, err error) {
+	if all.Portfolio, _, err = actor.State[domain.PortfolioView](ctx, s.client, domain.Portfolios.ID(who.PortfolioID)); err == nil {
+		all.Holdings, err = s.holdings(ctx, all.Portfolio)
+	}
+	if err == nil {
+		all.Lines, err = s.lines(ctx, who.PortfolioID, recentMax)
+	}
+	return all, err
+}
+
+func (s *site) dashboardLive(w http.ResponseWriter, r *http.Request, who visitor) {
+	s.follow(w, r, part{"wealth", s.theirs(r, func(ctx context.Context, now visitor) ([]byte, error) {
+		all, err := s.wealth(ctx, now)
+		if err != nil {
+			return nil, err
+		}
+		return s.render("dashboard", "wealth", all)
+	}), ofTheirs(who)})
 }
 
 func (s *site) dashboard(w http.ResponseWriter, r *http.Request, who visitor) {
@@ -333,17 +414,11 @@ func (s *site) dashboard(w http.ResponseWriter, r *http.Request, who visitor) {
 func (s *site) showDashboard(w http.ResponseWriter, r *http.Request, who visitor, status int, amount, why string) {
 	d := dashboardPage{Amount: amount}
 	var err error
-	if d.Portfolio, _, err = actor.State[domain.PortfolioView](r.Context(), s.client, domain.Portfolios.ID(who.PortfolioID)); err == nil {
-		d.Holdings, err = s.holdings(r.Context(), d.Portfolio)
-	}
-	if err == nil {
-		d.Lines, err = s.lines(r.Context(), who.PortfolioID, recentMax)
-	}
-	if err != nil {
+	if d.wealth, err = s.wealth(r.Context(), who); err != nil {
 		s.unavailable(w, who)
 		return
 	}
-	s.show(w, status, "dashboard", page{Title: "Dashboard", At: "dashboard", Visitor: who, Error: why, Data: d})
+	s.show(w, status, "dashboard", page{Title: "Dashboard", At: "dashboard", Live: "/live/dashboard", Visitor: who, Error: why, Data: d})
 }
 
 // cash pays in or out.

@@ -33,12 +33,12 @@ type site struct {
 	streams   atomic.Int64
 
 	passwords   *passwords
-	byName      *limiter // log-ins
-	byAddress   *limiter
-	registering *limiter // by address
+	byName      *limit // log-ins
+	byAddress   *limit
+	registering *limit // by address
 }
 
-// How many tries there are at once, and after which time one more.
+// How many tries there are at once, at all nodes together, and after which time one more.
 const (
 	triesOfName, nextOfName         = 5, 10 * time.Second
 	triesOfAddress, nextOfAddress   = 30, 2 * time.Second
@@ -48,8 +48,8 @@ const (
 func newSite(a *App, n *node.Node) *site {
 	return &site{
 		app: a, node: n, client: n.Client(), pages: views.NewPages(n.View(views.Companies).Storage()), templates: parseTemplates(),
-		passwords: a.passwords, byName: newLimiter(nextOfName, triesOfName), byAddress: newLimiter(nextOfAddress, triesOfAddress),
-		registering: newLimiter(nextRegistration, registrations),
+		passwords: a.passwords, byName: newLimit("name", nextOfName, triesOfName), byAddress: newLimit("address", nextOfAddress, triesOfAddress),
+		registering: newLimit("registration", nextRegistration, registrations),
 	}
 }
 
@@ -57,7 +57,7 @@ func newSite(a *App, n *node.Node) *site {
 // is embedded parses, or no test passes.
 func parseTemplates() map[string]*template.Template {
 	shared := template.Must(template.New("").Funcs(template.FuncMap{
-		"money": money, "cents": cents, "count": count, "time": clock, "started": started, "status": status, "newKey": rand.Text,
+		"money": money, "cents": cents, "count": count, "time": clock, "started": started, "status": status, "spread": spread, "newKey": rand.Text,
 		"amount": func(count, price int64) string { return money(count * price) },
 	}).ParseFS(files, "templates/layout.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
@@ -78,12 +78,15 @@ func (s *site) routes() http.Handler {
 	mux.Handle("GET /static/", s.static())
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /market", s.open(s.market))
+	mux.HandleFunc("GET /live/market", s.open(s.marketLive))
 	mux.HandleFunc("GET /market/{book}", s.open(s.book))
 	mux.HandleFunc("GET /market/{book}/live", s.open(s.bookLive))
 	mux.HandleFunc("POST /market/{book}/orders", s.ownForm(s.place))
 	mux.HandleFunc("GET /dashboard", s.own(s.dashboard))
+	mux.HandleFunc("GET /live/dashboard", s.own(s.dashboardLive))
 	mux.HandleFunc("POST /dashboard/cash", s.ownForm(s.cash))
 	mux.HandleFunc("GET /transactions", s.own(s.transactions))
+	mux.HandleFunc("GET /live/transactions", s.own(s.transactionsLive))
 	mux.HandleFunc("GET /transactions/{id}", s.own(s.transaction))
 	mux.HandleFunc("GET /transactions/{id}/live", s.own(s.transactionLive))
 	mux.HandleFunc("POST /transactions/{id}/cancel", s.ownForm(s.cancel))
@@ -128,6 +131,7 @@ func (s *site) static() http.Handler {
 type page struct {
 	Title   string
 	At      string // which of the links is this page
+	Live    string // the address of the stream of its parts; empty: it has none
 	Node    string // that has served it
 	Visitor visitor
 	Error   string
