@@ -15,6 +15,12 @@ ARGS     ?=
 EFFECTS  ?= 10000
 AGGREGATES ?= 1000000
 OLD      ?= 291a882
+TRADES   ?= 200
+
+# The accessibility engine that pages are tried with. It is no part of this repository.
+AXE      := axe-core@4.14.1
+AXE_DIR  := $(CURDIR)/bin/axe
+BROWSER  := $(GO) -C examples/trader/browser test -count=1 -timeout 1h -v
 
 .PHONY: help
 help: ## Show this list.
@@ -28,6 +34,22 @@ build: ## Build all packages, and the node into bin/.
 .PHONY: demo
 demo: ## Run the trading application on this machine: two nodes with web servers, NATS, MongoDB, a balancer (ARGS="--help" shows the flags).
 	$(GO) run ./examples/trader $(ARGS)
+
+.PHONY: browser
+browser: $(AXE_DIR)/node_modules/axe-core/axe.min.js ## Have a real Chromium look at every page in both colour schemes, with axe-core, and use them (needs npm; pictures go to bin/look).
+	@mkdir -p bin/look
+	GANGLION_AXE=$< GANGLION_LOOK=$(CURDIR)/bin/look $(BROWSER) -tags manual -run '^Test(Pages|Demo)' .
+
+$(AXE_DIR)/node_modules/axe-core/axe.min.js:
+	npm install --prefix $(AXE_DIR) --no-save --no-audit --no-fund --ignore-scripts --silent $(AXE)
+
+.PHONY: demo-latency
+demo-latency: ## Measure how long TRADES (200) trades take from their commit to another user's browser, with the demonstration on this machine.
+	GANGLION_TRADES=$(TRADES) $(BROWSER) -tags manual -run '^TestLatency$$' .
+
+.PHONY: pictures
+pictures: ## Renew the pictures of README and docs: screenshots of the demonstration, and a short recording (needs img2webp, of Debian's package webp).
+	GANGLION_PICTURES=$(CURDIR)/docs/pictures $(BROWSER) -tags manual -run '^TestPictures$$' .
 
 .PHONY: check
 check: ## Everything that must hold before a commit: what CI runs.

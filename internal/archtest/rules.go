@@ -52,7 +52,8 @@ func Rules() []Rule {
 		{Packages: "internal/testenv"}, // of tests alone
 		{Packages: "internal/archtest", Tests: []string{"internal/doccode", "internal/testenv"}},
 		{Packages: "internal/doccode", Tests: []string{"internal/testenv"}},
-		{Packages: "internal/check", Ours: []string{"testharness/mongod"}, Libraries: []string{"github.com/go-jose/go-jose/v4/..."}},
+		{Packages: "internal/chromium"},
+		{Packages: "internal/check", Ours: []string{"testharness/mongod", "internal/chromium"}, Libraries: []string{"github.com/go-jose/go-jose/v4/..."}},
 	}
 }
 

@@ -5,10 +5,11 @@
 //	go run ./internal/check            # all steps
 //	go run ./internal/check lint test  # some
 //
-// It needs Go alone: a mongod is found or fetched, golangci-lint is built from
-// tools/go.mod, schemathesis is installed into bin/ if there is a Python. With the
-// environment variable CI set, what a laptop may lack is an error: a mongod, a C
-// compiler for the race detector, a Python, and with them any skipped test.
+// It needs Go alone: a mongod is found or fetched, a Chromium is found or, for root on a
+// system with apt-get, installed, golangci-lint is built from tools/go.mod, schemathesis is
+// installed into bin/ if there is a Python. With the environment variable CI set, what a
+// laptop may lack is an error: a mongod, a Chromium, a C compiler for the race detector, a
+// Python, and with them any skipped test.
 //
 // # Concurrency
 //

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ganglion-go/ganglion/internal/chromium"
 	"github.com/ganglion-go/ganglion/testharness/mongod"
 )
 
@@ -141,6 +142,10 @@ func (c *checker) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	browser, err := c.chromium(ctx)
+	if err != nil {
+		return err
+	}
 	race, err := c.raceFlag(ctx)
 	if err != nil {
 		return err
@@ -158,7 +163,7 @@ func (c *checker) test(ctx context.Context) error {
 	}
 	for _, dir := range dirs {
 		c.say("%s\n", dir)
-		if err := c.goTest(ctx, env, append(append([]string{"-C", dir}, args...), "./...")...); err != nil {
+		if err := c.goTest(ctx, append(env, browser...), append(append([]string{"-C", dir}, args...), "./...")...); err != nil {
 			return err
 		}
 	}
@@ -238,6 +243,21 @@ func (c *checker) mongod(ctx context.Context) (env []string, err error) {
 		return nil, err
 	default:
 		c.say("NO MONGOD, the tests that need one are skipped: %v\n", err)
+		return nil, nil
+	}
+}
+
+// chromium finds or installs the browser before the tests do, so that the progress is seen,
+// and names it to them.
+func (c *checker) chromium(ctx context.Context) (env []string, err error) {
+	binary, err := chromium.Find(ctx, c.out)
+	switch {
+	case err == nil:
+		return []string{chromium.EnvBinary + "=" + binary}, nil
+	case c.ci || !errors.Is(err, chromium.ErrNotFound):
+		return nil, err
+	default:
+		c.say("NO CHROMIUM, the tests that need one are skipped: %v\n", err)
 		return nil, nil
 	}
 }

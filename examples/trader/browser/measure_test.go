@@ -1,0 +1,87 @@
+//go:build manual
+
+package browser_test
+
+import (
+	"os"
+	goruntime "runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ganglion-go/ganglion/internal/testenv"
+)
+
+const (
+	firstPageMax = time.Minute
+	aimHalf      = 200 * time.Millisecond
+	aimMost      = 500 * time.Millisecond
+)
+
+// TestLatency measures how long trades take from their commit to the page of another user,
+// at another web server. GANGLION_TRADES sets how many there are.
+func TestLatency(t *testing.T) {
+	c := newChrome(t)
+	trades := testenv.Times(t, "GANGLION_TRADES", 20)
+	j := begin(t, c)
+	j.give("bob", bite*trades)
+	j.ann.openUntil(j.d.url("web-1")+"/dashboard", has(".figures", "$ 1,000.00 free"))
+	j.bob.open(j.d.url("web-2") + j.path)
+	j.bob.mark()
+	j.bob.order("sell", strconv.Itoa(bite*trades), "0.08")
+	j.acknowledged(j.bob)
+	seen := j.bob.watchTrades()
+	j.ann.open(j.d.url("web-1") + j.path)
+	t.Logf("%d processors, load average before: %s", goruntime.NumCPU(), loadAverage())
+	began := time.Now()
+	for range trades {
+		j.buy()
+	}
+	j.bob.wait("the last trade", `document.querySelector(".lines tbody").innerText.includes("$")`)
+	took := time.Since(began)
+	arrived, painted := seen()
+	t.Logf("%d trades in %v, load average after: %s", trades, took.Round(time.Second), loadAverage())
+	t.Logf("from the commit until it arrives in the page: %v", arrived)
+	t.Logf("from the commit until it is painted:          %v", painted)
+	if len(painted) < trades/2 {
+		t.Errorf("only %d of %d trades were seen", len(painted), trades)
+	}
+	if painted.quantile(0.5) > aimHalf || painted.quantile(0.99) > aimMost {
+		t.Errorf("the aim on an idle machine of two processors is p50 %v and p99 %v", aimHalf, aimMost)
+	}
+	j.bob.clean()
+	j.ann.clean()
+}
+
+func loadAverage() string {
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// TestDemo looks at the pages of the running demonstration, of which there is one within a
+// minute of the launcher's first line.
+func TestDemo(t *testing.T) {
+	c := newChrome(t)
+	began := time.Now()
+	j := begin(t, c)
+	if j.firstPage > firstPageMax {
+		t.Errorf("there is a page after %v, and should be within %v", j.firstPage, firstPageMax)
+	}
+	t.Logf("everybody is ready to trade after %v", time.Since(began))
+	for _, one := range []struct {
+		name, address string
+		by            *tab
+	}{
+		{"demo-market", j.d.url("balancer") + "/market", j.ann},
+		{"demo-book", j.d.url("balancer") + j.path, j.ann},
+		{"demo-admin", j.d.url("api-1") + "/", j.admin},
+	} {
+		one.by.open(one.address)
+		one.by.look(one.name)
+		one.by.clean()
+	}
+}
