@@ -48,7 +48,7 @@ demo-latency: ## Measure how long TRADES (200) trades take from their commit to 
 	GANGLION_TRADES=$(TRADES) $(BROWSER) -tags manual -run '^TestLatency$$' .
 
 .PHONY: pictures
-pictures: ## Renew the pictures of README and docs: screenshots of the demonstration, and a short recording (needs img2webp, of Debian's package webp).
+pictures: ## Renew the pictures of README and docs: screenshots of the demonstration.
 	GANGLION_PICTURES=$(CURDIR)/docs/pictures $(BROWSER) -tags manual -run '^TestPictures$$' .
 
 .PHONY: check

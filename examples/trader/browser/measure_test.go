@@ -72,6 +72,7 @@ func TestDemo(t *testing.T) {
 		t.Errorf("there is a page after %v, and should be within %v", j.firstPage, firstPageMax)
 	}
 	t.Logf("everybody is ready to trade after %v", time.Since(began))
+	j.load()
 	for _, one := range []struct {
 		name, address string
 		by            *tab
@@ -79,9 +80,19 @@ func TestDemo(t *testing.T) {
 		{"demo-market", j.d.url("balancer") + "/market", j.ann},
 		{"demo-book", j.d.url("balancer") + j.path, j.ann},
 		{"demo-admin", j.d.url("api-1") + "/", j.admin},
+		{"stage", j.d.url("stage") + "/", j.admin},
+		{"node-dashboard", j.d.url("admin-1") + "/dashboard/", j.admin},
 	} {
 		one.by.open(one.address)
 		one.by.look(one.name)
 		one.by.clean()
 	}
+}
+
+// load has the stage trade.
+func (j *journey) load() {
+	j.t.Helper()
+	j.admin.open(j.d.url("stage") + "/")
+	j.admin.click("#load button")
+	j.admin.shows("main", "acknowledged")
 }
