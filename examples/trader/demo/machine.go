@@ -83,8 +83,8 @@ func (m *machine) with(name string, do func(*part) error) error {
 // Ready implements [stage.Machine].
 func (m *machine) Ready(ctx context.Context, name string) error {
 	return m.with(name, func(p *part) error {
-		if _, err := p.running(); err != nil {
-			return err
+		if !p.up() {
+			return errDown
 		}
 		return p.ready(ctx)
 	})

@@ -185,11 +185,12 @@ func (p *part) pid() int {
 	return p.current.pid()
 }
 
-// running returns the process, if it is there.
-func (p *part) running() (*process, error) {
+// up reports whether the process is there.
+func (p *part) up() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.runningLocked()
+	_, err := p.runningLocked()
+	return err == nil
 }
 
 func (p *part) runningLocked() (*process, error) {
@@ -276,7 +277,7 @@ func (p *part) setCut(cut bool) error {
 
 // startNow has a part that is down start at once.
 func (p *part) startNow() {
-	if _, err := p.running(); err == nil {
+	if p.up() {
 		return
 	}
 	select {

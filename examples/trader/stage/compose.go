@@ -14,7 +14,7 @@ const readyMax = 2500 * time.Millisecond // longer than a node takes to say that
 // stateOf returns what a part is doing, and since when it does.
 func (e *Engine) stateOf(ctx context.Context, name string) (string, time.Time) {
 	p := e.part(name)
-	now := ""
+	var now string
 	e.mu.Lock()
 	drains := e.drains[name] != 0 && e.drains[name] == p.PID
 	e.mu.Unlock()
@@ -63,9 +63,7 @@ func (e *Engine) compose(s sample) page.Snapshot {
 	for _, p := range s.parts {
 		shot.Parts = append(shot.Parts, page.Part{Name: p.Name, What: p.What, Where: p.Where, Since: p.Since, PID: p.PID, Command: p.Command, State: e.lastState(p)})
 	}
-	for _, a := range e.situation(s).actions() {
-		shot.Actions = append(shot.Actions, a)
-	}
+	shot.Actions = e.situation(s).actions()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	shot.Verdict = e.verdict
@@ -121,17 +119,17 @@ func (e *Engine) tracks(s sample) (all []page.Track) {
 		t := page.Track{Name: n.Name, Partitions: owned[n.Name]}
 		t.State, t.Since = e.trackState(s.partOf(n.Name), owned)
 		if p := s.nodes[n.Name]; p.known() {
-			t.Requests = known(p.times(metricRequests, commands))
-			t.Commands = known(p.rate(metricOutcomes, nil))
-			t.Writes = known(p.times(metricFlushes, nil))
-			t.Conflicts = known(p.rate(metricDiscarded, conflicts))
+			t.Requests = new(p.times(metricRequests, commands))
+			t.Commands = new(p.rate(metricOutcomes, nil))
+			t.Writes = new(p.times(metricFlushes, nil))
+			t.Conflicts = new(p.rate(metricDiscarded, conflicts))
 			if *t.Writes > 0 {
-				t.PerWrite = known(*t.Commands / *t.Writes)
+				t.PerWrite = new(*t.Commands / *t.Writes)
 			}
-			if d, ok := p.quantile(0.5, metricRequests, commands); ok {
+			if d, ok := p.quantile(0.5, commands); ok {
 				t.P50 = &d
 			}
-			if d, ok := p.quantile(0.99, metricRequests, commands); ok {
+			if d, ok := p.quantile(0.99, commands); ok {
 				t.P99 = &d
 			}
 		}
@@ -139,8 +137,6 @@ func (e *Engine) tracks(s sample) (all []page.Track) {
 	}
 	return all
 }
-
-func known(v float64) *float64 { return &v }
 
 // trackState is a node's state; one that is up and has nothing yet is joining.
 func (e *Engine) trackState(p Part, owned map[string]int) (string, time.Time) {

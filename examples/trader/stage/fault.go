@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ganglion-go/ganglion/examples/trader/stage/page"
@@ -188,7 +189,7 @@ func (e *Engine) awaitOwners(ctx context.Context, f *fault) {
 		return
 	}
 	if mine > 0 {
-		e.journal.note(kindPlain, "%d partitions of %s are taken by %s, %s after the fault", mine, f.target, list(takers), round(time.Since(f.at)))
+		e.journal.note(kindPlain, "%d partitions of %s are taken by %s, %s after the fault", mine, f.target, strings.Join(takers, ", "), round(time.Since(f.at)))
 	}
 }
 
@@ -213,17 +214,6 @@ func takersOf(f *fault, owners []string, anew bool) []string {
 		}
 	}
 	return takers
-}
-
-func list(names []string) string {
-	text := ""
-	for i, name := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += name
-	}
-	return text
 }
 
 // awaitPrimary waits for another primary.

@@ -161,10 +161,10 @@ func (p pair) times(family string, of where) float64 {
 	return max(0, p.after.count(family, of)-p.before.count(family, of)) / p.seconds()
 }
 
-// quantile estimates one of a histogram, as Prometheus does: linearly within a bucket. ok is
+// quantile estimates one of how long requests took, as Prometheus does: linearly within a bucket. ok is
 // false if nothing was observed.
-func (p pair) quantile(q float64, family string, of where) (d time.Duration, ok bool) {
-	before, after := p.before.buckets(family, of), p.after.buckets(family, of)
+func (p pair) quantile(q float64, of where) (d time.Duration, ok bool) {
+	before, after := p.before.buckets(metricRequests, of), p.after.buckets(metricRequests, of)
 	bounds := make([]float64, 0, len(after))
 	total := 0.0
 	for bound, n := range after {

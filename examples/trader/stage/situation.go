@@ -16,8 +16,7 @@ type situation struct {
 	comparing          bool
 	auditing           bool
 	acknowledged       int64
-	tour               string // why its step cannot be done now
-	toured             bool   // all its steps are done
+	toured             bool // all its steps are done
 }
 
 // being is a part that somebody may break.

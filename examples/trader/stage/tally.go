@@ -89,14 +89,14 @@ func (t *tally) view() page.Way {
 	if tried == 0 || t.ran <= 0 {
 		return w
 	}
-	w.Orders, w.Failed = known(float64(t.orders)/t.ran.Seconds()), known(float64(t.failed)/tried)
-	w.Conflicts = known(t.conflicts / tried)
+	w.Orders, w.Failed = new(float64(t.orders)/t.ran.Seconds()), new(float64(t.failed)/tried)
+	w.Conflicts = new(t.conflicts / tried)
 	if t.times != nil {
 		p50, p99 := time.Duration(t.times.ValueAtQuantile(50))*time.Microsecond, time.Duration(t.times.ValueAtQuantile(99))*time.Microsecond
 		w.P50, w.P99 = &p50, &p99
 	}
 	if t.reads > 0 {
-		w.Stale = known(float64(t.stale) / float64(t.reads))
+		w.Stale = new(float64(t.stale) / float64(t.reads))
 	}
 	return w
 }

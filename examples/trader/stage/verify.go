@@ -177,7 +177,8 @@ func (e *Engine) audit(ctx context.Context) {
 	e.verdict.State = page.Checking
 	e.mu.Unlock()
 	unsettled := e.trading.settle(ctx)
-	text, right := "", false
+	var text string
+	var right bool
 	for try := 1; ; try++ {
 		text, right = e.auditOnce(ctx)
 		if right || try == auditTries || !e.rest(ctx, auditPause) {
