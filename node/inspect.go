@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -76,9 +75,9 @@ func (i *inspector) Aggregate(ctx context.Context, of actor.Address) dashboard.A
 	if last == 0 {
 		return a
 	}
-	i.describeState(ctx, &a)
 	i.describeSnapshot(ctx, &a)
 	i.describePending(ctx, &a)
+	i.describeState(ctx, &a) // which may take longest
 	return a
 }
 
@@ -180,13 +179,17 @@ func (i *inspector) History(ctx context.Context, of actor.Address, after, upTo a
 	return all, nil
 }
 
-// StateAt implements dashboard.Inspector.
-func (i *inspector) StateAt(ctx context.Context, of actor.Address, v actor.Version) (json.RawMessage, actor.Version, error) {
-	if i.hides(of.Kind) {
-		return nil, 0, actor.ErrUnknownKind
+// States implements dashboard.Inspector.
+func (i *inspector) States(ctx context.Context, of actor.Address, from, v actor.Version) (was, is gateway.PastState, err error) {
+	switch {
+	case i.hides(of.Kind):
+		return was, is, actor.ErrUnknownKind
+	case from > v:
+		is, was, err = i.history.pair(ctx, of, v, from)
+	default:
+		was, is, err = i.history.pair(ctx, of, from, v)
 	}
-	past, err := i.history.At(ctx, of, gateway.Moment{Version: v})
-	return past.State, past.Version, err
+	return was, is, err
 }
 
 // Lineage implements dashboard.Inspector.

@@ -38,29 +38,62 @@ func (h *history) instanceAt(ctx context.Context, addr actor.Address, m gateway.
 	if behavior == nil {
 		return nil, actor.ErrUnknownKind
 	}
-	select {
-	case h.replays <- struct{}{}:
-		defer func() { <-h.replays }()
-	case <-ctx.Done():
-		return nil, &actor.Error{Code: actor.CodeOverloaded, Detail: "too many states of the past are being read"}
-	}
 	p := past{moment: m, address: addr, from: behavior.New(addr)}
 	if err := p.find(ctx, h.store, behavior); err != nil {
 		return nil, err
 	}
-	for c, err := range h.store.Load(ctx, store.Aggregate(addr.String()), store.Version(p.from.Version())) {
+	return p.from, h.replay(ctx, &p)
+}
+
+// replay brings a state to its moment.
+func (h *history) replay(ctx context.Context, p *past) error {
+	select {
+	case h.replays <- struct{}{}:
+		defer func() { <-h.replays }()
+	case <-ctx.Done():
+		return &actor.Error{Code: actor.CodeOverloaded, Detail: "too many states of the past are being read"}
+	}
+	for c, err := range h.store.Load(ctx, store.Aggregate(p.address.String()), store.Version(p.from.Version())) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if more, err := p.replay(&c); err != nil || !more {
-			if err != nil {
-				return nil, err
-			}
-			break
+			return err
 		}
 	}
-	return p.from, nil
+	return nil
 }
+
+// pair returns the states at two versions, of which the first is not the later one. The
+// history between the beginning, or a snapshot, and the first of them is replayed once.
+func (h *history) pair(ctx context.Context, addr actor.Address, first, second actor.Version) (was, is gateway.PastState, err error) {
+	last, err := h.store.LastVersion(ctx, store.Aggregate(addr.String()))
+	if err != nil {
+		return was, is, err
+	}
+	if actor.Version(last) < second {
+		return was, is, &gateway.NoVersionError{Target: addr, Version: second}
+	}
+	instance, err := h.instanceAt(ctx, addr, gateway.Moment{Version: first})
+	if err != nil {
+		return was, is, err
+	}
+	if was.State, was.Version, err = shown(instance); err != nil {
+		return was, is, err
+	}
+	if second-first > pairNear { // a snapshot may be nearer
+		is, err = h.At(ctx, addr, gateway.Moment{Version: second})
+		return was, is, err
+	}
+	if err := h.replay(ctx, &past{moment: gateway.Moment{Version: second}, address: addr, from: instance}); err != nil {
+		return was, is, err
+	}
+	is.State, is.Version, err = shown(instance)
+	return was, is, err
+}
+
+// pairNear is how far apart two versions are that are made of each other.
+const pairNear = 128
 
 // past is a state on the way to a moment.
 type past struct {

@@ -16,6 +16,8 @@ import (
 const (
 	historyShown = 25 // versions of a page of a history
 	eventsShown  = 20 // events of one command in a history
+
+	aggregateTime = 650 * time.Millisecond // for all but the history
 )
 
 // aggregateBody is one aggregate.
@@ -72,15 +74,19 @@ func (d *Dashboard) aggregate(ctx context.Context, r *http.Request, s Source) (s
 	if err != nil {
 		return "", nil, err
 	}
-	if _, err := s.LastVersion(ctx, of); err != nil {
+	last, err := s.LastVersion(ctx, of)
+	if err != nil {
 		return "", nil, readFault(err)
 	}
-	b := aggregateBody{Aggregate: s.Aggregate(ctx, of), Of: of.String(), MaySend: s.MaySend()}
+	b := aggregateBody{Of: of.String(), MaySend: s.MaySend()}
+	if b.History, err = historyOf(ctx, r, s, of, last); err != nil {
+		return "", nil, err
+	}
+	reading, cancel := context.WithTimeout(ctx, aggregateTime)
+	defer cancel()
+	b.Aggregate = s.Aggregate(reading, of)
 	if look, err := d.looks.look(ctx, s); err == nil && b.Partition < len(look.Partitions) {
 		b.Owner = look.Partitions[b.Partition].Owner
-	}
-	if b.History, err = historyOf(ctx, r, s, of, b.Last); err != nil {
-		return "", nil, err
 	}
 	return idText(b.Of), b, nil
 }
@@ -159,6 +165,10 @@ func outcomeOf(c lineage.Command) string {
 
 // oneLine is JSON in a line of a table.
 func oneLine(data []byte) string {
+	const looked = 16 << 10
+	if len(data) > looked {
+		return cut(clean(readable(data[:looked])), 400)
+	}
 	var out bytes.Buffer
 	if json.Compact(&out, data) != nil {
 		return cut(clean(string(data)), 400)

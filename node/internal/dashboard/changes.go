@@ -21,10 +21,14 @@ const changesShown = 500
 // changesOf returns what has changed between two states, of which the empty one is that of an
 // aggregate that does not exist, and how many changes are not among them.
 func changesOf(before, after json.RawMessage) (all []change, more int, err error) {
-	for _, state := range []*json.RawMessage{&before, &after} {
-		if len(*state) == 0 {
-			*state = json.RawMessage("null")
-		}
+	const whole = "(the whole state)"
+	switch {
+	case len(before) == 0 && len(after) == 0:
+		return nil, 0, nil
+	case len(before) == 0:
+		return []change{{What: "added", Path: whole, Is: rawText(after)}}, 0, nil
+	case len(after) == 0:
+		return []change{{What: "removed", Path: whole, Was: rawText(before)}}, 0, nil
 	}
 	patch, err := jsondiff.CompareJSON(before, after, jsondiff.UnmarshalFunc(unmarshalExact))
 	if err != nil {
@@ -36,16 +40,16 @@ func changesOf(before, after json.RawMessage) (all []change, more int, err error
 		}
 		p := &patch[i]
 		c := change{Path: p.Path}
-		switch p.Type {
-		case jsondiff.OperationAdd:
+		switch {
+		case p.Type == jsondiff.OperationAdd:
 			c.What, c.Is = "added", valueText(p.Value)
-		case jsondiff.OperationRemove:
+		case p.Type == jsondiff.OperationRemove:
 			c.What, c.Was = "removed", valueText(p.OldValue)
 		default:
 			c.What, c.Was, c.Is = "changed", valueText(p.OldValue), valueText(p.Value)
 		}
 		if c.Path == "" {
-			c.Path = "(the whole state)"
+			c.Path = whole
 		}
 		all = append(all, c)
 	}
@@ -65,5 +69,7 @@ func valueText(v any) string {
 	if err != nil {
 		return fmt.Sprint(v)
 	}
-	return cut(clean(readable(data)), 1000)
+	return rawText(data)
 }
+
+func rawText(data []byte) string { return cut(clean(readable(data)), 1000) }

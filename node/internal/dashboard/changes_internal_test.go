@@ -23,6 +23,7 @@ func TestChangesOf(t *testing.T) {
 		"list grows":         {`{"a":[1]}`, `{"a":[1,2]}`, []change{{"added", "/a/-", "", "2"}}},
 		"in a list":          {`{"a":[{"x":1},{"x":2}]}`, `{"a":[{"x":1},{"x":3}]}`, []change{{"changed", "/a/1/x", "2", "3"}}},
 		"odd names":          {`{"a/b~c":1}`, `{"a/b~c":2}`, []change{{"changed", "/a~1b~0c", "1", "2"}}},
+		"it did not exist":   {`{"a":1}`, ``, []change{{"removed", "(the whole state)", `{"a":1}`, ""}}},
 		"it begins":          {``, `{"a":1}`, []change{{"added", "(the whole state)", "", `{"a":1}`}}},
 		"text as it is":      {`{"a":"x"}`, `{"a":"<b>\\u003c\u0026"}`, []change{{"changed", "/a", `"x"`, `"<b>\\u003c&"`}}},
 		"nothing":            {`{"a":{"b":[1,2]}}`, `{"a":{"b":[1,2]}}`, nil},

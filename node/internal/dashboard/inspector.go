@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/gateway"
 	"github.com/ganglion-go/ganglion/node/internal/lineage"
 )
 
@@ -24,9 +25,9 @@ type Inspector interface {
 	Aggregate(ctx context.Context, of actor.Address) Aggregate
 	// History returns the commands whose last events are above one version, up to another.
 	History(ctx context.Context, of actor.Address, after, upTo actor.Version) ([]lineage.Command, error)
-	// StateAt returns the state at a version, and the version that callers were told then; 0:
-	// the aggregate did not exist. Errors are those of [gateway.History.At].
-	StateAt(ctx context.Context, of actor.Address, v actor.Version) (json.RawMessage, actor.Version, error)
+	// States returns the states at two versions, each with the version that callers were told
+	// then; 0: the aggregate did not exist. Errors are those of [gateway.History].
+	States(ctx context.Context, of actor.Address, from, v actor.Version) (was, is gateway.PastState, err error)
 	// Lineage finds causes and effects of commands.
 	Lineage() *lineage.Reader
 	// Follow reads events as they come, beginning some before the present, until ctx ends or

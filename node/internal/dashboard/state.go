@@ -12,7 +12,7 @@ type stateBody struct {
 	Of                  string
 	Last                actor.Version
 	Version, From       actor.Version
-	Told, FromTold      actor.Version // that callers were told then
+	Told                actor.Version // that callers were told then
 	Exists              bool
 	Chosen              bool // From was chosen
 	State               string
@@ -41,16 +41,12 @@ func (d *Dashboard) state(ctx context.Context, r *http.Request, s Source) (strin
 		return "", nil, err
 	}
 	b.Chosen = r.URL.Query().Get("from") != ""
-	is, told, err := s.StateAt(ctx, of, b.Version)
+	was, is, err := s.States(ctx, of, b.From, b.Version)
 	if err != nil {
 		return "", nil, readFault(err)
 	}
-	was, fromTold, err := s.StateAt(ctx, of, b.From)
-	if err != nil {
-		return "", nil, readFault(err)
-	}
-	b.Told, b.FromTold, b.Exists, b.State = told, fromTold, told > 0, pretty(is)
-	if b.Changes, b.More, err = changesOf(was, is); err != nil {
+	b.Told, b.Exists, b.State = is.Version, is.Version > 0, pretty(is.State)
+	if b.Changes, b.More, err = changesOf(was.State, is.State); err != nil {
 		return "", nil, err
 	}
 	b.HasBefore, b.HasAfter = b.Version > 0, b.Version < b.Last

@@ -31,7 +31,7 @@ type tailRow struct {
 	Data  string
 }
 
-func tailFilterOf(r *http.Request, s Source) (f TailFilter, err error) {
+func tailFilterOf(r *http.Request) (f TailFilter, err error) {
 	f.Kind = actor.Kind(r.URL.Query().Get("kind"))
 	if f.Kind != "" && f.Kind.Validate() != nil {
 		return f, &fault{http.StatusBadRequest, "There can be no kind " + short(string(f.Kind)) + ".", "Choose one of those that are offered."}
@@ -47,7 +47,7 @@ func tailFilterOf(r *http.Request, s Source) (f TailFilter, err error) {
 // tail shows events as they come. A stream follows one reader of the event stream from its
 // begin to its end; a page without script has what there is, and the same after a reload.
 func (d *Dashboard) tail(w http.ResponseWriter, r *http.Request, v visitor, s Source) {
-	f, err := tailFilterOf(r, s)
+	f, err := tailFilterOf(r)
 	if bad, ok := faultOf(err); ok {
 		d.problem(w, r, v, bad.status, bad.what, bad.then)
 		return

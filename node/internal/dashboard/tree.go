@@ -106,7 +106,10 @@ func (b *treeBody) climb(ctx context.Context, r *http.Request, reader *lineage.R
 		by, _ = actor.ParseAddress(b.By) // one that is none proves nothing
 	}
 	steps, err := reader.Chain(ctx, c, by, chainMost)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		b.AboveErr = "this page has a bound of time; open the first of these to go on"
+	case err != nil:
 		b.AboveErr = short(err.Error())
 	}
 	for i, step := range steps {

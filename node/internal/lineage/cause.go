@@ -51,6 +51,9 @@ func (r *Reader) Cause(ctx context.Context, c *Command, suggested actor.Address)
 		return unproven, err
 	}
 	for i, a := range near {
+		if ctx.Err() != nil {
+			return unproven, context.Cause(ctx)
+		}
 		places := placesShallow
 		if i < near.likely() {
 			places = placesDeep

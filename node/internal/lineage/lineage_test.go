@@ -186,7 +186,7 @@ func TestReader_Tree(t *testing.T) {
 		t.Errorf("faults of an event that cannot be routed: %q", faults)
 	}
 
-	chain, err := f.Chain(t.Context(), ptr(f.at(a, bounced)), actor.Address{}, 10)
+	chain, err := f.Chain(t.Context(), new(f.at(a, bounced)), actor.Address{}, 10)
 	if err != nil || len(chain) != 3 || chain[0].Origin.How != lineage.ByRefusal || chain[1].Origin.How != lineage.BySend || chain[2].Origin.How != lineage.ByCaller {
 		t.Errorf("the chain is %+v, %v", chain, err)
 	}
@@ -202,8 +202,6 @@ func TestReader_Tree(t *testing.T) {
 		t.Errorf("an address that is not the source was believed: %+v", wrong)
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // TestReader_Bounds: a command in the middle of a long history is found by its time, with few
 // reads, and one that is far behind its time is found by looking farther on.

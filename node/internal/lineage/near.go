@@ -16,6 +16,7 @@ const (
 	nearCommits = 128 // of the aggregate's own history, before the command
 	nearTexts   = 96  // in its events
 	nearMost    = 2000
+	nearBytes   = 8 << 20 // of these commits
 )
 
 // addresses are those that may have sent a command, the likely ones first.
@@ -32,6 +33,7 @@ func (r *Reader) near(ctx context.Context, c *Command, suggested actor.Address) 
 	g.add(suggested)
 	g.add(c.Aggregate)
 	var before []store.Commit
+	size := 0
 	after := c.First() - min(c.First(), nearCommits)
 	for one, err := range r.Commits.Load(ctx, store.Aggregate(c.Aggregate.String()), store.Version(after)) {
 		if err != nil {
@@ -41,6 +43,9 @@ func (r *Reader) near(ctx context.Context, c *Command, suggested actor.Address) 
 			break
 		}
 		before = append(before, one)
+		for size += one.Size(); size > nearBytes && len(before) > 1; before = before[1:] {
+			size -= before[0].Size()
+		}
 	}
 	for _, one := range slices.Backward(before) {
 		for i := range one.Out {
