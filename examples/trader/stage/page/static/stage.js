@@ -72,9 +72,9 @@
   open();
 
   // Forms are sent behind the page, and say what has become of them.
-  const say = (done, text) => {
+  const say = (what, text) => {
     const outcome = document.getElementById("outcome");
-    outcome.className = "outcome " + (done ? "done" : "refused");
+    outcome.className = "outcome " + what;
     outcome.textContent = text;
   };
   document.addEventListener("submit", async (e) => {
@@ -87,9 +87,9 @@
         method: "POST", headers: { Accept: "application/json" }, body: new URLSearchParams(new FormData(form, by)),
       });
       const json = answer.headers.get("Content-Type")?.startsWith("application/json");
-      if (json) { const it = await answer.json(); say(it.done, it.text); } else say(false, await answer.text());
+      if (json) { const it = await answer.json(); say(it.done ? "done" : "refused", it.text); } else say("refused", await answer.text());
     } catch {
-      say(false, "The stage does not answer. Whether anything was done is not known: look at what happened, and try again.");
+      say("unknown", "The stage does not answer. Whether anything was done is not known: see what happened, and try again.");
     }
     form.ariaBusy = "false";
   });
