@@ -70,7 +70,7 @@ func (c *PolicyContext) Now() time.Time { return c.event.Time.UTC() }
 func (c *PolicyContext) NewID() string {
 	c.ids++
 	return string(DeriveID(c.event.Time, "policy", string(c.policy), c.event.Source.String(),
-		strconv.FormatUint(uint64(c.event.Version), 10), strconv.Itoa(int(c.ids))))
+		strconv.FormatUint(uint64(c.event.Version), 10), strconv.Itoa(c.ids)))
 }
 
 // Send sends a command, exactly once however often the event is routed. Nobody hears

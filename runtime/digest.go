@@ -53,7 +53,7 @@ func digestOf(m *actor.Message) (d digest) {
 
 // canonicalSum is the SHA-256 of the canonical form of JSON. ok is false for what is no JSON.
 func canonicalSum(data []byte) (sum [sha256.Size]byte, ok bool) {
-	c := canonicals.Get().(*canonical) //nolint:errcheck,forcetypeassert // of that type alone
+	c := canonicals.Get().(*canonical) //nolint:forcetypeassert // of that type alone
 	defer canonicals.Put(c)
 	form, ok := c.write(data)
 	if !ok {

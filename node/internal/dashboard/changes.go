@@ -40,10 +40,10 @@ func changesOf(before, after json.RawMessage) (all []change, more int, err error
 		}
 		p := &patch[i]
 		c := change{Path: p.Path}
-		switch {
-		case p.Type == jsondiff.OperationAdd:
+		switch p.Type {
+		case jsondiff.OperationAdd:
 			c.What, c.Is = "added", valueText(p.Value)
-		case p.Type == jsondiff.OperationRemove:
+		case jsondiff.OperationRemove:
 			c.What, c.Was = "removed", valueText(p.OldValue)
 		default:
 			c.What, c.Was, c.Is = "changed", valueText(p.OldValue), valueText(p.Value)
