@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,6 +32,7 @@ func TestTwoMachines(t *testing.T) {
 	binary := nodes.Build(t, ".")
 	started := map[string]int{}
 	balancer, machine := "", "10.0.0.1"
+	var servers []string
 	for line := range strings.Lines(string(text)) {
 		if m := regexp.MustCompile(`^On (10\.0\.0\.[12]):`).FindStringSubmatch(line); m != nil {
 			machine = m[1]
@@ -41,7 +43,12 @@ func TestTwoMachines(t *testing.T) {
 		}
 		started[args[1]]++
 		args = p.arguments(machine, args[1:])
-		if args[0] == "balancer" {
+		switch args[0] {
+		case "nats":
+			servers = append(servers, strings.TrimPrefix(args[2], "--addr="))
+		case "node": // which ends where no server answers; who types is slower than they are
+			awaitAll(t, servers)
+		case "balancer":
 			balancer = "http://" + strings.TrimPrefix(args[1], "--addr=")
 		}
 		program := nodes.NewProgram(t, binary, nil, args...)
@@ -64,6 +71,20 @@ func TestTwoMachines(t *testing.T) {
 		served[regexp.MustCompile("served by (node-[12])").FindString(page)] = true
 		return served["served by node-1"] && served["served by node-2"]
 	})
+}
+
+// awaitAll waits until something listens at each address.
+func awaitAll(t *testing.T, addrs []string) {
+	t.Helper()
+	for _, addr := range addrs {
+		testharness.Eventually(t, time.Minute, func() bool {
+			conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", addr)
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err == nil
+		})
+	}
 }
 
 // twoMachines is the page's network on this machine.
