@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,8 +40,22 @@ func spawnMembers(t *testing.T, binary string, names []string, flags ...string) 
 	for _, name := range names {
 		m.nodes[name] = nodes.Spawn(t, binary, nil, append([]string{"--nats-url", server.URL(), "--name", name}, flags...)...)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			m.logWhatIs(names)
+		}
+	})
 	m.awaitShared(names...)
 	return m
+}
+
+// logWhatIs shows the ends of the nodes' logs, for a test that has failed.
+func (m *members) logWhatIs(names []string) {
+	const lines = 60
+	for _, name := range names {
+		log := strings.Split(m.nodes[name].Log(), "\n")
+		m.t.Logf("the last of %s:\n%s", name, strings.Join(log[max(0, len(log)-lines):], "\n"))
+	}
 }
 
 // view asks one node for the cluster as it sees it.
