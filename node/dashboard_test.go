@@ -28,20 +28,11 @@ import (
 // dashboardOf returns a page of a node's dashboard.
 func dashboardOf(t *testing.T, n *nodes.Local, path string) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.AdminURL()+"/dashboard/"+path, nil)
-	if err != nil {
-		t.Fatal(err)
+	status, text := request(t.Context(), t, http.MethodGet, n.AdminURL()+"/dashboard/"+path)
+	if status != http.StatusOK {
+		t.Fatalf("%s is answered with %d: %s", path, status, text)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s is answered with %d, %v: %s", path, resp.StatusCode, err, text)
-	}
-	return string(text)
+	return text
 }
 
 // formOf returns the form of a page that goes to a path, with what it holds for an action.

@@ -216,7 +216,13 @@ func adminCall(t *testing.T, method, url string, want int) string {
 // request makes a request that is answered.
 func request(ctx context.Context, t *testing.T, method, url string) (status int, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	return requestWith(ctx, t, method, url, http.NoBody)
+}
+
+// requestWith makes one that has a body.
+func requestWith(ctx context.Context, t *testing.T, method, url string, with io.Reader) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, url, with)
 	if err != nil {
 		t.Fatal(err)
 	}

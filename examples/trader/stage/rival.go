@@ -16,6 +16,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/ganglion-go/ganglion/examples/trader/pages"
 	"github.com/ganglion-go/ganglion/examples/trader/unrouted"
 )
 
@@ -131,5 +132,5 @@ func ServeUnrouted(ctx context.Context, addr, uri, database string) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, l, guarded(server))
+	return serve(ctx, l, pages.ForThisMachine(server))
 }

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,20 +64,12 @@ type scrape struct {
 }
 
 func (s *sampler) scrape(ctx context.Context, admin string) (*scrape, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/metrics", nil)
+	body, err := s.get(ctx, admin+"/metrics")
 	if err != nil {
 		return nil, err
-	}
-	answer, err := s.http.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %w %s", admin, errStatus, answer.Status)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(io.LimitReader(answer.Body, bodyMax))
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/ganglion-go/ganglion/examples/trader/pages"
 	"github.com/ganglion-go/ganglion/examples/trader/stage/page"
 )
 
@@ -16,7 +17,7 @@ func Serve(ctx context.Context, l net.Listener, e *Engine) error {
 	if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
 		return errors.Join(errNotLoopback, l.Close())
 	}
-	return serve(ctx, l, guarded(page.New(e)))
+	return serve(ctx, l, pages.ForThisMachine(page.New(e)))
 }
 
 var errNotLoopback = errors.New("the stage listens on the loopback interface alone")
@@ -37,21 +38,4 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	}
 	<-ended
 	return nil
-}
-
-// guarded lets requests in that name the machine by its address, or as localhost, so that no
-// page of another origin gets in by a name of its own; and none that such a page has a
-// browser send.
-func guarded(next http.Handler) http.Handler {
-	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if host != "localhost" && net.ParseIP(host) == nil {
-			http.Error(w, "This server goes by its address.", http.StatusMisdirectedRequest)
-			return
-		}
-		next.ServeHTTP(w, r)
-	}))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
+	"github.com/ganglion-go/ganglion/examples/trader/pages"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
 	"github.com/ganglion-go/ganglion/node"
 )
@@ -74,7 +75,7 @@ const (
 func (a *App) handler(n *node.Node, api http.Handler) http.Handler {
 	s := newSite(a, n)
 	if a.listener != nil {
-		server := &http.Server{Handler: guarded(s.operator(api)), ReadHeaderTimeout: headerMax, IdleTimeout: idleMax}
+		server := &http.Server{Handler: pages.ForThisMachine(s.operator(api)), ReadHeaderTimeout: headerMax, IdleTimeout: idleMax}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -87,20 +88,4 @@ func (a *App) handler(n *node.Node, api http.Handler) http.Handler {
 		})
 	}
 	return http.MaxBytesHandler(s.routes(), formMax)
-}
-
-// guarded lets requests in that name the machine by its address, or as localhost, and come
-// from no page of another origin. The node does so for its own address.
-func guarded(next http.Handler) http.Handler {
-	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if host != "localhost" && net.ParseIP(host) == nil {
-			http.Error(w, "This server goes by its address.", http.StatusMisdirectedRequest)
-			return
-		}
-		next.ServeHTTP(w, r)
-	}))
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ganglion-go/ganglion/examples/trader/pages"
 	"github.com/ganglion-go/ganglion/projection"
 )
 
@@ -46,7 +47,7 @@ func (s *site) follow(w http.ResponseWriter, r *http.Request, parts ...part) {
 		return
 	}
 	defer s.streams.Add(-1)
-	out := &events{w: w, out: http.NewResponseController(w), last: make([][]byte, len(parts)), due: make([]bool, len(parts))}
+	out := &events{last: make([][]byte, len(parts)), due: make([]bool, len(parts))}
 	var notices [interestsMax]<-chan projection.Notice // from a nil one, none comes
 	var owners [interestsMax]int
 	followed := 0
@@ -62,7 +63,7 @@ func (s *site) follow(w http.ResponseWriter, r *http.Request, parts ...part) {
 			followed++
 		}
 	}
-	w.Header().Set("Content-Type", "text/event-stream")
+	out.Events = pages.NewEvents(w, liveWrite)
 	out.allDue()
 	beat := time.NewTicker(liveBeat)
 	defer beat.Stop()
@@ -82,7 +83,7 @@ func (s *site) follow(w http.ResponseWriter, r *http.Request, parts ...part) {
 			out.due[owners[2]] = true
 		case <-beat.C:
 			out.allDue()
-			if out.send("beat", nil) != nil {
+			if out.Send("beat", nil) != nil {
 				return
 			}
 		case <-pace.C:
@@ -99,10 +100,9 @@ func (s *site) follow(w http.ResponseWriter, r *http.Request, parts ...part) {
 	}
 }
 
-// events is a stream of server-sent events.
+// events is a stream of the parts of a page.
 type events struct {
-	w    http.ResponseWriter
-	out  *http.ResponseController
+	*pages.Events
 	last [][]byte // of each part, as it was sent
 	due  []bool   // parts that may be others now
 }
@@ -131,29 +131,9 @@ func (e *events) look(ctx context.Context, parts []part) error {
 			continue
 		}
 		e.last[i] = text
-		if err := e.send(one.name, text); err != nil {
+		if err := e.Send(one.name, text); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// send writes one event.
-func (e *events) send(name string, data []byte) error {
-	var message bytes.Buffer
-	message.WriteString("event: " + name + "\n")
-	for line := range bytes.Lines(data) {
-		message.WriteString("data: ")
-		message.Write(bytes.TrimRight(line, "\r\n"))
-		message.WriteByte('\n')
-	}
-	if len(data) == 0 {
-		message.WriteString("data:\n")
-	}
-	message.WriteByte('\n')
-	_ = e.out.SetWriteDeadline(time.Now().Add(liveWrite)) // an error would be the next write's, too
-	if _, err := e.w.Write(message.Bytes()); err != nil {
-		return err
-	}
-	return e.out.Flush()
 }

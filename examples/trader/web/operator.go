@@ -6,6 +6,7 @@ import (
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
+	"github.com/ganglion-go/ganglion/examples/trader/pages"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
 )
 
@@ -25,12 +26,12 @@ func (s *site) operator(api http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	mux.Handle("/openapi.json", api)
-	pages := http.NewServeMux()
-	pages.Handle("GET /static/", s.static())
-	pages.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { s.showAdmin(w, r, http.StatusOK, "") })
-	pages.HandleFunc("POST /give", s.give)
-	pages.HandleFunc("POST /companies", s.found)
-	mux.Handle("/", http.MaxBytesHandler(secured(pages), formMax))
+	own := http.NewServeMux()
+	own.Handle("GET /static/", s.static())
+	own.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { s.showAdmin(w, r, http.StatusOK, "") })
+	own.HandleFunc("POST /give", s.give)
+	own.HandleFunc("POST /companies", s.found)
+	mux.Handle("/", http.MaxBytesHandler(pages.Secured(own), formMax))
 	return mux
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/examples/trader/pages"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
 	"github.com/ganglion-go/ganglion/examples/trader/web/static"
 	"github.com/ganglion-go/ganglion/node"
@@ -19,9 +20,6 @@ import (
 
 //go:embed templates
 var files embed.FS
-
-// policy is the Content-Security-Policy: nothing from elsewhere, and nothing inline.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // site is what the handlers share.
 type site struct {
@@ -97,20 +95,7 @@ func (s *site) routes() http.Handler {
 	mux.HandleFunc("POST /login", s.form(s.login))
 	mux.HandleFunc("POST /logout", s.form(s.logout))
 	mux.HandleFunc("GET /", s.open(func(w http.ResponseWriter, _ *http.Request, who visitor) { s.notFound(w, who) }))
-	return secured(mux)
-}
-
-// secured has browsers do with the pages what they are meant for alone.
-func secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
+	return pages.Secured(mux)
 }
 
 // static serves style sheet, script and icon. They are asked for with the build's name for

@@ -71,13 +71,14 @@ type events struct {
 	last []byte
 }
 
-// send writes one event.
+// send writes one event. A carriage return would end a line, too, and what follows it would be
+// taken for a field: it goes out as a space.
 func (e *events) send(name string, data []byte) error {
 	var message bytes.Buffer
 	message.WriteString("event: " + name + "\n")
-	for line := range bytes.Lines(data) {
+	for line := range bytes.Lines(bytes.ReplaceAll(data, []byte{'\r'}, []byte{' '})) {
 		message.WriteString("data: ")
-		message.Write(bytes.TrimRight(line, "\r\n"))
+		message.Write(bytes.TrimRight(line, "\n"))
 		message.WriteByte('\n')
 	}
 	if len(data) == 0 {

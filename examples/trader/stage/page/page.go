@@ -13,14 +13,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ganglion-go/ganglion/examples/trader/pages"
 	webstatic "github.com/ganglion-go/ganglion/examples/trader/web/static"
 )
 
 //go:embed templates static
 var files embed.FS
-
-// policy is the Content-Security-Policy: nothing from elsewhere, and nothing inline.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 const (
 	formMax     = 16 << 10        // bytes of a form
@@ -46,7 +44,7 @@ type Engine interface {
 type Page struct {
 	engine    Engine
 	templates *template.Template
-	mux       *http.ServeMux
+	handler   http.Handler
 	streams   atomic.Int64
 
 	mu       sync.Mutex
@@ -57,18 +55,20 @@ type Page struct {
 // New returns the page of an engine, and what belongs to it: GET /, /events, /snapshot and
 // /static/, and POST /actions/{name}. Whose requests it answers is for its caller to guard.
 func New(engine Engine) *Page {
-	p := &Page{engine: engine, mux: http.NewServeMux(), templates: template.Must(template.New("").
+	p := &Page{engine: engine, templates: template.Must(template.New("").
 		Funcs(template.FuncMap{"tracks": tracks}).ParseFS(files, "templates/*.html"))}
-	p.mux.HandleFunc("GET /{$}", p.show)
-	p.mux.HandleFunc("GET /events", p.events)
-	p.mux.HandleFunc("GET /snapshot", p.snapshot)
-	p.mux.HandleFunc("POST /actions/{name}", p.act)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", p.show)
+	mux.HandleFunc("GET /events", p.events)
+	mux.HandleFunc("GET /snapshot", p.snapshot)
+	mux.HandleFunc("POST /actions/{name}", p.act)
 	for _, name := range []string{"style.css", "icon.svg"} {
-		p.mux.Handle("GET /static/"+name, static(http.StripPrefix("/static/", http.FileServerFS(webstatic.Files))))
+		mux.Handle("GET /static/"+name, static(http.StripPrefix("/static/", http.FileServerFS(webstatic.Files))))
 	}
 	for _, name := range []string{"stage.css", "stage.js"} {
-		p.mux.Handle("GET /static/"+name, static(http.FileServerFS(files)))
+		mux.Handle("GET /static/"+name, static(http.FileServerFS(files)))
 	}
+	p.handler = pages.Secured(mux)
 	return p
 }
 
@@ -81,15 +81,7 @@ func static(next http.Handler) http.Handler {
 }
 
 // ServeHTTP implements [http.Handler].
-func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
-	p.mux.ServeHTTP(w, r)
-}
+func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
 // show answers with the whole page, as it is now.
 func (p *Page) show(w http.ResponseWriter, _ *http.Request) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/ganglion-go/ganglion/examples/trader/pages"
 )
 
 const (
@@ -61,8 +63,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.streams.Add(-1)
-	w.Header().Set("Content-Type", "text/event-stream")
-	out := &stream{w: w, out: http.NewResponseController(w), last: map[string][]byte{}}
+	out := &stream{Events: pages.NewEvents(w, streamWrite), last: map[string][]byte{}}
 	beat := time.NewTicker(streamBeat)
 	defer beat.Stop()
 	pace := time.NewTimer(0)
@@ -78,7 +79,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 			due, changed = true, nil
 		case <-beat.C:
 			due = true // figures may have become old
-			if out.send("beat", nil) != nil {
+			if out.Send("beat", nil) != nil {
 				return
 			}
 		case <-pace.C:
@@ -97,10 +98,9 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stream is a stream of server-sent events.
+// stream is a stream of fragments.
 type stream struct {
-	w    http.ResponseWriter
-	out  *http.ResponseController
+	*pages.Events
 	last map[string][]byte // what was sent
 }
 
@@ -116,25 +116,5 @@ func (s *stream) show(all map[string][]byte) error {
 		return nil
 	}
 	s.last = all
-	return s.send("show", message)
-}
-
-// send writes one event.
-func (s *stream) send(name string, data []byte) error {
-	var message bytes.Buffer
-	message.WriteString("event: " + name + "\n")
-	for line := range bytes.Lines(bytes.ReplaceAll(data, []byte{'\r'}, []byte{' '})) {
-		message.WriteString("data: ")
-		message.Write(bytes.TrimRight(line, "\n"))
-		message.WriteByte('\n')
-	}
-	if len(data) == 0 {
-		message.WriteString("data:\n")
-	}
-	message.WriteByte('\n')
-	_ = s.out.SetWriteDeadline(time.Now().Add(streamWrite)) // an error would be the next write's, too
-	if _, err := s.w.Write(message.Bytes()); err != nil {
-		return err
-	}
-	return s.out.Flush()
+	return s.Send("show", message)
 }
