@@ -79,8 +79,11 @@ func newFigures(n *Node, definitions []actor.Registrable) *figures {
 
 // listen has a listener of the runtime feed the figures, too.
 func (f *figures) listen(l *runtime.EventListener) {
-	l.Answered = f.messages.answered
-	loaded, passivated, parked := l.Loaded, l.Passivated, l.Parked
+	decided, loaded, passivated, parked := l.Decided, l.Loaded, l.Passivated, l.Parked
+	l.Decided = func(m *actor.Message, code actor.Code, latency time.Duration) {
+		decided(m, code, latency)
+		f.messages.decided(m, code, latency)
+	}
 	l.Loaded = func(kind actor.Kind, events int, took time.Duration) {
 		loaded(kind, events, took)
 		if c := f.of[kind]; c != nil {

@@ -77,8 +77,8 @@ func (f *messageFigures) add(key messageKey) {
 	}
 }
 
-// answered is a listener of the runtime.
-func (f *messageFigures) answered(m *actor.Message, code actor.Code, latency time.Duration) {
+// decided is a listener of the runtime.
+func (f *messageFigures) decided(m *actor.Message, code actor.Code, latency time.Duration) {
 	key := messageKey{kind: m.Target.Kind, name: m.Name}
 	switch m.Type {
 	case actor.TypeCommand:

@@ -212,13 +212,13 @@ func (m *metrics) observeStorage(s *storage) {
 
 func (m *metrics) runtimeListener() runtime.EventListener {
 	return runtime.EventListener{
-		Decided: func(kind actor.Kind, code actor.Code, latency time.Duration) {
-			name := string(code)
+		Decided: func(msg *actor.Message, code actor.Code, latency time.Duration) {
+			kind, name := string(msg.Target.Kind), string(code)
 			if code == actor.CodeOK {
 				name = "ok"
 			}
-			m.decided.WithLabelValues(string(kind), name).Inc()
-			m.latency.WithLabelValues(string(kind)).Observe(latency.Seconds())
+			m.decided.WithLabelValues(kind, name).Inc()
+			m.latency.WithLabelValues(kind).Observe(latency.Seconds())
 		},
 		Flushed: func(commits, failed int, took time.Duration) {
 			m.flushes.Observe(took.Seconds())

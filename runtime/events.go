@@ -10,10 +10,8 @@ import (
 // must be fast and safe for concurrent use, and must not call the node.
 type EventListener struct {
 	// Decided: a message got its outcome. Latency is from its arrival at the
-	// node to the release of the answer.
-	Decided func(kind actor.Kind, code actor.Code, latency time.Duration)
-	// Answered: as Decided, with the message, which it must neither change nor keep.
-	Answered func(m *actor.Message, code actor.Code, latency time.Duration)
+	// node to the release of the answer. The message must neither be changed nor kept.
+	Decided func(m *actor.Message, code actor.Code, latency time.Duration)
 	// Flushed: an append of so many commits took so long; failed of them did not succeed.
 	Flushed func(commits, failed int, took time.Duration)
 	// Loaded: an aggregate was brought into memory by replaying so many events.

@@ -68,12 +68,8 @@ func (g *gate) send(a answer, now time.Duration) {
 	if a.delivery.Responder != nil {
 		a.delivery.Responder.Respond(a.outcome)
 	}
-	latency := now - time.Duration(a.delivery.arrived)
 	if g.listener.Decided != nil {
-		g.listener.Decided(m.Target.Kind, a.outcome.Code, latency)
-	}
-	if g.listener.Answered != nil {
-		g.listener.Answered(m, a.outcome.Code, latency)
+		g.listener.Decided(m, a.outcome.Code, now-time.Duration(a.delivery.arrived))
 	}
 }
 
