@@ -72,8 +72,10 @@ func (b *balancer) look(ctx context.Context) {
 	}
 }
 
+// isReady waits for an answer as long as a busy machine may take: one that is late says nothing
+// about the node, and a node that has ended meanwhile refuses the connection, which is no failure.
 func (b *balancer) isReady(ctx context.Context, n *nodes.Process) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.AdminURL()+"/readyz", nil)
 	if err != nil {
