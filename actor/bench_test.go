@@ -1,6 +1,7 @@
 package actor_test
 
 import (
+	"math/rand/v2"
 	"strconv"
 	"testing"
 
@@ -146,4 +147,18 @@ func FuzzInstance_Decide(f *testing.F) {
 			}
 		}
 	})
+}
+
+// BenchmarkCommandID_Stamped is part of each command several times. Its ids are many, so
+// that no processor learns their digits by heart.
+func BenchmarkCommandID_Stamped(b *testing.B) {
+	ids := make([]actor.CommandID, 4096)
+	for i := range ids {
+		ids[i] = actor.StampID(1764000000000+int64(i), uint16(i), rand.Uint64())
+	}
+	for i := 0; b.Loop(); i++ {
+		if _, ok := ids[i%len(ids)].Stamped(); !ok {
+			b.Fatal("it is not stamped")
+		}
+	}
 }
