@@ -40,6 +40,8 @@ func bounds() []bound {
 		faster(oursName(1, 256, "direct"), rawMany, 0),
 		faster(oursName(manyCount, 1024, "durable")+", relayed", rawMany, 0),
 		faster(oursName(manyCount, 1024, "direct")+", relayed", rawMany, 0),
+		faster(ourHTTP, rawAsHTTP, 0),
+		faster(ourHTTPRights, ourHTTP, 0),
 		faster(ourRelay, rawChanges, 0.5),
 		faster(ourRelay, rawBytes, 0),
 		faster(ourRebuild, rawCursor, 0.3),

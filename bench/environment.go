@@ -167,6 +167,9 @@ func (e *environment) startNode(ctx context.Context, s *scenario) (err error) {
 	if s.embedded {
 		cfg.MongoURI = ""
 	}
+	if s.rights {
+		askRights(&cfg)
+	}
 	e.node, err = cluster.Start(ctx, cfg, accounts())
 	return err
 }

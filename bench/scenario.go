@@ -24,6 +24,7 @@ type scenario struct {
 	ours     bool
 	relayed  bool                     // our node also brings all events out into the event stream
 	embedded bool                     // our node keeps everything in JetStream
+	rights   bool                     // our node asks who sends a request, and what he may do
 	views    []*projection.Projection // of our node
 
 	begin   func(ctx context.Context) (end func(), err error) // before each round, not measured; nil: nothing to do
@@ -99,7 +100,7 @@ func scenarios(e *environment) []scenario {
 		relayed.relayed = true
 		all = append(all, relayed)
 	}
-	return slices.Concat(all, viewScenarios(e), sagaScenarios(e), traderScenarios(e), rebuildScenarios(e), feedScenarios(e), []scenario{
+	return slices.Concat(all, httpScenarios(e), viewScenarios(e), sagaScenarios(e), traderScenarios(e), rebuildScenarios(e), feedScenarios(e), []scenario{
 		{name: "raw bulk of 200, 4 in flight", inFlight: bulkFlight, do: e.insertBulk(200)},
 		{name: "raw bulk of 1000, 4 in flight", inFlight: bulkFlight, do: e.insertBulk(1000)},
 	})
