@@ -22,34 +22,38 @@ func (l lateListener) ReadyForConnections(d time.Duration) bool {
 func TestEmbedded_AwaitReady(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		listens time.Duration
+		starts  time.Duration // for which it reads what it has stored
+		listens time.Duration // after its begin
 		fatal   string
 		want    string
 	}{
-		"at once":   {},
-		"late":      {listens: 20 * time.Second},
-		"never":     {listens: time.Hour, want: "ended its start"},
-		"it cannot": {listens: time.Hour, fatal: "address in use", want: "address in use"},
+		"at once":           {},
+		"late":              {listens: 20 * time.Second},
+		"never":             {listens: time.Hour, want: "ended its start"},
+		"reads for an hour": {starts: time.Hour, listens: time.Hour + time.Second},
+		"it cannot":         {listens: time.Hour, fatal: "address in use", want: "address in use"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
 				e := &embedded{
-					log:      &serverLog{to: slog.New(slog.DiscardHandler)},
-					progress: newProgress(func() (uint64, bool) { return 0, true }),
+					log: &serverLog{to: slog.New(slog.DiscardHandler)},
+					progress: newProgress(func() (uint64, bool) {
+						return uint64(time.Since(begin) / time.Minute * startStep), true //nolint:gosec // hours
+					}),
 				}
 				e.log.begin(false)
 				if c.fatal != "" {
 					e.log.Fatalf("%s", c.fatal)
 				}
 				started := make(chan struct{})
-				close(started)
-				begin := time.Now()
+				time.AfterFunc(c.starts, func() { close(started) })
 				err := e.awaitReady(t.Context(), lateListener{begin.Add(c.listens)}, started)
 				if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 					t.Errorf("%v, want %q", err, c.want)
 				}
-				if took := time.Since(begin); took > time.Minute {
+				if took := time.Since(begin); took > c.starts+time.Minute {
 					t.Errorf("it took %v", took)
 				}
 			})

@@ -63,7 +63,7 @@ func TestNode_SlowRecovery_IsWaitedFor(t *testing.T) {
 	select {
 	case <-p.Exited():
 		t.Fatalf("the node has ended instead of waiting\n%s", p.Log())
-	case <-time.After(33 * time.Second):
+	case <-time.After(12 * time.Second): // the log speaks after ten; TestEmbedded_AwaitReady waits for long
 	}
 	if log := p.Log(); !strings.Contains(log, "reads what it has stored") {
 		t.Errorf("the log does not say what is waited for:\n%s", log)
