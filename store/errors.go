@@ -1,6 +1,9 @@
 package store
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The errors of a store. Match them with errors.Is.
 var (
@@ -19,3 +22,19 @@ var (
 	// ErrTokenExpired: the feed can no longer be resumed from a token.
 	ErrTokenExpired = errors.New("feed token expired")
 )
+
+// GapError says that a history has a gap. It wraps [ErrCorrupt]. What is stored behind the gap
+// can be loaded after the version Found-1.
+type GapError struct {
+	Aggregate Aggregate
+	After     Version // the last one before the gap
+	Found     Version // with which the next commit starts
+}
+
+// Error says where the gap is.
+func (e *GapError) Error() string {
+	return fmt.Sprintf("version %d of %q follows on %d: %v", e.Found, e.Aggregate, e.After, ErrCorrupt)
+}
+
+// Unwrap returns [ErrCorrupt].
+func (e *GapError) Unwrap() error { return ErrCorrupt }

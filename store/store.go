@@ -16,7 +16,8 @@ type Commits interface {
 	Append(ctx context.Context, commits []Commit) []error
 	// Load yields an aggregate's commits with First > after, in order and
 	// without gaps, as durable. It streams: memory does not grow with the
-	// history. An error ends it and wraps ErrUnavailable or ErrCorrupt.
+	// history. An error ends it and wraps ErrUnavailable or ErrCorrupt; of a gap it is a
+	// *GapError. Whether something is missing up to after is not looked at.
 	Load(ctx context.Context, aggregate Aggregate, after Version) iter.Seq2[Commit, error]
 	// LastVersion returns the version of the aggregate's last event, as durable; 0
 	// without a history. It costs the same whatever the length of the history. The

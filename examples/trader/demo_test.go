@@ -26,7 +26,9 @@ import (
 // TestDemo runs the demonstration as separate processes: its page is there, from both web
 // servers. While users trade, the stage breaks something, and its check finds every
 // acknowledged command in the store; of one that the test stores once more it says that it is
-// doubled, and of one that the test takes out of MongoDB that it is lost. Once the launcher is killed, as by kill -9, none of its processes is left.
+// doubled, of one that the test takes out of MongoDB that it is lost, and of one whose answer
+// the test changes there that it is changed. Once the launcher is killed, as by kill -9, none of
+// its processes is left.
 //
 // GANGLION_STAGE_FAULTS breaks that many things, at random by GANGLION_SEED, and ends the
 // launcher in order then; GANGLION_STAGE_STORE=mongo has the store be MongoDB.

@@ -216,7 +216,8 @@ func (s *stageDriver) checked(a page.Action, began time.Time) {
 }
 
 // tamper stores the commit that has started a transaction once more, as if its command had
-// been carried out twice, and takes that of another one out of MongoDB.
+// been carried out twice. In MongoDB it takes that of another one out, and changes the answer
+// that a third one has.
 func (s *stageDriver) tamper() {
 	s.t.Helper()
 	s.act(page.ActStop) // an audit has done so
@@ -244,7 +245,7 @@ func (s *stageDriver) tamper() {
 			begun = append(begun, c)
 		}
 	}
-	if len(begun) < 2 {
+	if len(begun) < 3 {
 		s.t.Fatalf("%d transactions are stored", len(begun))
 	}
 	testharness.Eventually(s.t, time.Minute, func() bool { // others may go on with it at the same time
@@ -254,7 +255,7 @@ func (s *stageDriver) tamper() {
 		return err == nil && opened.Append(s.t.Context(), []store.Commit{again})[0] == nil
 	})
 	if lost > 0 {
-		s.takeOut(cfg.MongoURI, begun[1])
+		s.change(cfg.MongoURI, begun[1], begun[2])
 	}
 	began, action := time.Now(), page.ActCheck
 	if shot.Verdict.Live > 1000 { // a check looks at some of what is old, an audit at all
@@ -266,24 +267,31 @@ func (s *stageDriver) tamper() {
 	v := s.until("a check", func(shot page.Snapshot) bool {
 		return shot.Verdict.State != page.Checking && shot.Verdict.Checked.After(began)
 	}).Verdict
-	s.t.Logf("tampered with: %s, %d lost, %d doubled: %s", v.State, v.Lost, v.Doubled, v.Problem)
-	if v.State != page.Wrong || v.Doubled != 1 || v.Lost != lost || v.Stored != v.Acknowledged-lost || v.Problem == "" {
+	s.t.Logf("tampered with: %s, %d lost, %d doubled, %d changed, %d broken: %s", v.State, v.Lost, v.Doubled, v.Changed, v.Broken, v.Problem)
+	if v.State != page.Wrong || v.Doubled != 1 || v.Lost != lost || v.Changed != lost || v.Broken != lost || v.Stored != v.Acknowledged-lost || v.Problem == "" {
 		s.t.Errorf("with a store that was tampered with: %+v", v)
 	}
 }
 
-// takeOut deletes a commit from MongoDB.
-func (s *stageDriver) takeOut(uri string, c store.Commit) {
+// change deletes a commit from MongoDB, and changes the first answer in another one.
+func (s *stageDriver) change(uri string, gone, other store.Commit) {
 	s.t.Helper()
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer func() { _ = client.Disconnect(context.WithoutCancel(s.t.Context())) }()
-	done, err := client.Database("ganglion").Collection("commits").DeleteOne(s.t.Context(),
-		bson.D{{Key: "_id", Value: bson.D{{Key: "a", Value: string(c.Aggregate)}, {Key: "v", Value: int64(c.First)}}}})
+	commits := client.Database("ganglion").Collection("commits")
+	id := func(c store.Commit) bson.D {
+		return bson.D{{Key: "_id", Value: bson.D{{Key: "a", Value: string(c.Aggregate)}, {Key: "v", Value: int64(c.First)}}}}
+	}
+	done, err := commits.DeleteOne(s.t.Context(), id(gone))
 	if err != nil || done.DeletedCount != 1 {
-		s.t.Fatalf("%d commits deleted: %v", done.DeletedCount, err)
+		s.t.Fatalf("%+v commits deleted: %v", done, err)
+	}
+	set := bson.D{{Key: "$set", Value: bson.D{{Key: "cmd.0.r", Value: bson.D{{Key: "tampered", Value: true}}}}}}
+	if changed, err := commits.UpdateOne(s.t.Context(), id(other), set); err != nil || changed.ModifiedCount != 1 {
+		s.t.Fatalf("%+v commits changed: %v", changed, err)
 	}
 }
 

@@ -40,6 +40,35 @@ func appendUnreadable(t *testing.T, s store.Store, a store.Aggregate, first stor
 	}
 }
 
+// TestLoad_Gap: a history that misses version 2 says so, and is read on from behind it.
+func TestLoad_Gap(t *testing.T) {
+	t.Parallel()
+	s := open(t, testharness.NATS(t).Connect(t), jetstream.Config{})
+	appendAll(t, s, commit("account/whole", 1), commit("account/gap", 1))
+	subject, js := s.CommitsSubject("account/gap")
+	for _, first := range []store.Version{3, 4} {
+		msg := &nats.Msg{
+			Subject: subject, Header: nats.Header{"Ganglion-Versions": {fmt.Sprintf("%d-%d", first, first)}},
+			Data: fmt.Appendf(nil, `{"format":1,"aggregate":"account/gap","first":%d,"events":[{"name":"e","data":{}}]}`, first),
+		}
+		if _, err := js.PublishMsg(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for after, want := range []string{"[1]", "[]", "[3 4]", "[4]", "[]"} {
+		got, failed := []store.Version{}, error(nil)
+		for c, err := range s.Load(t.Context(), "account/gap", store.Version(after)) { //nolint:gosec // an index
+			if failed = err; err == nil {
+				got = append(got, c.First)
+			}
+		}
+		gap, is := errors.AsType[*store.GapError](failed)
+		if fmt.Sprint(got) != want || is != (after < 2) || is && (gap.Aggregate != "account/gap" || gap.After != 1 || gap.Found != 3) || !is && failed != nil {
+			t.Errorf("after %d: %v, %v", after, got, failed)
+		}
+	}
+}
+
 // damageParked replaces a record by something that is none.
 func damageParked(t *testing.T, s store.Store, a store.Aggregate, commandID string) {
 	t.Helper()

@@ -122,7 +122,7 @@ func (s *Store) visitCommits(ctx context.Context, a store.Aggregate, from, to ui
 	return s.commits.scan(ctx, s.subjects.commits(a), from, to, func(m stored) (bool, error) {
 		first, last, err := versionsOf(&m)
 		if err == nil && first <= after {
-			next = last + 1
+			next = max(last, after) + 1 // what is missing up to after is not asked for
 			return true, nil
 		}
 		c, err := decodeCommit(&m)
@@ -132,7 +132,7 @@ func (s *Store) visitCommits(ctx context.Context, a store.Aggregate, from, to ui
 		case c.Aggregate != a:
 			return false, fmt.Errorf("the commit at %d is of %q: %w", m.seq, c.Aggregate, store.ErrCorrupt)
 		case next > 0 && c.First != next, from == 1 && next == 0 && c.First != 1:
-			return false, fmt.Errorf("the commit at %d starts with version %d instead of %d: %w", m.seq, c.First, max(next, 1), store.ErrCorrupt)
+			return false, fmt.Errorf("the commit at %d: %w", m.seq, &store.GapError{Aggregate: a, After: max(next, 1) - 1, Found: c.First})
 		}
 		next = c.Last() + 1
 		return visit(c), nil

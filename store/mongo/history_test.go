@@ -78,6 +78,9 @@ func TestLoad_Gap(t *testing.T) {
 		if fmt.Sprint(got) != test.want || errors.Is(err, store.ErrCorrupt) != test.gap || (err != nil) != test.gap {
 			t.Errorf("after %d: %v, %v; want %s and a gap %v", test.after, got, err, test.want, test.gap)
 		}
+		if gap, is := errors.AsType[*store.GapError](err); is != test.gap || is && (gap.Aggregate != a || gap.After < 6 || gap.Found != 10) {
+			t.Errorf("after %d: %v, want a gap before 10", test.after, err)
+		}
 	}
 }
 

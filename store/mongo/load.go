@@ -86,7 +86,7 @@ func byID(batch int32) *options.FindOptionsBuilder {
 // explainGap returns nil if the first commit that was found follows on the one
 // that has version last in its middle, and otherwise that the history has a gap.
 func (s *Store) explainGap(ctx context.Context, aggregate store.Aggregate, last, found store.Version, first bool) error {
-	gap := corrupt("version %d follows on %d", found, last)
+	gap := &store.GapError{Aggregate: aggregate, After: last, Found: found}
 	if !first || last == 0 {
 		return gap
 	}

@@ -379,7 +379,7 @@ func TestRead(t *testing.T) {
 		}
 	}
 	reported := 0
-	l, err := audit.Read(t.Context(), s, 200*time.Millisecond, func(n int) { reported = n })
+	l, err := audit.Read(t.Context(), s, 200*time.Millisecond, func(*store.Commit) { reported++ })
 	if err != nil || l.Commits != len(commits) || reported != l.Commits || len(l.Check()) != 0 {
 		t.Errorf("%d of %d commits, %d reported, %v: %v", l.Commits, len(commits), reported, err, l.Check())
 	}

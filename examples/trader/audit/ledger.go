@@ -74,6 +74,16 @@ func (l *Ledger) Add(c *store.Commit) error {
 	return nil
 }
 
+// unreadable takes in a commit that cannot be understood. What follows on it is read as if it
+// could be.
+func (l *Ledger) unreadable(item *store.FeedItem) {
+	c := &item.Commit
+	l.found.add(History, string(c.Aggregate), "version %d cannot be read: %v", c.First, item.Unreadable)
+	if source, err := actor.ParseAddress(string(c.Aggregate)); err == nil {
+		l.versions[source] = max(l.versions[source], c.First, item.Last)
+	}
+}
+
 func (l *Ledger) event(source actor.Address, v actor.Version, e any) {
 	switch source.Kind {
 	case domain.Portfolios.Behavior().Kind():

@@ -13,21 +13,23 @@ import (
 var ErrBusy = errors.New("the store does not come to rest")
 
 // Read folds all commits of a feed. The feed has ended when nothing has come for the
-// time quiet. report is called with the number of commits, at each of them; nil: not.
-func Read(ctx context.Context, feed store.Feed, quiet time.Duration, report func(commits int)) (*Ledger, error) {
+// time quiet. A commit that cannot be understood is a violation, and the others are read all
+// the same. see is called with each one that can; nil: not.
+func Read(ctx context.Context, feed store.Feed, quiet time.Duration, see func(*store.Commit)) (*Ledger, error) {
 	l := NewLedger()
 	for item, err := range store.FollowUntilQuiet(ctx, feed, quiet, nil) {
-		if err == nil {
-			err = item.Unreadable
-		}
 		if err != nil {
 			return nil, fmt.Errorf("read the store: %w", err)
 		}
-		if err := l.Add(&item.Commit); err != nil {
-			return nil, err
+		if item.Unreadable != nil {
+			l.unreadable(&item)
+			continue
 		}
-		if report != nil {
-			report(l.Commits)
+		if err := l.Add(&item.Commit); err != nil {
+			l.found.add(History, string(item.Commit.Aggregate), "%v", err)
+		}
+		if see != nil {
+			see(&item.Commit)
 		}
 	}
 	if ctx.Err() != nil {

@@ -21,6 +21,7 @@ type Ended struct {
 	Name    string
 	Command any
 	Version actor.Version // that the caller was told, if it was carried out
+	Reply   []byte        // that, too: JSON
 	Err     error         // nil: it was carried out; see [Refused]
 	Began   time.Time
 	Took    time.Duration // with all attempts
@@ -44,6 +45,6 @@ func (w Watch) begin(to actor.Address, key actor.CommandID, name string, command
 	}
 	began := time.Now()
 	return func(r Result, err error) {
-		w.Ended(Ended{To: to, Key: key, Name: name, Command: command, Version: r.Version, Err: err, Began: began, Took: time.Since(began)})
+		w.Ended(Ended{To: to, Key: key, Name: name, Command: command, Version: r.Version, Reply: r.Reply, Err: err, Began: began, Took: time.Since(began)})
 	}
 }

@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,11 +25,31 @@ const (
 // found is what a check has found.
 type found struct {
 	acknowledged, stored, lost, doubled, unknown int64
-	reread                                       int // commands that were read again at their place
+	changed                                      int64 // stored, with another answer
+	broken                                       int64 // places at which histories cannot be read on
+	unreadable                                   int64 // commands at such places: neither stored nor lost
+	reread                                       int   // commands that were read again at their place
 	examples                                     []string
 }
 
-func (f *found) right() bool { return f.lost == 0 && f.doubled == 0 && f.stored == f.acknowledged }
+func (f *found) right() bool {
+	return f.lost == 0 && f.doubled == 0 && f.changed == 0 && f.broken == 0 && f.unreadable == 0 && f.stored == f.acknowledged
+}
+
+// faults says what is wrong, in numbers.
+func (f *found) faults() string {
+	text := fmt.Sprintf("%d lost, %d doubled", f.lost, f.doubled)
+	if f.changed > 0 {
+		text += fmt.Sprintf(", %d changed", f.changed)
+	}
+	if f.unreadable > 0 {
+		text += fmt.Sprintf(", %d not readable", f.unreadable)
+	}
+	if f.broken > 0 {
+		text += fmt.Sprintf("; the record is broken at %d places", f.broken)
+	}
+	return text
+}
 
 var errTooManyMissing = errors.New("the store's feed is too far behind to say what is missing")
 
@@ -38,7 +57,8 @@ var errTooManyMissing = errors.New("the store's feed is too far behind to say wh
 // the store's feed of commits as it came, over a connection of the stage's own; what the
 // feed has not shown is looked up. Then the commits of the newest commands, of a sample of
 // older ones, or with all of all that are kept, are read again where they were: what was
-// stored and is no longer there is lost.
+// stored and is no longer there is lost, and what has another answer there than the user was
+// told is changed. A record that is damaged does not end the check: see look.
 //
 // A command that is acknowledged while the check runs belongs to the next one.
 func (v *evidence) check(ctx context.Context, s store.Store, all bool) (found, error) {
@@ -48,50 +68,88 @@ func (v *evidence) check(ctx context.Context, s store.Store, all bool) (found, e
 	if len(missing) > missingMax {
 		return f, fmt.Errorf("%w: %d commands", errTooManyMissing, len(missing))
 	}
-	gone, err := v.lookUp(ctx, s, missing)
-	if err != nil {
-		return f, err
-	}
-	again, err := v.readAgain(ctx, s, begin.reread)
-	if err != nil {
+	l := newLook(s)
+	if err := l.all(ctx, missing, begin); err != nil {
 		return f, err
 	}
 	f.reread = len(begin.reread)
-	v.judge(&f, begin, gone, again)
+	v.judge(&f, begin, l)
 	return f, nil
 }
 
 // judge counts. What was looked at and is there is not lost, whatever a check before said.
-func (v *evidence) judge(f *found, begin moment, gone, again map[*record]bool) {
+func (v *evidence) judge(f *found, begin moment, l *look) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, looked := range []map[*record]bool{gone, again} {
-		for r, missing := range looked {
-			if missing {
-				v.lost[r] = struct{}{}
-			} else {
-				delete(v.lost, r)
-				delete(v.unseen, r)
-			}
+	for r, s := range l.found {
+		delete(v.lost, r)
+		delete(v.unreadable, r)
+		delete(v.changed, r)
+		switch {
+		case s.sight == gone:
+			v.lost[r] = struct{}{}
+			continue
+		case s.sight == unreadable:
+			v.unreadable[r] = struct{}{}
+			continue
+		case s.answer != r.told:
+			v.changed[r] = struct{}{}
 		}
+		delete(v.unseen, r)
+	}
+	for _, at := range l.whole {
+		delete(v.broken, at)
+	}
+	for at, why := range l.broken {
+		v.breakLocked(at, why)
 	}
 	v.fresh = max(0, v.fresh-begin.fresh)
-	f.lost, f.doubled = int64(len(v.lost)), int64(len(v.doubled))
-	f.stored = f.acknowledged - f.lost
-	for r := range maps.Keys(v.lost) {
-		f.example("%s, command %s: acknowledged, and not in the store", r.aggregate, r.id)
+	f.lost, f.doubled, f.changed = int64(len(v.lost)), int64(len(v.doubled)), int64(len(v.changed))
+	f.unreadable, f.broken = int64(len(v.unreadable)), int64(len(v.broken))
+	f.stored = f.acknowledged - f.lost - f.unreadable
+	v.examplesLocked(f)
+}
+
+// examplesLocked names one or a few of each kind of fault.
+func (v *evidence) examplesLocked(f *found) {
+	for _, kind := range []struct {
+		of   map[*record]struct{}
+		text string
+	}{
+		{v.lost, "acknowledged, and not in the store"},
+		{v.doubled, "stored twice"},
+		{v.changed, "stored with another answer than the one that was acknowledged"},
+		{v.unreadable, "acknowledged, and where it is stored the record cannot be read"},
+	} {
+		some := 0
+		for r := range maps.Keys(kind.of) {
+			if some++; some > examplesMax {
+				break
+			}
+			f.example("%s, command %s: %s%s", r.aggregate, r.id, kind.text, r.where())
+		}
 	}
-	for r := range maps.Keys(v.doubled) {
-		f.example("%s, command %s: stored twice, at version %d and later", r.aggregate, r.id, r.first)
+	some := 0
+	for at, why := range v.broken {
+		if some++; some > examplesMax {
+			break
+		}
+		f.example("the record of %s is broken behind version %d: %s", at.aggregate, at.after, why)
 	}
 }
 
-const examplesMax = 3
+// where says at which version a command was stored first.
+func (r *record) where() string {
+	if r.places == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (version %d)", r.first)
+}
+
+const examplesMax = 2 // of each kind
 
 func (f *found) example(format string, args ...any) {
-	if len(f.examples) < examplesMax {
-		f.examples = append(f.examples, fmt.Sprintf(format, args...))
-	}
+	f.examples = append(f.examples, fmt.Sprintf(format, args...))
 }
 
 // moment is what a check is about.
@@ -100,6 +158,7 @@ type moment struct {
 	fresh                 int
 	unseen                []*record
 	reread                []place
+	broken                []damage
 }
 
 // place is where a command is stored.
@@ -114,7 +173,7 @@ func (v *evidence) snapshot(all bool) moment {
 	defer v.mu.Unlock()
 	m := moment{
 		acknowledged: v.acknowledged, unknown: int64(len(v.unknown)), fresh: v.fresh,
-		unseen: slices.Collect(maps.Keys(v.unseen)),
+		unseen: slices.Collect(maps.Keys(v.unseen)), broken: slices.Collect(maps.Keys(v.broken)),
 	}
 	if all || len(v.acked) <= rereadMax+sampleMax {
 		m.reread = v.placesLocked(v.acked)
@@ -125,7 +184,9 @@ func (v *evidence) snapshot(all bool) moment {
 			m.reread = append(m.reread, v.placesLocked(v.acked[rand.IntN(fresh):][:1])...) //nolint:gosec // no secret
 		}
 	}
-	m.reread = append(m.reread, v.placesLocked(slices.Collect(maps.Keys(v.lost)))...) // it may have come back
+	for _, wrong := range []map[*record]struct{}{v.lost, v.changed, v.unreadable} { // it may have come back
+		m.reread = append(m.reread, v.placesLocked(slices.Collect(maps.Keys(wrong)))...)
+	}
 	return m
 }
 
@@ -141,7 +202,7 @@ func (v *evidence) placesLocked(of []*record) (all []place) {
 // awaitSeen waits until the feed has shown some commands, and returns those that it has
 // not within some time.
 func (v *evidence) awaitSeen(ctx context.Context, some []*record) []*record {
-	ctx, cancel := context.WithTimeout(ctx, feedPatience)
+	ctx, cancel := context.WithTimeout(ctx, v.patience)
 	defer cancel()
 	for {
 		v.mu.Lock()
@@ -157,71 +218,6 @@ func (v *evidence) awaitSeen(ctx context.Context, some []*record) []*record {
 			return some
 		}
 	}
-}
-
-// lookUp looks for outcomes in the histories of their aggregates, and says of each command
-// whether it is missing.
-func (v *evidence) lookUp(ctx context.Context, s store.Store, some []*record) (map[*record]bool, error) {
-	var mu sync.Mutex
-	missing := map[*record]bool{}
-	err := each(ctx, some, func(ctx context.Context, r *record) error {
-		_, there, err := s.FindOutcome(ctx, r.aggregate, r.id, false)
-		mu.Lock()
-		defer mu.Unlock()
-		missing[r] = !there
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look commands up: %w", err)
-	}
-	return missing, nil
-}
-
-// readAgain reads commits where they were, each history once, and says of each command
-// whether it is missing there.
-func (v *evidence) readAgain(ctx context.Context, s store.Store, some []place) (map[*record]bool, error) {
-	byAggregate := map[store.Aggregate][]place{}
-	for _, p := range some {
-		byAggregate[p.aggregate] = append(byAggregate[p.aggregate], p)
-	}
-	var mu sync.Mutex
-	missing := map[*record]bool{}
-	err := each(ctx, slices.Collect(maps.Values(byAggregate)), func(ctx context.Context, wanted []place) error {
-		there, err := readPlaces(ctx, s, wanted)
-		mu.Lock()
-		defer mu.Unlock()
-		for i, p := range wanted {
-			missing[p.record] = !there[i]
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read commits again: %w", err)
-	}
-	return missing, nil
-}
-
-// readPlaces reads one history from the first to the last of its wanted commits.
-func readPlaces(ctx context.Context, s store.Store, wanted []place) ([]bool, error) {
-	slices.SortFunc(wanted, func(a, b place) int { return cmp.Compare(a.first, b.first) })
-	there := make([]bool, len(wanted))
-	next := 0
-	for c, err := range s.Load(ctx, wanted[0].aggregate, wanted[0].first-1) {
-		if err != nil {
-			return there, err
-		}
-		for next < len(wanted) && wanted[next].first < c.First {
-			next++ // its commit is not there
-		}
-		for ; next < len(wanted) && wanted[next].first == c.First; next++ {
-			p := wanted[next]
-			there[next] = p.index < len(c.Outcomes) && c.Outcomes[p.index].CommandID == p.id
-		}
-		if next == len(wanted) {
-			break
-		}
-	}
-	return there, nil
 }
 
 // each calls do for all, some at a time, until one fails.

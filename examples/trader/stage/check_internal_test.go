@@ -59,7 +59,7 @@ func (b *book) stores(a actor.Address, first int, ids ...string) {
 // told has a user get an answer.
 func (b *book) told(a actor.Address, id string, err error) {
 	b.evidence.begins(a, actor.CommandID(id), true)
-	b.evidence.ended(load.Ended{To: a, Key: actor.CommandID(id), Err: err, Began: time.Now()}, true)
+	b.evidence.ended(load.Ended{To: a, Key: actor.CommandID(id), Err: err, Reply: []byte("{}"), Began: time.Now()}, true)
 }
 
 // follow has the evidence see all commits up to now.
@@ -195,7 +195,7 @@ func TestCheck_IsIncremental(t *testing.T) {
 		for i := range many {
 			id := fmt.Sprint("c", i)
 			b.told(tx(i), id, nil)
-			b.evidence.take(&store.Commit{Aggregate: store.Aggregate(tx(i).String()), First: 1, Outcomes: []store.Outcome{{CommandID: id}}})
+			b.evidence.take(&store.Commit{Aggregate: store.Aggregate(tx(i).String()), First: 1, Outcomes: []store.Outcome{{CommandID: id, Reply: []byte("{ }")}}})
 			b.stores(tx(i), 1, id)
 		}
 		for _, want := range []int{rereadMax + sampleMax, sampleMax} {

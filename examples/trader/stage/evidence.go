@@ -25,10 +25,15 @@ type evidence struct {
 	unseen       map[*record]struct{}
 	lost         map[*record]struct{}
 	doubled      map[*record]struct{}
+	changed      map[*record]struct{}
+	unreadable   map[*record]struct{} // whose own commit cannot be understood
+	broken       map[damage]string    // where histories cannot be read on, and why
 	unknown      map[*record]struct{}
 	flying       map[*record]struct{}
 
-	waits  waits
+	waits    waits
+	patience time.Duration // for the feed to show what was acknowledged
+
 	seen   chan struct{} // of capacity 1: the feed has shown something
 	counts []int64       // outcomes of each partition that the feed has shown
 }
@@ -50,13 +55,24 @@ type record struct {
 	places  int           // in which the feed has shown it
 	first   store.Version // of the commit in the first of them
 	index   int           // in its outcomes
+	told    digest        // what its sender was told
+	shown   digest        // what the feed has shown of it
 }
+
+// damage is a place in a history behind which the next commit cannot be read.
+type damage struct {
+	aggregate store.Aggregate
+	after     store.Version // the last one before it
+}
+
+// damagedMax bounds the damages that are kept. More than that say no more.
+const damagedMax = 1_000
 
 func newEvidence() *evidence {
 	set := func() map[*record]struct{} { return map[*record]struct{}{} }
 	return &evidence{
-		known: map[identity]*record{}, unseen: set(), lost: set(), doubled: set(), unknown: set(), flying: set(),
-		seen: make(chan struct{}, 1),
+		known: map[identity]*record{}, unseen: set(), lost: set(), doubled: set(), changed: set(), unreadable: set(), broken: map[damage]string{}, unknown: set(), flying: set(),
+		seen: make(chan struct{}, 1), patience: feedPatience,
 	}
 }
 
@@ -101,7 +117,7 @@ func (v *evidence) ended(e load.Ended, trades bool) {
 	switch {
 	case e.Err == nil:
 		delete(v.unknown, r)
-		v.acknowledge(r)
+		v.acknowledge(r, digestOf(&store.Outcome{Reply: e.Reply}))
 	case load.Refused(e.Err):
 		delete(v.unknown, r)
 		if !r.acked {
@@ -113,11 +129,17 @@ func (v *evidence) ended(e load.Ended, trades bool) {
 	}
 }
 
-func (v *evidence) acknowledge(r *record) {
-	if r.acked {
-		return // it was sent again
+func (v *evidence) acknowledge(r *record, told digest) {
+	if r.acked { // it was sent again, and the first answer is the one that counts
+		if told != r.told {
+			v.changed[r], r.told = struct{}{}, 0 // no answer is right any more
+		}
+		return
 	}
-	r.acked, r.command = true, nil
+	r.acked, r.command, r.told = true, nil, told
+	if r.places > 0 && r.shown != told {
+		v.changed[r] = struct{}{}
+	}
 	v.acknowledged++
 	v.fresh++
 	v.acked = append(v.acked, r)
@@ -133,12 +155,22 @@ func (v *evidence) acknowledge(r *record) {
 
 // settled reports whether there is nothing to say of a record but that it is stored once.
 func (v *evidence) settled(r *record) bool {
-	_, lost := v.lost[r]
-	return r.places == 1 && !lost
+	for _, wrong := range []map[*record]struct{}{v.lost, v.changed, v.unreadable} {
+		if _, is := wrong[r]; is {
+			return false
+		}
+	}
+	return r.places == 1
 }
 
 // take notes what a commit of the feed holds. A commit that comes again changes nothing.
 func (v *evidence) take(c *store.Commit) {
+	v.count(c)
+	v.see(c)
+}
+
+// count counts the outcomes of a commit for its partition.
+func (v *evidence) count(c *store.Commit) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if int(c.Partition) < partitionsMost {
@@ -147,13 +179,22 @@ func (v *evidence) take(c *store.Commit) {
 		}
 		v.counts[c.Partition] += int64(len(c.Outcomes))
 	}
+}
+
+// see notes where commands are stored: the feed may have missed what an audit reads.
+func (v *evidence) see(c *store.Commit) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	for i := range c.Outcomes {
 		r := v.known[identity{c.Aggregate, c.Outcomes[i].CommandID}]
 		switch {
 		case r == nil, r.places > 0 && r.first == c.First && r.index == i:
 			continue
 		case r.places == 0:
-			r.first, r.index = c.First, i
+			r.first, r.index, r.shown = c.First, i, digestOf(&c.Outcomes[i])
+			if r.acked && r.shown != r.told {
+				v.changed[r] = struct{}{}
+			}
 			delete(v.unseen, r)
 		default:
 			v.doubled[r] = struct{}{}
@@ -163,6 +204,19 @@ func (v *evidence) take(c *store.Commit) {
 	select {
 	case v.seen <- struct{}{}:
 	default:
+	}
+}
+
+// takeUnreadable notes that the feed has shown a commit that cannot be understood.
+func (v *evidence) takeUnreadable(c *store.Commit, why error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.breakLocked(damage{c.Aggregate, max(c.First, 1) - 1}, why)
+}
+
+func (v *evidence) breakLocked(at damage, why error) {
+	if _, known := v.broken[at]; known || len(v.broken) < damagedMax {
+		v.broken[at] = why.Error()
 	}
 }
 

@@ -62,9 +62,12 @@ func (e *Engine) followFrom(ctx context.Context, s store.Store, from store.Token
 				}
 				break
 			}
-			if from = item.Token; item.Unreadable == nil {
-				e.evidence.take(&item.Commit)
+			from = item.Token
+			if item.Unreadable != nil {
+				e.evidence.takeUnreadable(&item.Commit, item.Unreadable)
+				continue
 			}
+			e.evidence.take(&item.Commit)
 		}
 		e.await(ctx, followPause, func() bool { return false })
 	}
@@ -96,18 +99,18 @@ func (e *Engine) verify(ctx context.Context, after string, all bool) bool {
 	f, err := e.check(ctx, all)
 	v := page.Verdict{
 		State: page.Right, Checked: time.Now(), Took: time.Since(began), After: after,
-		Acknowledged: f.acknowledged, Stored: f.stored, Lost: f.lost, Doubled: f.doubled, Unknown: f.unknown,
+		Acknowledged: f.acknowledged, Stored: f.stored, Lost: f.lost, Doubled: f.doubled, Changed: f.changed, Broken: f.broken, Unknown: f.unknown,
 		How: how(f, all), Audit: before.Audit, Audited: before.Audited,
 	}
 	v.LongestWait, v.Gaps = e.evidence.noticed(time.Now(), e.trading.running())
 	switch {
 	case err != nil:
 		v.State, v.Problem = page.Failed, "The check could not be carried out, so that nothing is known: "+err.Error()
-		v.Acknowledged, v.Stored, v.Lost, v.Doubled = before.Acknowledged, before.Stored, before.Lost, before.Doubled
+		v.Acknowledged, v.Stored, v.Lost, v.Doubled, v.Changed, v.Broken = before.Acknowledged, before.Stored, before.Lost, before.Doubled, before.Changed, before.Broken
 		e.journal.note(kindWrong, "the check could not be carried out: %v", err)
 	case !f.right():
-		v.State, v.Problem = page.Wrong, strings.Join(f.examples, "; ")
-		e.journal.note(kindWrong, "check: %d acknowledged, %d lost, %d doubled", f.acknowledged, f.lost, f.doubled)
+		v.State, v.Problem = page.Wrong, strings.Join(f.examples, "\n")
+		e.journal.note(kindWrong, "check: %d acknowledged, %s", f.acknowledged, f.faults())
 	default:
 		e.journal.note(kindRight, "check: %d acknowledged = %d stored, none lost, none doubled", f.acknowledged, f.stored)
 	}
@@ -217,7 +220,7 @@ func (e *Engine) auditOnce(ctx context.Context) (text string, right bool) {
 	if err != nil {
 		return "The audit could not be made: " + err.Error(), false
 	}
-	ledger, err := audit.Read(ctx, s, auditQuiet, nil)
+	ledger, err := audit.Read(ctx, s, auditQuiet, e.evidence.see)
 	if err != nil {
 		return "The audit could not be made: " + err.Error(), false
 	}

@@ -113,6 +113,11 @@ func states() map[string]state {
 			has: map[string][]string{"verdict": {"✗ Wrong", "lost 1", "command 0198 was acknowledged"}, "say": {"Wrong.", "1 lost"}},
 			not: map[string][]string{"verdict": {"Nothing lost", "✓"}},
 		},
+		"the record is damaged": {
+			snapshot: with(running, func(s *page.Snapshot) { s.Verdict.Changed, s.Verdict.Broken = 2, 1 }), // even if it says that it is right
+			has:      map[string][]string{"verdict": {"✗ Wrong", "changed 2", "broken records 1"}, "say": {"Wrong.", "2 changed, 1 broken record,"}},
+			not:      map[string][]string{"verdict": {"Nothing lost", "✓"}},
+		},
 		"the check failed": {
 			snapshot: with(running, func(s *page.Snapshot) { s.Verdict.State, s.Verdict.Problem = page.Failed, "the store does not answer" }),
 			has:      map[string][]string{"verdict": {"! Check failed", "the store does not answer"}, "say": {"Check failed."}},

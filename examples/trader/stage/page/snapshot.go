@@ -44,6 +44,8 @@ type Verdict struct {
 	Stored       int64         `json:"stored"`
 	Lost         int64         `json:"lost"`
 	Doubled      int64         `json:"doubled"`
+	Changed      int64         `json:"changed"`     // stored with another answer than the one that was acknowledged
+	Broken       int64         `json:"broken"`      // places at which a history cannot be read on: a gap, or what cannot be understood
 	LongestWait  time.Duration `json:"longestWait"` // that a user saw since After
 	After        string        `json:"after"`       // what it followed: "node-2 was killed"
 	How          string        `json:"how"`         // what was compared with what, a sentence

@@ -30,7 +30,7 @@ func newVerdict(s Snapshot) verdict {
 	switch v.State {
 	case Right:
 		out.Class, out.Mark, out.Word = "right", "✓", "Nothing lost"
-		if v.Lost != 0 || v.Doubled != 0 { // two sources that contradict each other are no good news
+		if v.Lost != 0 || v.Doubled != 0 || v.Changed != 0 || v.Broken != 0 { // two sources that contradict each other are no good news
 			out.Class, out.Mark, out.Word = "wrong", "✗", "Wrong"
 		}
 	case Wrong:
@@ -58,8 +58,14 @@ func newVerdict(s Snapshot) verdict {
 		{Text: shown(v.Stored), Name: "stored"},
 		{Text: shown(v.Lost), Name: "lost", Class: faultless(checked, out.Class, v.Lost)},
 		{Text: shown(v.Doubled), Name: "doubled", Class: faultless(checked, out.Class, v.Doubled)},
-		{Text: wait, Name: "longest wait a user saw"},
 	}
+	if v.Changed != 0 {
+		out.Figures = append(out.Figures, verdictFigure{Text: shown(v.Changed), Name: "changed", Class: "bad"})
+	}
+	if v.Broken != 0 {
+		out.Figures = append(out.Figures, verdictFigure{Text: shown(v.Broken), Name: "broken records", Class: "bad"})
+	}
+	out.Figures = append(out.Figures, verdictFigure{Text: wait, Name: "longest wait a user saw"})
 	out.When, out.More = verdictWhen(s), verdictMore(s)
 	out.Say = verdictWords(v, out)
 	return out
@@ -129,6 +135,12 @@ func verdictWords(v Verdict, out verdict) string {
 	if v.After != "" {
 		text += ", after " + v.After
 	}
-	return text + ": " + count(v.Acknowledged) + " acknowledged, " + count(v.Stored) + " stored, " + count(v.Lost) + " lost, " +
-		count(v.Doubled) + " doubled, longest wait " + span(v.LongestWait) + "."
+	text += ": " + count(v.Acknowledged) + " acknowledged, " + count(v.Stored) + " stored, " + count(v.Lost) + " lost, " + count(v.Doubled) + " doubled"
+	if v.Changed != 0 {
+		text += ", " + count(v.Changed) + " changed"
+	}
+	if v.Broken != 0 {
+		text += ", " + plural(int(v.Broken), "broken record", "broken records")
+	}
+	return text + ", longest wait " + span(v.LongestWait) + "."
 }
