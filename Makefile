@@ -38,7 +38,7 @@ demo: ## Run the trading application on this machine: two nodes with web servers
 .PHONY: browser
 browser: $(AXE_DIR)/node_modules/axe-core/axe.min.js ## Have a real Chromium look at every page in both colour schemes, with axe-core, and use them (needs npm; pictures go to bin/look).
 	@mkdir -p bin/look
-	GANGLION_AXE=$< GANGLION_LOOK=$(CURDIR)/bin/look $(BROWSER) -tags manual -run '^Test(Pages|Demo)' .
+	GANGLION_AXE=$< GANGLION_LOOK=$(CURDIR)/bin/look $(BROWSER) -tags manual -run '^Test(Pages|Dashboard|Demo)' .
 
 $(AXE_DIR)/node_modules/axe-core/axe.min.js:
 	npm install --prefix $(AXE_DIR) --no-save --no-audit --no-fund --ignore-scripts --silent $(AXE)
@@ -48,7 +48,7 @@ demo-latency: ## Measure how long TRADES (200) trades take from their commit to 
 	GANGLION_TRADES=$(TRADES) $(BROWSER) -tags manual -run '^TestLatency$$' .
 
 .PHONY: pictures
-pictures: ## Renew the pictures of README and docs: screenshots of the demonstration.
+pictures: ## Renew the pictures of README and docs: screenshots of the demonstration, and a recording of its stage while a node is killed.
 	GANGLION_PICTURES=$(CURDIR)/docs/pictures $(BROWSER) -tags manual -run '^TestPictures$$' .
 
 .PHONY: check

@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"os"
 	goruntime "runtime"
 	"strconv"
@@ -87,7 +88,38 @@ func TestDemo(t *testing.T) {
 		one.by.look(one.name)
 		one.by.clean()
 	}
+	j.tour()
 }
+
+// tour goes through the stage's tour, by its buttons alone, and looks at the page at each step.
+func (j *journey) tour() {
+	j.t.Helper()
+	p := j.admin
+	p.open(j.d.url("stage") + "/")
+	step := func(n int) string {
+		return fmt.Sprintf(`document.querySelectorAll("#tour li.done").length >= %d`, n)
+	}
+	for n := range 5 {
+		if get[bool](p, step(n+1)) { // the load has been started
+			continue
+		}
+		p.press("#tour button.go, #tour button[formaction='/actions/tour']")
+		for until := time.Now().Add(tourMax); ; {
+			if p.await(5*time.Second, step(n+1)) == nil {
+				break
+			}
+			if time.Now().After(until) {
+				j.t.Fatalf("step %d of the tour is not done:\n%s", n+1, p.text())
+			}
+		}
+		p.look(fmt.Sprintf("stage-tour-%d", n+1))
+		j.t.Logf("step %d: %s", n+1, get[string](p, `document.querySelector("#verdict .word").innerText + " " + document.querySelector("#verdict .how").innerText`))
+	}
+	p.shows("#verdict", "Nothing lost", "every cent and every share is where it belongs")
+	p.clean()
+}
+
+const tourMax = 5 * time.Minute // of a step, on a busy machine
 
 // load has the stage trade.
 func (j *journey) load() {

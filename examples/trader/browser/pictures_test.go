@@ -37,9 +37,44 @@ func TestPictures(t *testing.T) {
 	j.ann.shows(".steps .now", "trading")
 	j.ann.fill("form.order [name=count]", "25")
 	j.ann.fill("form.order [name=price]", dollars(price+5))
+	j.ann.size(wideWidth, wideHigh)
 	j.ann.shot(dir, "book")
 	j.ann.open(j.d.url("web-2") + "/dashboard")
 	j.ann.shot(dir, "dashboard")
+	j.stage(dir)
+}
+
+// stage takes pictures of the stage while users trade, and a recording of the death of a node
+// in the middle of it, up to the verdict.
+func (j *journey) stage(dir string) {
+	j.t.Helper()
+	j.load()
+	j.admin.size(stageWidth, stageHigh)
+	j.admin.wait("many acknowledged orders", `+document.querySelector(".verdict").innerText.replaceAll(",", "").match(/(\d+) acknowledged by now/i)?.[1] > 200`)
+	j.admin.press("#verdict button[formaction='/actions/check']")
+	j.admin.shows("#verdict", "Nothing lost")
+	j.admin.shot(dir, "stage")
+	j.admin.scheme("light")
+	j.admin.press("#controls button[formaction='/actions/kill'][value='node-2']")
+	film := j.admin.record(has("#verdict", "Nothing lost", "after node-2 was killed"), lastFrame)
+	film.save(j.t, filepath.Join(dir, "stage.gif"))
+	j.admin.shot(dir, "stage-killed")
+	j.admin.openUntil(j.d.url("admin-1")+"/dashboard/", has(".verdict", "128 /128 partitions owned")+" && "+has("main", "node-1", "node-2"))
+	j.admin.wait("rates", `!document.querySelector(".verdict").innerText.includes("–")`)
+	j.admin.size(wideWidth, wideHigh)
+	j.admin.shot(dir, "node")
+}
+
+const (
+	stageWidth = 1280
+	stageHigh  = 860
+)
+
+// press presses a button of a live part, which may be replaced at any time.
+func (p *tab) press(selector string) {
+	p.t.Helper()
+	p.wait(selector, fmt.Sprintf(`document.querySelector(%s)?.disabled === false`, quote(selector)))
+	p.do("press "+selector, script(fmt.Sprintf(`document.querySelector(%s).click()`, quote(selector))))
 }
 
 func dollars(cents int) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
@@ -92,7 +127,6 @@ func (j *journey) post(path, body string) {
 // shot takes a picture of a page in both colour schemes.
 func (p *tab) shot(dir, name string) {
 	p.t.Helper()
-	p.size(wideWidth, wideHigh)
 	for _, scheme := range []string{"light", "dark"} {
 		p.scheme(scheme)
 		picture := p.capture(page.CaptureScreenshotFormatWebp)

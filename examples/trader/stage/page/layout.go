@@ -49,12 +49,16 @@ func (k *sketch) flow(path, class string, rate *float64, state string) {
 	k.Flows = append(k.Flows, flow{Path: path, Class: class, Rate: dots(rate, k.each, k.old || stands(state))})
 }
 
-// webLines are what is written in the box of a web server.
-func (k *sketch) webLines(t Track) []string {
+// webLines are what is written in the box of a web server; in a narrow one, on more lines.
+func (k *sketch) webLines(t Track, narrow bool) []string {
 	if stands(t.State) {
 		return []string{k.stateLine(t.State, t.Since)}
 	}
-	return []string{figure(t.Requests) + " req/s", "p50 " + duration(t.P50) + " · p99 " + duration(t.P99)}
+	rate, half, most := figure(t.Requests)+" req/s", "p50 "+duration(t.P50), "p99 "+duration(t.P99)
+	if narrow {
+		return []string{rate, half, most}
+	}
+	return []string{rate, half + " · " + most}
 }
 
 // nodeLines are what is written in the box of a node.
@@ -141,7 +145,7 @@ func wide(s Snapshot, old bool) picture {
 		k.flow(curve(362, y, gx-6, gy+gh*(2*i+1)/(2*n), false), h, t.Requests, t.State)
 		k.flow(curve(gx+gw+4, gy+gh*(2*i+1)/(2*n), 668, y, false), h, t.Commands, t.State)
 		k.flow(curve(852, y, 880, middle+(y-middle)/6, false), h, t.Writes, t.State)
-		k.box(168, y-37, 194, 74, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t)...)
+		k.box(168, y-37, 194, 74, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t, false)...)
 		k.box(668, y-52, 184, 104, h+" "+tone(t.State), nodeName(t.Name, t.State), k.nodeLines(t)...)
 	}
 	k.store(938, middle)
@@ -237,7 +241,7 @@ func tall(s Snapshot, old bool) picture {
 	middle, gap := k.Width/2, 12
 	each := (k.Width - gap*(n-1) - 4) / n
 
-	gy, gh := 230, 150
+	gy, gh := 248, 150
 	k.text(4, gy-12, "soft", plural(len(s.Partitions), "partition, its owner's colour", "partitions, coloured by owner"))
 	k.grid(newGrid(4, gy, k.Width-8, gh, len(s.Partitions)))
 	k.legend(4, gy+gh+24, k.Width-8)
@@ -246,13 +250,13 @@ func tall(s Snapshot, old bool) picture {
 		x, h := 2+i*(each+gap), hue(i)
 		center := x + each/2
 		k.flow(curve(middle+(center-middle)/4, 64, center, 104, true), h, t.Requests, t.State)
-		k.flow(curve(center, 178, center, gy-30, true), h, t.Requests, t.State)
-		k.flow(curve(center, gy+gh+54, center, 470, true), h, t.Commands, t.State)
-		k.flow(curve(center, 574, middle+(center-middle)/4, 606, true), h, t.Writes, t.State)
-		k.box(x, 104, each, 74, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t)...)
-		k.box(x, 470, each, 104, h+" "+tone(t.State), nodeName(t.Name, t.State), k.nodeLines(t)...)
+		k.flow(curve(center, 196, center, gy-30, true), h, t.Requests, t.State)
+		k.flow(curve(center, gy+gh+54, center, 488, true), h, t.Commands, t.State)
+		k.flow(curve(center, 592, middle+(center-middle)/4, 624, true), h, t.Writes, t.State)
+		k.box(x, 104, each, 92, h+" "+tone(t.State), fmt.Sprintf("Web %d", i+1), k.webLines(t, true)...)
+		k.box(x, 488, each, 104, h+" "+tone(t.State), nodeName(t.Name, t.State), k.nodeLines(t)...)
 	}
-	y := 642
+	y := 660
 	if m := len(s.Mongo); m == 0 {
 		k.store(middle, y+4)
 	} else {
