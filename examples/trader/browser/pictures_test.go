@@ -59,7 +59,7 @@ func (j *journey) stage(dir string) {
 	film := j.admin.record(has("#verdict", "Nothing lost", "after node-2 was killed"), lastFrame)
 	film.save(j.t, filepath.Join(dir, "stage.gif"))
 	j.admin.shot(dir, "stage-killed")
-	j.admin.openUntil(j.d.url("admin-1")+"/dashboard/", has(".verdict", "128 /128 partitions owned")+" && "+has("main", "node-1", "node-2"))
+	j.admin.openUntil(j.d.url("admin-1")+"/dashboard/", has(".verdict", "128/128")+" && "+has("main", "node-1", "node-2"))
 	j.admin.wait("rates", `!document.querySelector(".verdict").innerText.includes("–")`)
 	j.admin.size(wideWidth, wideHigh)
 	j.admin.shot(dir, "node")
