@@ -5,6 +5,8 @@ package browser_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -12,12 +14,15 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/examples/trader/domain"
 	"github.com/ganglion-go/ganglion/examples/trader/views"
 	"github.com/ganglion-go/ganglion/node"
 	"github.com/ganglion-go/ganglion/node/nodetest"
+	"github.com/ganglion-go/ganglion/testharness"
+	"github.com/ganglion-go/ganglion/testharness/nodes"
 )
 
 // fuse is an aggregate whose handler fails as long as it is wet.
@@ -235,4 +240,51 @@ func (o *operated) firstParked() string {
 	o.click(".card h2 a")
 	o.at("/dashboard/parked/cause")
 	return strings.TrimPrefix(get[string](o.tab, `document.querySelector("td.id a").getAttribute("href")`), "/dashboard/")
+}
+
+// TestDashboard_LogIn has an operator log in by keyboard where there is a token, with a wrong
+// one first, act under their name, and log out.
+func TestDashboard_LogIn(t *testing.T) {
+	c := newChrome(t)
+	file := filepath.Join(t.TempDir(), "token")
+	const token = "a token that nobody guesses 4711"
+	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := nodes.Start(t, node.Config{AdminTokenFile: file, Projections: views.All(), DataDir: testharness.TempDir(t)}, domain.Definitions()...)
+	p := c.user(t, "operator", strings.TrimPrefix(n.AdminURL(), "http://"))
+	p.expectFailures(true) // the status of what asks for a token is an entry of the log
+	p.open(n.AdminURL() + "/dashboard/projections")
+	p.look("dashboard-login")
+	for _, try := range []string{"a wrong one", token} {
+		p.tabTo("#token")
+		p.mark()
+		p.keys(try)
+		p.tabTo("#who")
+		p.keys("Olga" + kb.Enter)
+		p.wait("the answer", `document.readyState === "complete" && !window.seenByTest`)
+		if try != token {
+			p.shows("main", "token")
+			p.look("dashboard-login-again")
+			p.do("clear", script(`document.querySelector("#who").value = ""`))
+		}
+	}
+	p.at("/dashboard/projections")
+	p.shows("header", "Olga")
+	p.expectFailures(false)
+	p.take()
+	p.press("#pause-portfolios")
+	p.at("/dashboard/ask")
+	p.tabTo("main form button")
+	p.keys(kb.Enter)
+	p.at("/dashboard/do")
+	p.shows("main", "Done")
+	p.look("dashboard-done")
+	p.open(n.AdminURL() + "/dashboard/actions")
+	p.shows("tbody", "Olga", "/projections/portfolios/pause")
+	p.press("header form button")
+	p.wait("the log-in page", `document.querySelector("#token") !== null`)
+	p.expectFailures(true)
+	p.open(n.AdminURL() + "/dashboard/actions")
+	p.shows("main", "Token of this node's admin server")
 }
