@@ -30,6 +30,7 @@ type unserved struct {
 	client    actor.Client // of the runtime
 	reread    func(*actor.Unreadable) ([]actor.Message, error)
 	behaviors map[actor.Kind]*actor.Behavior
+	holds     func(actor.Address) bool // this node is the owner
 	metrics   *prometheus.GaugeVec
 	cfg       *settings
 
@@ -39,7 +40,7 @@ type unserved struct {
 
 func newUnserved(n *Node, definitions []actor.Registrable) *unserved {
 	u := &unserved{
-		store: n.store, client: n.internal, reread: n.bus.Reread, behaviors: behaviorsOf(definitions), cfg: &n.cfg, said: map[string]int{},
+		store: n.store, client: n.internal, reread: n.bus.Reread, behaviors: behaviorsOf(definitions), holds: n.holds, cfg: &n.cfg, said: map[string]int{},
 		metrics: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "ganglion", Name: "parked_waiting", Help: "Parked commands that wait for a node which can execute them, or to be sent, as this node last saw them.",
 		}, []string{"kind"}),
@@ -47,6 +48,9 @@ func newUnserved(n *Node, definitions []actor.Registrable) *unserved {
 	n.metrics.registry.MustRegister(u.metrics)
 	return u
 }
+
+// holds reports whether this node is the owner of an aggregate.
+func (n *Node) holds(a actor.Address) bool { return n.runtime.Holds(n.bus.Partitions().Of(a)) }
 
 // run looks again and again until ctx ends.
 func (u *unserved) run(ctx context.Context) {
@@ -114,7 +118,7 @@ func (u *unserved) retry(ctx context.Context, messages []actor.Message, parked *
 	for i := range messages {
 		m := &messages[i]
 		b := u.behaviors[m.Target.Kind]
-		if b == nil || b.IsPolicy() || !takes(b, m) || !m.Deadline.IsZero() {
+		if b == nil || b.IsPolicy() || !takes(b, m) || !m.Deadline.IsZero() || !u.holds(m.Target) {
 			return false
 		}
 	}
@@ -140,8 +144,8 @@ func takes(b *actor.Behavior, m *actor.Message) bool {
 }
 
 // served reports whether a command that was sent again is decided. It is not if its owner
-// does not know it, either, and has parked it once more: while a cluster is upgraded, the
-// owner may be of the earlier build still.
+// does not know it, either: while a cluster is upgraded, the partition may go to an earlier
+// build at any moment.
 func served(o *actor.Outcome) bool {
 	switch o.Code {
 	case actor.CodeUnknownCommand, actor.CodeMalformed, actor.CodeUnknownKind, actor.CodeParked:

@@ -292,6 +292,17 @@ type PartitionStatus struct {
 	AwaitingParking int // commands that stand still, as no more can be parked: Config.ParkedMax
 }
 
+// Holds reports whether the node holds a partition at this moment.
+func (n *Node) Holds(p actor.Partition) bool {
+	in := n.incarnation()
+	if in == nil {
+		return false
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.partitions[p] != nil
+}
+
 // Status returns the node's state at this moment.
 func (n *Node) Status() Status {
 	s := Status{Name: n.cfg.Name}

@@ -24,10 +24,18 @@ import (
 //	OnRefusal, unknown name or form      is a refusal, which the sender gets
 
 // promised reports whether somebody was told that the command will be executed, and
-// nobody would hear otherwise.
+// nobody would hear otherwise. A timer's is promised although somebody waits: who sends it
+// again is an operator or a node. They are told no; a refusal would end the timer, and with
+// it what is promised:
+//
+//	node A, which does not know X   store                   node B, which does
+//	parks X; its timer stays set    X is parked
+//	                                                        sends X again
+//	refuses X, were it no promise   X's timer is over
+//	hands the partition over                                X is cancelled: nobody executes it
 func (d *delivery) promised() bool {
 	m := &d.Message
-	return d.Sequence > 0 && d.Responder == nil && m.Type == actor.TypeCommand && m.Deadline.IsZero() && !m.Skips()
+	return d.Sequence > 0 && (d.Responder == nil || m.Timer != "") && m.Type == actor.TypeCommand && m.Deadline.IsZero() && !m.Skips()
 }
 
 // logUnheard says that a command was not executed whose sender does not wait, and has set

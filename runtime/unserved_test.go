@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/ganglion-go/ganglion/actor"
 	"github.com/ganglion-go/ganglion/runtime"
@@ -51,6 +52,42 @@ func TestNode_Promised_AndUnserved(t *testing.T) {
 		s.restart()
 		if sum, version := s.read("a"); sum != 2 || version != 1 || s.bus != before {
 			t.Errorf("sum %d, version %d", sum, version)
+		}
+	})
+}
+
+// TestNode_UnservedTimer_StaysSet: the firing of a timer that no node can execute is parked.
+// Whoever sends it again, and waits, is told no, and the timer stays set: a refusal would be its
+// end, and with it that of what is promised.
+func TestNode_UnservedTimer_StaysSet(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newClockworks(t, nil, nil)
+		s.want(s.tell("a", "strike", strike{Say: "first"}), actor.CodeOK)
+		m := s.message("a", "ganglion.perform", strike{Say: "later"})
+		m.ID, m.Timer = actor.InternalID(time.Now(), "of a build with more"), "x"
+		c := store.Commit{
+			Aggregate: aggregate("a"), First: 2, Time: s.commits("a")[0].Time + 1,
+			Events:   []store.Event{{Name: actor.EventEffects, Data: []byte(`{}`)}},
+			Outcomes: []store.Outcome{{CommandID: string(s.nextID()), Events: 1, Reply: []byte(`null`)}},
+			Out:      []store.Outgoing{{ID: string(m.ID), To: aggregate("a"), Name: m.Name, Timer: "x", At: time.Now().UnixMicro(), Data: m.Data}},
+		}
+		if err := s.store.Append(t.Context(), []store.Commit{c})[0]; err != nil {
+			t.Fatal(err)
+		}
+		for _, heard := range []bool{false, true, false, true} {
+			if heard {
+				s.want(s.ask(m), actor.CodeUnknownCommand)
+			} else {
+				s.bus.publish(m, nil)
+			}
+			s.eventually("it is parked", func() bool {
+				parked, found, err := s.store.FindParked(t.Context(), aggregate("a"), string(m.ID))
+				return err == nil && found && runtime.ParkedWaits(&parked) == actor.CodeUnknownCommand
+			})
+		}
+		s.want(s.tell("a", "strike", strike{Say: "second"}), actor.CodeOK)
+		if n := len(s.commits("a")); n != 3 {
+			t.Errorf("%d commits, want 3: %+v", n, s.commits("a"))
 		}
 	})
 }
