@@ -3,6 +3,7 @@ package audit_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -387,5 +388,52 @@ func TestRead(t *testing.T) {
 	defer cancel()
 	if _, err := audit.Read(ctx, s, time.Hour, nil); !errors.Is(err, audit.ErrBusy) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// damagedFeed is a feed of which one commit cannot be read.
+type damagedFeed struct {
+	store.Feed
+	at int
+}
+
+func (f damagedFeed) Follow(ctx context.Context, after store.Token) iter.Seq2[store.FeedItem, error] {
+	return func(yield func(store.FeedItem, error) bool) {
+		n := 0
+		for item, err := range f.Feed.Follow(ctx, after) {
+			if n++; n == f.at && err == nil {
+				c := item.Commit
+				item = store.FeedItem{Commit: store.Commit{Aggregate: c.Aggregate, First: c.First}, Last: c.Last(), Token: item.Token, Unreadable: store.ErrCorrupt}
+			}
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestRead_Unreadable: a commit that cannot be read is a violation that says where it is, and
+// all others are read.
+func TestRead_Unreadable(t *testing.T) {
+	t.Parallel()
+	s := memory.New()
+	commits := trueHistory(t).commits()
+	for _, c := range commits {
+		if errs := s.Append(t.Context(), []store.Commit{c}); errs[0] != nil {
+			t.Fatal(errs[0])
+		}
+	}
+	l, err := audit.Read(t.Context(), damagedFeed{s, 3}, 200*time.Millisecond, nil)
+	if err != nil || l.Commits != len(commits)-1 {
+		t.Fatalf("%d of %d commits, %v", l.Commits, len(commits), err)
+	}
+	var history []string
+	for _, v := range l.Check() {
+		if v.Invariant == audit.History {
+			history = append(history, v.String())
+		}
+	}
+	if len(history) != 1 || !strings.Contains(history[0], string(commits[2].Aggregate)) || !strings.Contains(history[0], "cannot be read") {
+		t.Errorf("found %q", history)
 	}
 }

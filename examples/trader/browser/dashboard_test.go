@@ -4,6 +4,7 @@ package browser_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,10 +34,24 @@ type (
 		Times int `json:"times"`
 	}
 	wasLit struct{ Times int }
+	ring   struct{ actor.Replies[actor.None] }
+	rung   struct {
+		actor.Replies[actor.None]
+		actor.Performed[string]
+	}
+	wasRung struct{}
 )
 
-func fuses(wet *atomic.Bool) *actor.Aggregate[fuse] {
+func fuses(wet *atomic.Bool, alarm *actor.Effect[string, string]) *actor.Aggregate[fuse] {
 	return actor.Define("fuse", func(d *actor.Definition[fuse]) {
+		d.Effects(alarm)
+		actor.On(d, func(_ *fuse, ctx *actor.Context, _ ring) (actor.None, error) {
+			ctx.Raise(wasRung{})
+			alarm.Perform(ctx, ctx.Address().ID, rung{}, nil)
+			return actor.None{}, nil
+		})
+		actor.On(d, func(*fuse, *actor.Context, rung) (actor.None, error) { return actor.None{}, nil })
+		actor.Apply(d, func(*fuse, wasRung) {})
 		actor.On(d, func(_ *fuse, ctx *actor.Context, c light) (actor.None, error) {
 			if wet.Load() {
 				panic("the fuse is wet")
@@ -59,9 +74,13 @@ type operated struct {
 func newOperated(t *testing.T, c *chrome) *operated {
 	t.Helper()
 	o := &operated{wet: &atomic.Bool{}}
-	o.fuses = fuses(o.wet)
+	alarm := actor.DefineEffect[string, string]("alarm", actor.EffectPolicy{FirstRetry: time.Hour})
+	o.fuses = fuses(o.wet, alarm)
 	o.wet.Store(true)
-	o.node = nodetest.Start(t, node.Config{Projections: views.All(), DashboardCommands: true}, append(domain.Definitions(), o.fuses)...)
+	cfg := node.Config{Projections: views.All(), DashboardCommands: true, Effects: []*actor.Performer{alarm.By(func(context.Context, actor.Call, string) (string, error) {
+		return "", errUnheard
+	})}}
+	o.node = nodetest.Start(t, cfg, append(domain.Definitions(), o.fuses)...)
 	m := &market{t: t, node: o.node}
 	tell(m, domain.Companies.ID(shell), domain.CreateCompany{Name: "Shell", Value: 500, Shares: 5000})
 	tell(m, domain.Portfolios.ID("maker"), domain.CreatePortfolio{UserID: "maker"})
@@ -76,9 +95,14 @@ func newOperated(t *testing.T, c *chrome) *operated {
 		cancel()
 	}
 	o.node.AtRest()
+	for i := range 2 {
+		tell(m, o.fuses.ID(fmt.Sprint("bell-", i)), ring{})
+	}
 	o.tab = c.user(t, "operator", strings.TrimPrefix(o.node.AdminURL(), "http://"))
 	return o
 }
+
+var errUnheard = errors.New("nobody hears the alarm")
 
 // TestDashboard looks at each page of a node's dashboard, and has an operator do there what
 // may be done: each action asks first, and is in the log of actions then.
@@ -89,6 +113,7 @@ func TestDashboard(t *testing.T) {
 	o.projections()
 	o.sends()
 	o.parked()
+	o.effects()
 	o.clean()
 }
 
@@ -109,13 +134,15 @@ func (o *operated) eachPage() {
 		o.visit(path)
 		switch name {
 		case "cause":
-			o.click(".card h2 a")
+			o.press(".card h2 a")
 			o.at("/dashboard/parked/cause")
 		case "one":
-			o.click(".card h2 a")
+			o.press(".card h2 a")
 			o.at("/dashboard/parked/cause")
-			o.click("td a, .ids a")
+			o.press("td a")
 			o.at("/dashboard/parked/one")
+		case "effects":
+			o.shows("main", "fuse/bell-0", "nobody hears the alarm")
 		case "tail":
 			o.shows("main", "portfolio/maker")
 		}
@@ -175,6 +202,27 @@ func (o *operated) projections() {
 	o.shows("main", "Done")
 	o.logged("/rebuild", 1)
 	o.do("reload", chromedp.Reload())
+}
+
+// effects pauses and resumes an effect, retries one that failed, and gives both up.
+func (o *operated) effects() {
+	o.t.Helper()
+	o.asks("effects", "#pause-alarm", "No node begins an attempt")
+	o.shows("main", "Done")
+	o.visit("effects")
+	o.shows("main", "paused")
+	o.look("dashboard-effects-paused")
+	o.asks("effects", "#resume-alarm", "Nodes attempt")
+	o.asks("effects", "button[id^=retry-]", "is made now")
+	o.shows("main", "Done")
+	o.logged("/effects/retry", 1)
+	for n := range 2 {
+		o.asks("effects", "button[id^=give-up-]", "No more attempts")
+		o.shows("main", "Done")
+		o.logged("/effects/give-up", n+1)
+		o.visit("effects")
+		o.wait("one less", fmt.Sprintf(`document.querySelectorAll("button[id^=give-up-]").length === %d`, 1-n))
+	}
 }
 
 // sends sends a command by the form that is made from its schema.
@@ -237,7 +285,7 @@ func (o *operated) parked() {
 func (o *operated) firstParked() string {
 	o.t.Helper()
 	o.visit("parked")
-	o.click(".card h2 a")
+	o.press(".card h2 a")
 	o.at("/dashboard/parked/cause")
 	return strings.TrimPrefix(get[string](o.tab, `document.querySelector("td.id a").getAttribute("href")`), "/dashboard/")
 }

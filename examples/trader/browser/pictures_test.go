@@ -70,10 +70,10 @@ const (
 	stageHigh  = 860
 )
 
-// press presses a button of a live part, which may be replaced at any time.
+// press presses a button, or follows a link, of a live part, which may be replaced at any time.
 func (p *tab) press(selector string) {
 	p.t.Helper()
-	p.wait(selector, fmt.Sprintf(`document.querySelector(%s)?.disabled === false`, quote(selector)))
+	p.wait(selector, fmt.Sprintf(`document.querySelector(%s) !== null && !document.querySelector(%s).disabled`, quote(selector), quote(selector)))
 	p.do("press "+selector, script(fmt.Sprintf(`document.querySelector(%s).click()`, quote(selector))))
 }
 
