@@ -16,13 +16,14 @@ import (
 // listChunk is how many aggregates are looked at with one request.
 const listChunk = 100
 
-// ListAggregates implements [store.Aggregates]. The server tells the subjects of all
-// aggregates of the kind, or of all kinds for a prefix without a slash, from the index
-// that it has of them; no commit is read for that. With Ignore, the last commit of
-// each aggregate is read, 100 with a request, and the whole history of one
-// whose last commit holds nothing that counts, until something does. A page of 100 took
-// 10 ms with 1,000 aggregates of the kind and 155 ms with 20,000, on two busy cores: beyond
-// some hundred thousand, a read within the timeout is not to be counted on.
+// ListAggregates implements [store.Aggregates]. The first call for a kind, or for all kinds
+// by a prefix without a slash, asks the server for the subjects of all its aggregates, from the
+// index that it has of them; the list is kept while it is asked for, 500,000 addresses at the
+// most, and a later call reads what was committed since. With Ignore, the last commit of each
+// aggregate is read, 100 with a request, and the whole history of one whose last commit holds
+// nothing that counts, until something does. With 100,000 aggregates of the kind, on two busy
+// cores, the first page of 100 took 0.6 s and the others 6 ms; beyond some hundred thousand, a
+// first read within the timeout is not to be counted on.
 func (s *Store) ListAggregates(ctx context.Context, r store.AggregateRange) iter.Seq2[store.Aggregate, error] {
 	return func(yield func(store.Aggregate, error) bool) {
 		if err := s.listAggregates(ctx, &r, func(a store.Aggregate) bool { return yield(a, nil) }); err != nil {
@@ -63,19 +64,23 @@ func (s *Store) addresses(ctx context.Context, r *store.AggregateRange) ([]store
 	if tooLong(filter) {
 		return nil, nil
 	}
-	subjects, err := s.commits.subjects(ctx, filter)
+	all, err := s.listed(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]store.Aggregate, 0, len(subjects))
-	for subject := range subjects {
-		a, known := s.subjects.aggregateOf(subject)
-		if known && strings.HasPrefix(string(a), r.Prefix) && a > r.After {
-			all = append(all, a)
-		}
+	from := store.Aggregate(r.Prefix)
+	if r.After >= from {
+		from = r.After + "\x00"
 	}
-	slices.Sort(all)
-	return all, nil
+	first, _ := slices.BinarySearch(all, from)
+	n := 0
+	for _, a := range all[first:] {
+		if !strings.HasPrefix(string(a), r.Prefix) {
+			break
+		}
+		n++
+	}
+	return all[first : first+n], nil
 }
 
 // subjects asks the leader for the subjects that match a filter.

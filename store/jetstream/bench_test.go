@@ -37,7 +37,7 @@ func BenchmarkAppend(b *testing.B) {
 
 // BenchmarkListAggregates is a page of 100 ids of a kind that has so many aggregates.
 func BenchmarkListAggregates(b *testing.B) {
-	for _, aggregates := range []int{1_000, 20_000} {
+	for _, aggregates := range []int{1_000, 20_000, 100_000} {
 		b.Run(fmt.Sprintf("aggregates=%d", aggregates), func(b *testing.B) {
 			server := testharness.NATS(b)
 			s := open(b, server.Connect(b), jetstream.Config{})
