@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"time"
@@ -173,7 +173,7 @@ func (c *checker) test(ctx context.Context) error {
 
 // besides has half as many tests more than processors run side by side: most wait, for leases
 // and elections.
-func besides() string { return fmt.Sprintf("-parallel=%d", (3*runtime.NumCPU()+1)/2) }
+func besides() string { return fmt.Sprintf("-parallel=%d", (3*goruntime.NumCPU()+1)/2) }
 
 // quicker leaves out what takes minutes over all packages and shows nothing here: vet, which
 // is a step, and what debuggers read. Stacks and reports of races have their lines all the same.
