@@ -103,10 +103,13 @@ func (s *Store) explainGap(ctx context.Context, aggregate store.Aggregate, last,
 		return orElse(err, gap)
 	}
 	c, err := decodeCommit(doc)
-	if err != nil || c.Last()+1 != found {
-		return orElse(err, gap)
+	if err != nil || c.Last()+1 == found {
+		return err
 	}
-	return nil
+	if c.Last() < found {
+		gap.After = c.Last()
+	}
+	return gap
 }
 
 func orElse(err, other error) error {
