@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { testharness.Main(m) }
 func open(t *testing.T, cfg mongo.Config) func() *mongo.Storage {
 	t.Helper()
 	rs := testharness.SharedMongo(t, 1)
-	client, err := driver.Connect(options.Client().ApplyURI(rs.URI()))
+	client, err := driver.Connect(options.Client().ApplyURI(rs.URI()).SetAppName(mongo.AppName(cfg.Database)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,11 +138,28 @@ func (s *Storage) writeOne(ctx context.Context, g *group, revision bson.ObjectID
 }
 
 // writeAll makes all writes and commits.
+//
+// A write is not cut off with its context, which ends whenever a partition goes to another
+// node: the driver closes the connection then, and the end of the transaction, on another one,
+// may come first:
+//
+//	this process                     server
+//	sends the first write, which     has not read it
+//	begins the transaction
+//	its context ends: closes the     aborts: there is no such transaction
+//	connection, aborts
+//	                                 reads the write, begins the transaction, and
+//	                                 holds the checkpoint; nobody ends it
 func (t *transaction) writeAll(ctx context.Context, groups []*group, revision bson.ObjectID) error {
 	s := t.storage
-	inside := driver.NewSessionContext(ctx, t.session)
 	for _, g := range groups {
-		if err := s.write(inside, g, revision); err != nil {
+		err := ctx.Err()
+		if err != nil {
+			err = unavailable("write "+g.home.collection, context.Cause(ctx))
+		} else {
+			err = t.write(ctx, g, revision)
+		}
+		if err != nil {
 			t.Abort(ctx)
 			return s.abandoned.end(ctx, err)
 		}
@@ -166,6 +183,13 @@ func (t *transaction) writeAll(ctx context.Context, groups []*group, revision bs
 			return fmt.Errorf("commit: %w: %w", projection.ErrUnknown, err)
 		}
 	}
+}
+
+// write makes the writes of a group within the storage's Timeout, whatever becomes of ctx.
+func (t *transaction) write(ctx context.Context, g *group, revision bson.ObjectID) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.storage.cfg.Timeout)
+	defer cancel()
+	return t.storage.write(driver.NewSessionContext(ctx, t.session), g, revision)
 }
 
 // group is the writes of one collection.
