@@ -20,12 +20,12 @@ func TestMain(m *testing.M) { testharness.Main(m) }
 func open(t *testing.T, cfg mongo.Config) func() *mongo.Storage {
 	t.Helper()
 	rs := testharness.SharedMongo(t, 1)
+	cfg.Database = testharness.DatabaseName(t)
 	client, err := driver.Connect(options.Client().ApplyURI(rs.URI()).SetAppName(mongo.AppName(cfg.Database)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Disconnect(t.Context()) })
-	cfg.Database = testharness.DatabaseName(t)
 	return func() *mongo.Storage { return mongo.New(client, cfg) }
 }
 
