@@ -76,6 +76,7 @@ func (s *Store) listed(ctx context.Context, filter string) ([]store.Aggregate, e
 	if err != nil {
 		return nil, err
 	}
+	s.commits.raiseFloor(last) // a new leader that lags must not answer what follows
 	last = max(last, s.commits.floor.Load())
 	known := c.kept[filter]
 	if known == nil || last < known.upTo || last-known.upTo > catalogGap {
@@ -83,11 +84,11 @@ func (s *Store) listed(ctx context.Context, filter string) ([]store.Aggregate, e
 			return nil, err
 		}
 		known.upTo = last // the answer may be of several, each of another moment
-		c.keep(filter, known)
 	} else if err := s.extendCatalog(ctx, filter, known, last); err != nil {
 		return nil, err
 	}
 	known.used = time.Now()
+	c.keep(filter, known) // it may have grown
 	return known.all, nil
 }
 
