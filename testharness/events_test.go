@@ -204,10 +204,11 @@ func TestRelay_Relays(t *testing.T) {
 type fickle struct {
 	runtime.Outbox
 	random *rand.Rand
-	mu     sync.Mutex
-	share  float64
-	late   sync.WaitGroup
 	parts  atomic.Int64
+
+	mu    sync.Mutex // late only grows under it, and not once share is 0
+	share float64
+	late  sync.WaitGroup
 }
 
 var errFickle = errors.New("injected fault")
@@ -234,7 +235,7 @@ func (f *fickle) AppendEvents(ctx context.Context, stream string, after uint64, 
 		f.parts.Add(1)
 		return errors.Join(f.Outbox.AppendEvents(ctx, stream, after, events[:n], marks[:n]), errFickle)
 	case 4: // is paused, while the next one goes on
-		f.late.Go(func() {
+		f.beside(func() {
 			<-time.After(time.Duration(part * float64(300*time.Millisecond)))
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
@@ -253,6 +254,23 @@ func (f *fickle) Send(ctx context.Context, m actor.Message) error {
 		return errors.Join(f.Outbox.Send(ctx, m), errFickle)
 	}
 	return f.Outbox.Send(ctx, m)
+}
+
+// beside does something later. Once the faults are over it is as if that were lost.
+func (f *fickle) beside(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.share > 0 {
+		f.late.Go(do)
+	}
+}
+
+// end ends the faults, and waits for what comes late.
+func (f *fickle) end() {
+	f.mu.Lock()
+	f.share = 0
+	f.mu.Unlock()
+	f.late.Wait()
 }
 
 // TestRelay_Faults has three relays at once, which die in the middle of commits and
@@ -292,10 +310,7 @@ func TestRelay_Faults(t *testing.T) {
 		}
 		t.Logf("%d appends were cut off in the middle", parts())
 		for _, f := range faulty {
-			f.mu.Lock()
-			f.share = 0
-			f.mu.Unlock()
-			f.late.Wait()
+			f.end()
 		}
 		r.check()
 		testharness.Eventually(t, relayPatience, func() bool { return len(got.firsts()) >= len(want) })
