@@ -111,7 +111,11 @@ func (p *parking) settle(w http.ResponseWriter, r *http.Request, parked *store.P
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), retryTimeout)
 	defer cancel()
 	o := p.client.Deliver(ctx, message(again(m)))
-	if !final(&o) || runtime.ParkedWaits(parked) != actor.CodeOK && !served(&o) {
+	decided := final
+	if runtime.ParkedWaits(parked) != actor.CodeOK {
+		decided = served
+	}
+	if !decided(&o) {
 		answerProblem(w, statusOf(o.Code), o.Code, "the command stays parked: "+p.why(ctx, parked, &o))
 		return o, false
 	}

@@ -1,10 +1,14 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"testing"
 
 	"github.com/ganglion-go/ganglion/actor"
+	"github.com/ganglion-go/ganglion/store"
+	"github.com/ganglion-go/ganglion/store/memory"
 )
 
 type (
@@ -71,3 +75,33 @@ func TestServed(t *testing.T) {
 		}
 	}
 }
+
+// TestUnserved_LeavesWhatOthersHold: an owner of an earlier build would refuse for good what it
+// does not know.
+func TestUnserved_LeavesWhatOthersHold(t *testing.T) {
+	t.Parallel()
+	b := actor.Define("errand", func(d *actor.Definition[errand]) {
+		actor.On(d, func(*errand, *actor.Context, runIt) (actor.None, error) { return actor.None{}, nil })
+	}).Behavior()
+	for _, holds := range []bool{false, true} {
+		sent := &sentTo{}
+		u := &unserved{
+			client: sent, behaviors: map[actor.Kind]*actor.Behavior{"errand": b}, store: memory.New(),
+			holds: func(of actor.Address) bool { return holds && of.ID == "a" }, cfg: &settings{Config: Config{Logger: slog.New(slog.DiscardHandler)}},
+		}
+		m := actor.Message{Target: actor.Address{Kind: "errand", ID: "a"}, Name: "runIt", ID: "k", Data: []byte(`{}`)}
+		if done := u.retry(t.Context(), []actor.Message{m}, &store.Parked{Aggregate: "errand/a", CommandID: "k"}); done != holds || sent.n != 0 != holds {
+			t.Errorf("held here: %v; done: %v after %d messages", holds, done, sent.n)
+		}
+	}
+}
+
+// sentTo counts what is delivered.
+type sentTo struct{ n int }
+
+func (s *sentTo) Deliver(context.Context, actor.Message) actor.Outcome {
+	s.n++
+	return actor.Outcome{Version: 1}
+}
+
+func (s *sentTo) Enqueue(context.Context, actor.Message) error { return nil }

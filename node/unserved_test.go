@@ -1,11 +1,14 @@
 package node_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +107,7 @@ func TestNode_Promised_WaitsForANodeThatCan(t *testing.T) {
 
 	second := nodes.Start(t, cfg, towers(true, false)) // the timer comes due
 	testharness.Eventually(t, 20*time.Second, seen(second, "tower", "2"))
+	retriedInVain(t, second, 3)
 	second.Stop(t)
 
 	third := nodes.Start(t, cfg, towers(true, true), notes())
@@ -111,6 +115,33 @@ func TestNode_Promised_WaitsForANodeThatCan(t *testing.T) {
 	testharness.Eventually(t, 30*time.Second, chimes(third, "deaf", "2"))
 	testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(body(t, third.URL()+"/v1/note/n-1"), `"Lines":1`) })
 	testharness.Eventually(t, 30*time.Second, func() bool { return strings.Contains(body(t, third.AdminURL()+"/parked"), `"parked":[]`) })
+}
+
+// retriedInVain has an operator retry each of so many parked commands that nobody can
+// execute: each stays on the list.
+func retriedInVain(t *testing.T, n *nodes.Local, many int) {
+	t.Helper()
+	admin := caller{t, n.AdminURL()}
+	list := func() (parked []struct{ Aggregate, CommandID string }) {
+		answer := struct{ Parked any }{&parked}
+		if err := json.Unmarshal(admin.do(http.MethodGet, "/parked", "").body, &answer); err != nil {
+			t.Fatal(err)
+		}
+		return parked
+	}
+	before := list()
+	if len(before) != many {
+		t.Fatalf("parked: %+v, want %d", before, many)
+	}
+	for _, p := range before {
+		q := url.Values{"aggregate": {p.Aggregate}, "id": {p.CommandID}}.Encode()
+		if got := admin.do(http.MethodPost, "/parked/retry?"+q, ""); got.status < 400 {
+			t.Errorf("retry %+v: %d %s", p, got.status, got.body)
+		}
+	}
+	if after := list(); !slices.Equal(after, before) {
+		t.Errorf("parked: %+v, want %+v", after, before)
+	}
 }
 
 // TestNode_Schema_UndeclaredCommands: a build that has renamed a command which a timer

@@ -66,15 +66,19 @@ func (p *partition) takeAside(d *delivery, reason, stack string) outOfTheWay {
 	if d.Message.Skips() {
 		return itIsParked
 	}
+	m := d.Message
+	if m.Timer != "" {
+		m.Deadline = time.Time{} // of who sent it again: a timer has none
+	}
 	parked := store.Parked{
-		Aggregate: store.Aggregate(d.Message.Target.String()),
+		Aggregate: store.Aggregate(m.Target.String()),
 		CommandID: string(d.Message.ID),
 		Name:      d.Message.Name,
 		Reason:    shorten(reason, parkedReasonMax),
 		Stack:     shorten(stack, parkedStackMax),
 		Attempts:  int(d.panics),
 		Time:      p.cfg.Clock.Now(),
-		Message:   encodeParked(&d.Message, d.waits()),
+		Message:   encodeParked(&m, d.waits()),
 	}
 	// Read once, before the first write: that may take effect although it fails.
 	known := false

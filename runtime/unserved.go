@@ -24,9 +24,9 @@ import (
 //	OnRefusal, unknown name or form      is a refusal, which the sender gets
 
 // promised reports whether somebody was told that the command will be executed, and
-// nobody would hear otherwise. A timer's is promised although somebody waits: who sends it
-// again is an operator or a node. They are told no; a refusal would end the timer, and with
-// it what is promised:
+// nobody would hear otherwise. A timer's is promised although somebody waits, until a
+// deadline of his own: who sends it again is an operator or a node. They are told no; a
+// refusal would end the timer, and with it what is promised:
 //
 //	node A, which does not know X   store                   node B, which does
 //	parks X; its timer stays set    X is parked
@@ -35,7 +35,10 @@ import (
 //	hands the partition over                                X is cancelled: nobody executes it
 func (d *delivery) promised() bool {
 	m := &d.Message
-	return d.Sequence > 0 && (d.Responder == nil || m.Timer != "") && m.Type == actor.TypeCommand && m.Deadline.IsZero() && !m.Skips()
+	if d.Sequence == 0 || m.Type != actor.TypeCommand || m.Skips() {
+		return false
+	}
+	return m.Timer != "" || d.Responder == nil && m.Deadline.IsZero()
 }
 
 // logUnheard says that a command was not executed whose sender does not wait, and has set

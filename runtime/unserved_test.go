@@ -65,24 +65,22 @@ func TestNode_UnservedTimer_StaysSet(t *testing.T) {
 		s.want(s.tell("a", "strike", strike{Say: "first"}), actor.CodeOK)
 		m := s.message("a", "ganglion.perform", strike{Say: "later"})
 		m.ID, m.Timer = actor.InternalID(time.Now(), "of a build with more"), "x"
-		c := store.Commit{
-			Aggregate: aggregate("a"), First: 2, Time: s.commits("a")[0].Time + 1,
-			Events:   []store.Event{{Name: actor.EventEffects, Data: []byte(`{}`)}},
-			Outcomes: []store.Outcome{{CommandID: string(s.nextID()), Events: 1, Reply: []byte(`null`)}},
-			Out:      []store.Outgoing{{ID: string(m.ID), To: aggregate("a"), Name: m.Name, Timer: "x", At: time.Now().UnixMicro(), Data: m.Data}},
-		}
-		if err := s.store.Append(t.Context(), []store.Commit{c})[0]; err != nil {
-			t.Fatal(err)
-		}
+		s.setBySlowCommit(&m)
 		for _, heard := range []bool{false, true, false, true} {
 			if heard {
-				s.want(s.ask(m), actor.CodeUnknownCommand)
+				again := m
+				again.Deadline = time.Now().Add(time.Minute) // as clients set it
+				s.want(s.ask(again), actor.CodeUnknownCommand)
 			} else {
 				s.bus.publish(m, nil)
 			}
 			s.eventually("it is parked", func() bool {
 				parked, found, err := s.store.FindParked(t.Context(), aggregate("a"), string(m.ID))
-				return err == nil && found && runtime.ParkedWaits(&parked) == actor.CodeUnknownCommand
+				if err != nil || !found || runtime.ParkedWaits(&parked) != actor.CodeUnknownCommand {
+					return false
+				}
+				kept, err := runtime.ParkedMessage(&parked)
+				return err == nil && kept.Deadline.IsZero() // of a promise: nodes try it by themselves
 			})
 		}
 		s.want(s.tell("a", "strike", strike{Say: "second"}), actor.CodeOK)
