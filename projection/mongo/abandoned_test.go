@@ -30,7 +30,13 @@ type network struct {
 	conns    []net.Conn
 	dead     bool
 	onCommit func() // before a transaction's end is sent
+	onBegin  func() // once, when its first operation is sent, which then arrives late
+	over     bool   // late grows no more
+	late     sync.WaitGroup
 }
+
+// lateBy is how long what is sent late is on its way, also when its connection is closed.
+const lateBy = 300 * time.Millisecond
 
 func (n *network) dial(ctx context.Context, protocol, address string) (net.Conn, error) {
 	n.mu.Lock()
@@ -57,6 +63,36 @@ func (n *network) die() {
 	}
 }
 
+func (n *network) takeOnBegin() func() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f := n.onBegin
+	n.onBegin = nil
+	return f
+}
+
+// after does something later, and at once when the test is over.
+func (n *network) after(pause time.Duration, do func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.over {
+		do()
+		return
+	}
+	n.late.Go(func() {
+		<-time.After(pause)
+		do()
+	})
+}
+
+// end waits for what comes late.
+func (n *network) end() {
+	n.mu.Lock()
+	n.over = true
+	n.mu.Unlock()
+	n.late.Wait()
+}
+
 type line struct {
 	net.Conn
 	of *network
@@ -66,7 +102,21 @@ func (l *line) Write(p []byte) (int, error) {
 	if l.of.onCommit != nil && bytes.Contains(p, []byte("commitTransaction")) {
 		l.of.onCommit()
 	}
+	if bytes.Contains(p, []byte("startTransaction")) {
+		if begins := l.of.takeOnBegin(); begins != nil {
+			sent := bytes.Clone(p)
+			l.of.after(lateBy, func() { _, _ = l.Conn.Write(sent) })
+			begins()
+			return len(p), nil
+		}
+	}
 	return l.Conn.Write(p)
+}
+
+// Close lets what is on its way arrive.
+func (l *line) Close() error {
+	l.of.after(2*lateBy, func() { _ = l.Conn.Close() })
+	return nil
 }
 
 // openOn opens a storage as a process of its own.
@@ -148,6 +198,34 @@ func TestStorage_ProcessDiesBeforeCommit(t *testing.T) {
 		<-time.After(10 * time.Millisecond)
 	}
 	expectBy(ctx, t, lives, "the living")
+}
+
+// The context of a commit ends while its first write is on its way to the server, as when a
+// partition changes hands: whoever comes next meets nothing of it, as the transaction's end does
+// not overtake its begin.
+func TestStorage_CommitIsCutOff(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), freedWithin)
+	defer cancel()
+	database := testharness.DatabaseName(t)
+	slow := &network{}
+	leaves, comes := openOn(t, slow, database), openOn(t, &network{}, database)
+	t.Cleanup(slow.end)
+	if err := commit(ctx, t, leaves, "nobody"); err != nil {
+		t.Fatal(err)
+	}
+	held, release := context.WithCancel(ctx)
+	slow.mu.Lock()
+	slow.onBegin = release
+	slow.mu.Unlock()
+	if err := commit(held, t, leaves, "who leaves"); err == nil {
+		t.Fatal("committed, although its context had ended")
+	}
+	<-time.After(2 * lateBy) // whatever is on its way arrives
+	if err := commit(ctx, t, comes, "who comes"); err != nil {
+		t.Error(err)
+	}
+	expectBy(ctx, t, comes, "who comes")
 }
 
 // A transaction that only takes its time is left alone, however often another one meets

@@ -44,8 +44,9 @@ type transaction struct {
 // whatever it wants in the transaction of its batch: it becomes durable with the view
 // and the checkpoint, or not at all. The handler's own [projection.Tx.Put] is not seen
 // there, as it is made at the end. What is kept that way is the caller's to rebuild:
-// e.Replayed tells, and a rebuild does not replace it. It panics if the projection is
-// not on this package's storage.
+// e.Replayed tells, and a rebuild does not replace it. An operation that is cut off with ctx
+// may leave the transaction open: others wait for what it has written, [AbandonedAfter] at the
+// most. It panics if the projection is not on this package's storage.
 func Session(ctx context.Context, tx *projection.Tx) (context.Context, *driver.Database, error) {
 	t, ok := tx.Native().(*transaction)
 	if !ok {
