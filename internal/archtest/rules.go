@@ -24,7 +24,7 @@ func Rules() []Rule {
 		{Packages: "store/storetest", Ours: []string{"store"}, Libraries: []string{"github.com/google/go-cmp/..."}, Tests: []string{"store/memory"}},
 		{Packages: "store/memory", Ours: []string{"store"}, Libraries: []string{"github.com/tidwall/btree"}, Tests: storeTests()},
 		{Packages: "store/mongo/...", Ours: []string{"store", "store/mongo/...", "internal/jsonbson", "internal/mongotls"}, Libraries: []string{"go.mongodb.org/mongo-driver/v2/..."}, Tests: storeTests()},
-		{Packages: "store/jetstream/...", Ours: []string{"store", "store/jetstream/..."}, Libraries: natsClient(), Tests: storeTests()},
+		{Packages: "store/jetstream/...", Ours: []string{"store", "store/jetstream/..."}, Libraries: append(natsClient(), "golang.org/x/sync/singleflight"), Tests: storeTests()},
 
 		{Packages: "runtime", Ours: []string{"actor", "store", "internal/placement", "internal/turns"}, Libraries: []string{"golang.org/x/sys/unix"}, Tests: []string{"actor/actortest", "store/memory", "store/storetest", "testharness/...", "internal/testenv"}},
 		{Packages: "natsbus/...", Ours: []string{"actor", "natsbus/..."}, Libraries: natsClient(), Tests: []string{"testharness/...", "internal/testenv"}},

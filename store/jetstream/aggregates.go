@@ -57,14 +57,14 @@ func (s *Store) listAggregates(ctx context.Context, r *store.AggregateRange, vis
 // addresses returns all addresses of a range, sorted. The order of the subjects is
 // another one.
 func (s *Store) addresses(ctx context.Context, r *store.AggregateRange) ([]store.Aggregate, error) {
-	filter := s.cfg.Namespace + ".agg.*.*"
-	if kind, _, ok := strings.Cut(r.Prefix, "/"); ok {
-		filter = s.cfg.Namespace + ".agg." + encodeToken(kind) + ".*"
+	kind := allKinds
+	if of, _, ok := strings.Cut(r.Prefix, "/"); ok {
+		kind = encodeToken(of)
 	}
-	if tooLong(filter) {
+	if tooLong(s.subjects.ofKind(kind)) {
 		return nil, nil
 	}
-	all, err := s.listed(ctx, filter)
+	all, err := s.listed(ctx, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -73,14 +73,11 @@ func (s *Store) addresses(ctx context.Context, r *store.AggregateRange) ([]store
 		from = r.After + "\x00"
 	}
 	first, _ := slices.BinarySearch(all, from)
-	n := 0
-	for _, a := range all[first:] {
-		if !strings.HasPrefix(string(a), r.Prefix) {
-			break
-		}
-		n++
+	all = all[first:]
+	if end := slices.IndexFunc(all, func(a store.Aggregate) bool { return !strings.HasPrefix(string(a), r.Prefix) }); end >= 0 {
+		all = all[:end]
 	}
-	return all[first : first+n], nil
+	return all, nil
 }
 
 // subjects asks the leader for the subjects that match a filter.

@@ -51,7 +51,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	defer cancel()
 	s := &Store{
 		cfg: cfg, subjects: subjects{cfg.Namespace}, js: js,
-		versions: newVersionCache(cfg.Aggregates), outcomes: newOutcomeIndex(cfg.Outcomes), catalogs: newCatalogs(),
+		versions: newVersionCache(cfg.Aggregates), outcomes: newOutcomeIndex(cfg.Outcomes), catalogs: &catalogs{kept: map[string]*catalog{}},
 	}
 	if err := s.openStreams(ctx, nc); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)

@@ -110,7 +110,11 @@ func isTokenByte(c byte) bool {
 // subjects makes the subjects of one namespace.
 type subjects struct{ ns string }
 
-func (s subjects) commits(a store.Aggregate) string  { return s.ns + ".agg." + aggregateTokens(a) }
+func (s subjects) commits(a store.Aggregate) string { return s.ns + ".agg." + aggregateTokens(a) }
+
+// ofKind is the prefix of the commits of a kind's aggregates; kind is a token.
+func (s subjects) ofKind(kind string) string { return s.ns + ".agg." + kind + "." }
+
 func (s subjects) snapshot(a store.Aggregate) string { return s.ns + ".snap." + aggregateTokens(a) }
 func (s subjects) session(name string) string        { return s.ns + ".lease.session." + encodeToken(name) }
 
