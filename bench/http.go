@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 
@@ -66,10 +65,10 @@ func (tokenIsName) Schemes() []gateway.Scheme {
 
 // post sends deposits over connections that stay open.
 func (e *environment) post() func(context.Context, int) (int, error) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: httpClients, DialContext: (&net.Dialer{}).DialContext}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: httpClients}}
 	kind := accounts().Behavior().Kind()
-	body, err := json.Marshal(newDeposit())
 	return func(ctx context.Context, _ int) (int, error) {
+		body, err := json.Marshal(newDeposit())
 		if err != nil {
 			return 0, err
 		}

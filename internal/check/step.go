@@ -151,7 +151,7 @@ func (c *checker) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := append(append([]string{"test", "-json", "-timeout=45m", besides()}, quicker()...), race...)
+	args := append(append([]string{"test", "-json", "-timeout=45m", sideBySide()}, quicker()...), race...)
 	if c.apart {
 		args = append(args, "-skip="+faultTests)
 	}
@@ -171,9 +171,9 @@ func (c *checker) test(ctx context.Context) error {
 	return nil
 }
 
-// besides has half as many tests more than processors run side by side: most wait, for leases
-// and elections.
-func besides() string { return fmt.Sprintf("-parallel=%d", (3*goruntime.NumCPU()+1)/2) }
+// sideBySide is how many tests of a package run at once, half as many again as there are
+// processors: most of them wait, for leases and elections.
+func sideBySide() string { return fmt.Sprintf("-parallel=%d", (3*goruntime.NumCPU()+1)/2) }
 
 // quicker leaves out what takes minutes over all packages and shows nothing here: vet, which
 // is a step, and what debuggers read. Stacks and reports of races have their lines all the same.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -145,6 +146,22 @@ func (l *look) searchFrom(ctx context.Context, r *record, after store.Version) (
 	return last, false, nil
 }
 
+// following is Load, but that the first commit must follow on a version, which is the end of one.
+func (l *look) following(ctx context.Context, a store.Aggregate, after store.Version) iter.Seq2[store.Commit, error] {
+	return func(yield func(store.Commit, error) bool) {
+		last := after
+		for c, err := range l.store.Load(ctx, a, after) {
+			if err == nil && c.First != last+1 {
+				err = &store.GapError{Aggregate: a, After: last, Found: c.First}
+			}
+			if !yield(c, err) || err != nil {
+				return
+			}
+			last = c.Last()
+		}
+	}
+}
+
 // readAgain reads the commits of one history where they were.
 func (l *look) readAgain(ctx context.Context, wanted []place) error {
 	slices.SortFunc(wanted, func(a, b place) int { return cmp.Compare(a.first, b.first) })
@@ -161,10 +178,7 @@ func (l *look) readAgain(ctx context.Context, wanted []place) error {
 // those that may be behind it.
 func (l *look) stretch(ctx context.Context, wanted []place) ([]place, error) {
 	a, last := wanted[0].aggregate, wanted[0].first-1
-	for c, err := range l.store.Load(ctx, a, last) {
-		if err == nil && c.First != last+1 {
-			err = &store.GapError{Aggregate: a, After: last, Found: c.First}
-		}
+	for c, err := range l.following(ctx, a, last) {
 		switch {
 		case errors.Is(err, store.ErrCorrupt):
 			return l.damaged(wanted, last, err), nil
@@ -211,10 +225,7 @@ func (p *place) in(c *store.Commit) seenAs {
 
 // stillBroken looks whether a history can be read on at a place where it could not.
 func (l *look) stillBroken(ctx context.Context, at damage) error {
-	for c, err := range l.store.Load(ctx, at.aggregate, at.after) {
-		if err == nil && c.First != at.after+1 {
-			err = &store.GapError{Aggregate: at.aggregate, After: at.after, Found: c.First}
-		}
+	for _, err := range l.following(ctx, at.aggregate, at.after) {
 		switch {
 		case errors.Is(err, store.ErrCorrupt):
 			l.breaks(at.aggregate, at.after, err)
