@@ -164,8 +164,33 @@ func lookUp(ctx context.Context, js jetstream.JetStream, ns wire.Namespace) (com
 	return inspect(ns, stream.CachedInfo())
 }
 
+// Bounds of a look at a stream. Its leader answers, and nobody does what was under way when
+// that ended, or comes before there is another: whoever waits asks again, and each time
+// twice as long, as a busy server may be slow as well.
+const (
+	lookPatience = 500 * time.Millisecond
+	lookTimeout  = 5 * time.Second // when the context has no deadline
+)
+
 // findStream asks the server; the information in the result is fresh.
 func findStream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+	}
+	for patience := lookPatience; ; patience *= 2 {
+		stream, err := lookAt(ctx, js, name, patience)
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return stream, err
+		}
+	}
+}
+
+// lookAt asks once.
+func lookAt(ctx context.Context, js jetstream.JetStream, name string, patience time.Duration) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	stream, err := js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("%s: %w: %w", name, ErrNotProvisioned, err)
