@@ -56,7 +56,7 @@ func (s *steady) run(ctx context.Context, aggregates int) {
 				last = now
 				select {
 				case <-ctx.Done():
-				case <-time.After(25 * time.Millisecond):
+				case <-time.After(shortPause):
 				}
 			}
 		})

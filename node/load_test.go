@@ -60,14 +60,14 @@ func newLoad(t *testing.T, seed uint64, urls func() string) *load {
 }
 
 // bound is what a figure is held to: limit itself in a run for its own sake, which
-// the variable that sets how often asks for, and five times as much beside the tests of
-// other packages, where it only finds what has got worse by an order of magnitude. No
-// other test of this package runs beside one that measures.
+// the variable that sets how often asks for, and ten times as much beside the tests of
+// other packages, which keep all processors busy, where it only finds what has got worse by an
+// order of magnitude. No other test of this package runs beside one that measures.
 func bound[T ~int64 | ~float64](limit T, variable string) T {
 	if os.Getenv(variable) != "" {
 		return limit
 	}
-	return 5 * limit
+	return 10 * limit
 }
 
 // post sends one attempt, exactly one: without GetBody the transport cannot send
@@ -91,6 +91,10 @@ func (l *load) post(ctx context.Context, path, key, body string) (int, []byte, e
 	return resp.StatusCode, data, err
 }
 
+// clientPause is the longest pause of a client between two commands: so many clients leave the
+// processors to what is tested.
+const clientPause = 40 * time.Millisecond
+
 // run drives clients until ctx ends. Every client ends after its command in hand.
 func (l *load) run(ctx context.Context, clients, aggregates int) {
 	var wg sync.WaitGroup
@@ -99,6 +103,7 @@ func (l *load) run(ctx context.Context, clients, aggregates int) {
 			rnd := rand.New(rand.NewPCG(l.seed, uint64(c)))
 			for n := 0; ctx.Err() == nil; n++ {
 				l.command(ctx, rnd, fmt.Sprintf("c%d-%d-%d", l.seed, c, n), fmt.Sprintf("load-%d", rnd.IntN(aggregates)))
+				<-time.After(time.Duration(rnd.Int64N(int64(clientPause))))
 			}
 		})
 	}

@@ -25,7 +25,7 @@ const (
 	newTillEvery   = 50
 
 	commandWithin = 30 * time.Second // also to wait for the view, which may stand still
-	getEvery      = 2 * time.Millisecond
+	getEvery      = 10 * time.Millisecond
 	listEvery     = 500 * time.Millisecond // a list is the whole view
 )
 

@@ -156,7 +156,7 @@ func (s *savers) run(ctx context.Context, rnd *rand.Rand, kind, id string) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Duration(rnd.Int64N(int64(40 * time.Millisecond)))):
+		case <-time.After(time.Duration(rnd.Int64N(int64(2 * clientPause)))):
 		}
 	}
 }

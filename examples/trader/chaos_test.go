@@ -30,7 +30,7 @@ const (
 // the mongods away; GANGLION_CHAOS_DIR gets the evidence of a failure.
 func TestCluster_Chaos(t *testing.T) { //nolint:paralleltest // nine processes and their load
 	seed := testenv.Seed(t)
-	duration := testenv.Duration(t, "GANGLION_CHAOS", 20*time.Second)
+	duration := testenv.Duration(t, "GANGLION_CHAOS", 10*time.Second)
 	cfg := chaos.ClusterConfig{Namespace: chaosNamespace, NoMongo: os.Getenv("GANGLION_CHAOS_STORE") == "jetstream"}
 	if !cfg.NoMongo {
 		cfg.Mongod = testharness.Mongod(t)

@@ -41,7 +41,6 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	c.apart = slices.ContainsFunc(chosen, func(s step) bool { return s.name == "faults" })
 	begin := time.Now()
 	for _, s := range chosen {
 		c.say("\n== %s: %s\n", s.name, s.about)
@@ -55,10 +54,11 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	return nil
 }
 
-// choose returns the named steps in the order in which all of them run.
+// choose returns the named steps in the order in which all of them run; those of no name are
+// all but what is a part of another one.
 func choose(all []step, names []string) ([]step, error) {
 	if len(names) == 0 {
-		return all, nil
+		return slices.DeleteFunc(all, func(s step) bool { return s.name == faultsAlone }), nil
 	}
 	var chosen []step
 	for _, s := range all {

@@ -114,15 +114,16 @@ func TestResults_OutputIsBounded(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	t.Parallel()
-	all := []step{{name: "vet"}, {name: "lint"}, {name: "test"}}
+	all := func() []step { return []step{{name: "vet"}, {name: "lint"}, {name: "test"}, {name: faultsAlone}} }
 	for _, test := range []struct {
 		names, want, fault string
 	}{
 		{"", "vet lint test", ""},
 		{"test vet", "vet test", ""},
-		{"test tests", "", "no step tests; there are vet, lint, test"},
+		{"faults", "faults", ""},
+		{"test tests", "", "no step tests; there are vet, lint, test, faults"},
 	} {
-		got, err := choose(all, strings.Fields(test.names))
+		got, err := choose(all(), strings.Fields(test.names))
 		var names []string
 		for _, s := range got {
 			names = append(names, s.name)

@@ -32,11 +32,10 @@ type checker struct {
 	seed string
 
 	examples string // of schemathesis; empty: a short run from its own seed
-	apart    bool   // the tests that take a seed run in step faults alone
 }
 
-// faultTests are those that take a seed: random faults, and random walks beside a
-// model.
+// faultTests are those that take a seed from step faults: random faults, and random walks
+// beside a model.
 const faultTests = "_(Faults|Kill9|MongoUnknownOutcomes|Model)"
 
 // childWait is how long a child's children may keep its output open after it.
@@ -50,10 +49,15 @@ func (c *checker) steps() []step {
 		{"modules", "the other modules of this repository build", c.modules},
 		{"lint", "golangci-lint; the first run builds it, which takes minutes", c.lint},
 		{"api", "the HTTP API against the document that it serves (schemathesis), and a client made from that (ogen)", c.api},
-		{"test", "all tests of all modules, with the race detector and a real mongod; those of step faults there", c.test},
-		{"faults", "the random tests, seed " + c.seed + " (" + envSeed + "=" + c.seed + " repeats it)", c.faults},
+		{"test", "all tests of all modules, with the race detector and a real mongod; seed of random faults " + c.seedAndHow(), c.test},
+		{faultsAlone, "the tests with random faults alone, seed " + c.seedAndHow(), c.faults},
 	}
 }
+
+// faultsAlone is a part of step test, for those who name it.
+const faultsAlone = "faults"
+
+func (c *checker) seedAndHow() string { return c.seed + " (" + envSeed + "=" + c.seed + " repeats it)" }
 
 func (c *checker) format(ctx context.Context) error {
 	gofmt, err := c.output(ctx, "go", "env", "GOROOT")
@@ -151,11 +155,9 @@ func (c *checker) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := append(append([]string{"test", "-json", "-timeout=45m", sideBySide()}, quicker()...), race...)
-	if c.apart {
-		args = append(args, "-skip="+faultTests)
-	}
-	if err := c.goTest(ctx, env, append(args, "./...")...); err != nil {
+	env = append(env, envSeed+"="+c.seed)
+	args := append(append(append([]string{"test", "-json", "-timeout=45m"}, sideBySide()...), quicker()...), race...)
+	if err := c.goTest(ctx, env, append(append(args, longest()...), "./...")...); err != nil {
 		return err
 	}
 	dirs, err := moduleDirs(".")
@@ -171,9 +173,18 @@ func (c *checker) test(ctx context.Context) error {
 	return nil
 }
 
-// sideBySide is how many tests of a package run at once, half as many again as there are
-// processors: most of them wait, for leases and elections.
-func sideBySide() string { return fmt.Sprintf("-parallel=%d", (3*goruntime.NumCPU()+1)/2) }
+// sideBySide has more packages, and more tests of each, run at once than there are processors:
+// most of them wait, for leases and elections.
+func sideBySide() []string {
+	more := (3*goruntime.NumCPU() + 1) / 2
+	return []string{fmt.Sprintf("-p=%d", more), fmt.Sprintf("-parallel=%d", more)}
+}
+
+// longest are the packages that begin first, as nothing would run beside them in the end. The
+// first two mostly wait, the others compute.
+func longest() []string {
+	return []string{"./node", "./testharness/chaos", "./runtime", "./store/mongo", "./store/jetstream", "./examples/trader"}
+}
 
 // quicker leaves out what takes minutes over all packages and shows nothing here: vet, which
 // is a step, and what debuggers read. Stacks and reports of races have their lines all the same.

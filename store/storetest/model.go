@@ -15,14 +15,14 @@ func modelCases() []testCase {
 	return []testCase{
 		{"Model/commits", func(t *testing.T, s *setup) {
 			m := newCommitModel(t, s)
-			for range 250 {
+			for range 120 {
 				m.step(t)
 			}
 			m.finish(t)
 		}},
 		{"Model/leases", func(t *testing.T, s *setup) {
 			m := newLeaseModel(t, s)
-			for range 300 {
+			for range 200 {
 				m.step(t)
 			}
 		}},
