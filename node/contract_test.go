@@ -245,8 +245,8 @@ func stalled(t *testing.T, c caller) {
 }
 
 // TestNode_Expired_IsToldAsNotExecuted lets a command reach its aggregate after
-// its own deadline and before its caller's. A busy machine can miss that moment,
-// and the caller then hears that the outcome is unknown: so there are some tries.
+// its own deadline and before its caller's. A busy machine can miss that moment: the caller
+// then hears that the outcome is unknown, or what it came to in time. So there are some tries.
 func TestNode_Expired_IsToldAsNotExecuted(t *testing.T) {
 	t.Parallel()
 	gates := make(chan struct{})
@@ -260,7 +260,7 @@ func TestNode_Expired_IsToldAsNotExecuted(t *testing.T) {
 		time.AfterFunc(1600*time.Millisecond, func() { gates <- struct{}{} }) // its own deadline is at 80 % of the caller's
 		a := c.post(path+"/Raise?timeout=1900ms", `{"by":1}`)
 		wg.Wait()
-		if a.status == http.StatusGatewayTimeout {
+		if a.status == http.StatusGatewayTimeout || a.status == http.StatusOK {
 			continue
 		}
 		c.expect("expired", a, 503, "deadline_exceeded")

@@ -116,7 +116,8 @@ func (s *steady) mustNotFail(t *testing.T, longest time.Duration) {
 // back, under load through the other. No request fails, and no aggregate stands
 // still for long. GANGLION_DRAINS sets how often, and has the time held to what is
 // promised on a machine of one's own.
-func TestNode_Drain_HandsOver(t *testing.T) { // not parallel: it measures
+func TestNode_Drain_HandsOver(t *testing.T) { //nolint:tparallel // one after the other
+	measures(t, "GANGLION_DRAINS")
 	binary := nodes.Build(t, "../cmd/node")
 	for _, name := range []string{"embedded", "mongo"} {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,8 @@ func processSeconds(t *testing.T, p *nodes.Process) float64 {
 // TestNode_Idle_CostsLittle measures three nodes that share 128 partitions and
 // have nothing to do. GANGLION_IDLE_SECONDS sets for how long, and has the result held
 // to what is promised on a machine of one's own.
-func TestNode_Idle_CostsLittle(t *testing.T) { // not parallel: it measures
+func TestNode_Idle_CostsLittle(t *testing.T) { //nolint:tparallel // one after the other
+	measures(t, "GANGLION_IDLE_SECONDS")
 	percent := bound(3.0, "GANGLION_IDLE_SECONDS")
 	binary := nodes.Build(t, "../cmd/node")
 	uri := testharness.SharedMongo(t, 1).URI()

@@ -30,7 +30,8 @@ const lameDuckGrace = 30 * time.Second
 //	"I end"                ->  connects to another one
 //	                           what came for it in between is asked for again
 //	                           after a second, under the same id
-func TestNode_LameDuck_MovesWithoutAFailure(t *testing.T) { // not parallel: it measures
+func TestNode_LameDuck_MovesWithoutAFailure(t *testing.T) { //nolint:tparallel // one after the other
+	measures(t, "GANGLION_LAME_DUCKS")
 	t.Run("mongo", func(t *testing.T) {
 		uri := testharness.SharedMongo(t, 1).URI()
 		endServers(t, node.Config{MongoURI: uri, MongoDatabase: testharness.DatabaseName(t)}, 3*time.Second)

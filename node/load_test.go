@@ -62,12 +62,21 @@ func newLoad(t *testing.T, seed uint64, urls func() string) *load {
 // bound is what a figure is held to: limit itself in a run for its own sake, which
 // the variable that sets how often asks for, and ten times as much beside the tests of
 // other packages, which keep all processors busy, where it only finds what has got worse by an
-// order of magnitude. No other test of this package runs beside one that measures.
+// order of magnitude.
 func bound[T ~int64 | ~float64](limit T, variable string) T {
 	if os.Getenv(variable) != "" {
 		return limit
 	}
 	return 10 * limit
+}
+
+// measures has a test run alone in its package in a run for its own sake, see bound, and beside
+// others else.
+func measures(t *testing.T, variable string) {
+	t.Helper()
+	if os.Getenv(variable) == "" {
+		t.Parallel()
+	}
 }
 
 // post sends one attempt, exactly one: without GetBody the transport cannot send

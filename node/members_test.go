@@ -119,7 +119,8 @@ func aggregateOf(kind actor.Kind, name string, names []string) string {
 // TestNode_Kill9_OthersTakeOver kills one of two nodes, and measures until every
 // partition that it had answers again, on both lanes. GANGLION_KILLS sets how
 // often, and has the times held to what is promised on a machine of one's own.
-func TestNode_Kill9_OthersTakeOver(t *testing.T) { // not parallel: it measures
+func TestNode_Kill9_OthersTakeOver(t *testing.T) { //nolint:tparallel // one after the other
+	measures(t, "GANGLION_KILLS")
 	binary := nodes.Build(t, "../cmd/node")
 	for _, c := range []struct {
 		name                 string
@@ -184,7 +185,8 @@ func (m *members) killAndMeasure(round int, victim, survivor string, names []str
 // each with an aggregate, and measures until it has its half and reads all of that.
 // GANGLION_STARTS sets how often, and has the time held to what is promised on a machine
 // of one's own.
-func TestNode_Start_TakesItsShare(t *testing.T) { // not parallel: it measures
+func TestNode_Start_TakesItsShare(t *testing.T) { //nolint:tparallel // one after the other
+	measures(t, "GANGLION_STARTS")
 	binary := nodes.Build(t, "../cmd/node")
 	names := []string{"first", "second"}
 	share := aggregatesOf("portfolio", "second", names)

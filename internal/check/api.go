@@ -66,19 +66,21 @@ const (
 )
 
 // api starts each program, makes a client from the document that it serves, and has
-// schemathesis look for requests whose answers are not what the document says.
+// schemathesis look for requests whose answers are not what the document says. All side by
+// side, as each waits for an answer most of the time; what they say comes one after the other.
 func (c *checker) api(ctx context.Context) error {
 	python, err := c.schemathesis(ctx)
 	if err != nil {
 		return err
 	}
-	for _, a := range apis() {
-		c.say("%s\n", a.name)
-		if err := c.tryAPI(ctx, &a, python); err != nil {
-			return fmt.Errorf("%s: %w", a.name, err)
+	all := apis()
+	return c.atOnce(len(all), func(one *checker, i int) error {
+		one.say("%s\n", all[i].name)
+		if err := one.tryAPI(ctx, &all[i], python); err != nil {
+			return fmt.Errorf("%s: %w", all[i].name, err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (c *checker) tryAPI(ctx context.Context, a *api, schemathesis string) (err error) {

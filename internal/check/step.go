@@ -14,6 +14,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ganglion-go/ganglion/internal/chromium"
@@ -156,7 +157,7 @@ func (c *checker) test(ctx context.Context) error {
 		return err
 	}
 	env = append(env, envSeed+"="+c.seed)
-	args := append(append(append([]string{"test", "-json", "-timeout=45m"}, sideBySide()...), quicker()...), race...)
+	args := append(append([]string{"test", "-json", "-timeout=45m", sideBySide()}, quicker()...), race...)
 	if err := c.goTest(ctx, env, append(append(args, longest()...), "./...")...); err != nil {
 		return err
 	}
@@ -164,26 +165,37 @@ func (c *checker) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range dirs {
-		c.say("%s\n", dir)
-		if err := c.goTest(ctx, append(env, browser...), append(append([]string{"-C", dir}, args...), "./...")...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.atOnce(len(dirs), func(one *checker, i int) error {
+		one.say("%s\n", dirs[i])
+		return one.goTest(ctx, slices.Concat(env, browser), append(append([]string{"-C", dirs[i]}, args...), "./...")...)
+	})
 }
 
-// sideBySide has more packages, and more tests of each, run at once than there are processors:
-// most of them wait, for leases and elections.
-func sideBySide() []string {
-	more := (3*goruntime.NumCPU() + 1) / 2
-	return []string{fmt.Sprintf("-p=%d", more), fmt.Sprintf("-parallel=%d", more)}
+// atOnce does so many things side by side, and then says what each has said.
+func (c *checker) atOnce(n int, do func(one *checker, i int) error) error {
+	said, errs := make([]bytes.Buffer, n), make([]error, n)
+	var doing sync.WaitGroup
+	for i := range n {
+		one := *c
+		one.out = &said[i]
+		doing.Go(func() { errs[i] = do(&one, i) })
+	}
+	doing.Wait()
+	for i := range n {
+		c.say("%s", said[i].Bytes())
+	}
+	return errors.Join(errs...)
 }
+
+// sideBySide is how many tests of a package run at once, half as many again as there are
+// processors: most of them wait, for leases and elections. More packages at once than processors
+// would take longer: what waits there looks every few milliseconds whether it has come.
+func sideBySide() string { return fmt.Sprintf("-parallel=%d", (3*goruntime.NumCPU()+1)/2) }
 
 // longest are the packages that begin first, as nothing would run beside them in the end. The
-// first two mostly wait, the others compute.
+// first one mostly waits, the others compute.
 func longest() []string {
-	return []string{"./node", "./testharness/chaos", "./runtime", "./store/mongo", "./store/jetstream", "./examples/trader"}
+	return []string{"./node", "./runtime", "./store/mongo", "./store/jetstream", "./examples/trader", "./testharness/chaos"}
 }
 
 // quicker leaves out what takes minutes over all packages and shows nothing here: vet, which
