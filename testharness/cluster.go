@@ -192,7 +192,7 @@ func (s *NATSServer) memberName() string { return s.name }
 
 func (s *NATSServer) meta() metaState {
 	ns := s.Server()
-	if ns == nil || !ns.ReadyForConnections(pollInterval) {
+	if ns == nil || !ns.ReadyForConnections(pollFirst) {
 		return metaState{}
 	}
 	info, err := ns.Jsz(nil)

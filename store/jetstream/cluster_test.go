@@ -39,7 +39,7 @@ func TestStore_Cluster(t *testing.T) {
 		return nc
 	}
 	fresh, peer := openers(connect, jetstream.Config{Replicas: 3, Timeout: 20 * time.Second})
-	storetest.Config{Peer: peer, TooLarge: tooLarge, Wait: 2 * time.Minute}.Run(t, func(t *testing.T) store.Store {
+	storetest.Config{Peer: peer, TooLarge: tooLarge}.Run(t, func(t *testing.T) store.Store {
 		t.Helper()
 		s := fresh(t)
 		t.Cleanup(func() { removeStreams(t, connect(t), s) }) // their Raft groups would slow down the other tests
