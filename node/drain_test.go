@@ -143,7 +143,7 @@ func drains(t *testing.T, binary string, flags []string) {
 		return placement.Highest(names, store.Partition(p)) == "goes"
 	}}
 	stop := inBackground(t.Context(), func(ctx context.Context) { s.run(ctx, aggregates) })
-	for range testenv.Times(t, "GANGLION_DRAINS", 2) {
+	for range testenv.Times(t, "GANGLION_DRAINS", 1) {
 		start := time.Now()
 		m.nodes["goes"].Terminate(t)
 		t.Logf("ended within %v", time.Since(start))

@@ -17,7 +17,7 @@ import (
 
 const (
 	appenders  = 8
-	perFault   = 40 // commits that every appender must get acknowledged before and after a fault
+	perFault   = 15 // commits that every appender must get acknowledged before and after a fault
 	faultLimit = 90 * time.Second
 )
 
